@@ -1,0 +1,208 @@
+# thanosc: one non-recursive make. `make help` lists the targets.
+
+.DEFAULT_GOAL := all
+MODE    ?= release
+BUILD   ?= build
+CC      ?= gcc
+CXX     ?= g++
+PREFIX  ?= /usr/local
+DESTDIR ?=
+# Peers that `make interop` uses: paths to real binaries, kept outside the project.
+THANOS     ?=
+PROMETHEUS ?=
+
+O := $(BUILD)/$(MODE)
+T := build/third_party
+
+VERSION := $(shell cat VERSION)
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+
+WARN := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla \
+	-Wformat=2 -Wundef -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wnull-dereference
+CWARN := $(WARN) -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
+INC  := -Ilib -I$(T)/curl/include
+CPP  := $(INC) -D_GNU_SOURCE -DCURL_STATICLIB -MMD -MP
+MODE_release := -O2 -g1 -fno-plt -fno-omit-frame-pointer
+MODE_asan    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+MODE_tsan    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=thread -DTST_INPROC
+MODE_fuzz    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
+ifeq ($(MODE),fuzz)
+CC := clang
+CXX := clang++
+WARN := -Wall -Wextra
+CWARN := $(WARN)
+endif
+FLAGS  := $(MODE_$(MODE)) -ffp-contract=off -fno-strict-aliasing -pthread
+CFLAGS   := -std=gnu11 $(FLAGS) $(CWARN)
+CXXFLAGS := -std=c++17 $(FLAGS) $(filter-out -Wlogical-op -Wduplicated-branches -Wnull-dereference,$(WARN)) -fno-exceptions
+
+# Static libraries of the product; jemalloc first. Sanitized builds link shared ones, without jemalloc.
+LIBS := $(T)/curl/lib/libcurl.a -luv -lcares -lnghttp2 -lssl -lcrypto -ljansson -llz4 -lzstd -lz \
+	-lsnappy -lyaml -lre2 -ldouble-conversion -lxxhash -lcrypt -lstdc++ -lm
+STATIC_LIBS := -ljemalloc $(patsubst -luv,-luv_a,$(LIBS))
+
+-include $(BUILD)/layers.mk
+$(BUILD)/layers.mk: lib/LAYERS scripts/gen-layers-mk
+	@mkdir -p $(@D)
+	@scripts/gen-layers-mk > $@
+
+us = $(subst /,_,$1)
+srcs_of = $(wildcard lib/$1/*.c lib/$1/*.cc)
+objs_of = $(patsubst %,$(O)/%.o,$(call srcs_of,$1))
+archive = $(O)/lib$(call us,$1).a
+LLHTTP := $(patsubst /usr/share/llhttp/%.c,$(O)/llhttp/%.o,$(wildcard /usr/share/llhttp/*.c))
+
+.PHONY: all
+all: $(BUILD)/thanosc
+
+define module_rules
+$(call archive,$1): $(call objs_of,$1) $(if $(filter http,$1),$(LLHTTP))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	@ar rcs $$@ $$^
+endef
+$(foreach m,$(MODULES),$(eval $(call module_rules,$m)))
+
+$(O)/%.c.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC  $<"
+	@$(CC) $(CPP) $(CFLAGS) -c -o $@ $<
+$(O)/%.cc.o: %.cc
+	@mkdir -p $(@D)
+	@echo "  CXX $<"
+	@$(CXX) $(CPP) $(CXXFLAGS) -c -o $@ $<
+$(O)/llhttp/%.o: /usr/share/llhttp/%.c
+	@mkdir -p $(@D)
+	@$(CC) -O2 $(MODE_$(MODE)) -w -c -o $@ $<
+
+$(O)/cmd/thanosc/version.c.o: CPP += -DTHANOSC_VERSION='"$(VERSION)"' -DTHANOSC_COMMIT='"$(COMMIT)"'
+
+link_mods = -Wl,--start-group $(foreach m,$1,$(call archive,$m)) -Wl,--end-group
+
+# ---- the program ----
+CMD_OBJS := $(patsubst %,$(O)/%.o,$(wildcard cmd/thanosc/*.c))
+$(BUILD)/thanosc: $(BUILD)/release/thanosc
+	@cp -f $< $@.tmp && strip $@.tmp && mv -f $@.tmp $@
+$(O)/thanosc: $(CMD_OBJS) $(foreach m,$(MODULES),$(call archive,$m)) $(T)/curl/lib/libcurl.a
+	@echo "  LD  $@"
+	@$(CXX) $(if $(filter release,$(MODE)),-static -Wl,--no-warnings) $(FLAGS) -o $@ $(CMD_OBJS) \
+	  $(call link_mods,$(MODULES)) $(if $(filter release,$(MODE)),$(STATIC_LIBS),$(LIBS))
+
+$(T)/curl/lib/libcurl.a: third_party/build-curl
+	third_party/build-curl $(T)
+
+# ---- unit tests: test/unit/<module with _>/test_*.c, one program a module ----
+SUPPORT := $(patsubst %,$(O)/%.o,$(wildcard test/support/*.c))
+unit_dirs := $(notdir $(wildcard test/unit/*))
+mod_of = $(firstword $(foreach m,$(MODULES),$(if $(filter $1,$(call us,$m)),$m)))
+define unit_rules
+$(O)/test/unit_$1: $(patsubst %,$(O)/%.o,$(wildcard test/unit/$1/*.c)) $(SUPPORT) \
+  $(foreach m,$(CLOSURE_$(call mod_of,$1)),$(call archive,$m)) $(T)/curl/lib/libcurl.a
+	@mkdir -p $$(@D)
+	@echo "  LD  $$@"
+	@$(CXX) $(FLAGS) -o $$@ $$(filter %.o,$$^) $(call link_mods,$(CLOSURE_$(call mod_of,$1))) $(LIBS) \
+	  $(if $(filter tsan,$(MODE)),,-lcriterion)
+endef
+$(foreach d,$(unit_dirs),$(eval $(call unit_rules,$d)))
+$(O)/test/%.c.o: CPP += -Itest -Wno-unused-parameter
+
+# ---- fuzz targets: test/fuzz/fuzz_*.c; a plain driver replays the corpora in `make test` ----
+FUZZ := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
+ALL_ARCHIVES = $(foreach m,$(MODULES),$(call archive,$m))
+$(O)/test/replay_%: $(O)/test/fuzz/%.c.o $(O)/test/fuzz/replay.c.o $(ALL_ARCHIVES) $(T)/curl/lib/libcurl.a
+	@$(CXX) $(FLAGS) -o $@ $(filter %.o,$^) $(call link_mods,$(MODULES)) $(LIBS)
+$(O)/fuzz_%: $(O)/test/fuzz/fuzz_%.c.o $(ALL_ARCHIVES) $(T)/curl/lib/libcurl.a
+	@$(CXX) $(FLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(call link_mods,$(MODULES)) $(LIBS)
+
+# ---- benchmarks and other programs of test/bench ----
+$(O)/test/bench_%: $(O)/test/bench/bench_%.c.o $(ALL_ARCHIVES) $(T)/curl/lib/libcurl.a
+	@mkdir -p $(@D)
+	@$(CXX) $(FLAGS) -o $@ $(filter %.o,$^) $(call link_mods,$(MODULES)) $(LIBS)
+
+## all: build build/thanosc, the static binary (the default)
+## help: list the targets
+.PHONY: help deps test test-unit test-golden test-e2e lint bench interop torture fuzz demo install uninstall clean
+help:
+	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
+
+## deps: install the Debian packages that building and testing need (apt), build the minimal libcurl
+deps:
+	third_party/install build test demo
+	third_party/build-curl $(T)
+
+## test: everything CI runs: unit (asan, tsan), fuzz corpora, golden answers, end to end; ends with a count
+test:
+	@third_party/install build test demo
+	@scripts/test-all
+
+## test-unit: unit tests under ASan+UBSan, thread-heavy ones under TSan, fuzz corpora replayed
+test-unit:
+	@scripts/test-all unit
+## test-golden: recorded answers and frames of real peers against the built binary
+test-golden:
+	@scripts/test-all golden
+## test-e2e: real processes of Debian beside ours
+test-e2e:
+	@scripts/test-all e2e
+
+## unit-MODULE: build and run the unit tests of one module (slashes as _), e.g. make MODE=asan unit-tsdb_chunk
+unit-%: $(O)/test/unit_%
+	$<
+.PHONY: unit-programs replay-programs
+unit-programs: $(foreach d,$(unit_dirs),$(O)/test/unit_$d)
+TSAN_MODULES := base task metrics loop net http rpc
+tsan-programs: $(foreach d,$(filter $(TSAN_MODULES),$(unit_dirs)),$(O)/test/unit_$d)
+replay-programs: $(patsubst %,$(O)/test/replay_%,$(FUZZ))
+print-unit-programs:
+	@echo $(foreach d,$(unit_dirs),$(O)/test/unit_$d)
+print-tsan-programs:
+	@echo $(foreach d,$(filter $(TSAN_MODULES),$(unit_dirs)),$(O)/test/unit_$d)
+print-replay-programs:
+	@echo $(patsubst %,$(O)/test/replay_%,$(FUZZ))
+
+## lint: layers, formatting, static analysis, shell scripts
+lint:
+	@scripts/lint
+
+## bench: ratios against Debian's Prometheus in the same run (CPU, memory), XOR decoding, start-up
+bench: all
+	@test/bench/run
+
+## interop: real Thanos and Prometheus 3 beside ours: make interop THANOS=/path/to/thanos [PROMETHEUS=/path]
+interop: all
+	@test/interop/run "$(THANOS)" "$(PROMETHEUS)"
+
+## torture: kill -9 the shipper at random moments, many times (20 of them run in make test)
+torture: all
+	@/usr/bin/python3 test/e2e/torture_shipper.py 200
+
+## fuzz: build the libFuzzer targets with clang and run each for FUZZ_SECONDS (60)
+FUZZ_SECONDS ?= 60
+fuzz:
+	@third_party/install fuzz
+	@$(MAKE) --no-print-directory MODE=fuzz $(patsubst %,$(BUILD)/fuzz/%,$(FUZZ))
+	@for f in $(FUZZ); do c=test/fuzz/corpus/$${f#fuzz_}; mkdir -p $(BUILD)/corpus/$$f; echo "== $$f"; \
+	  $(BUILD)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -print_final_stats=0 \
+	    $(BUILD)/corpus/$$f $$( [ -d $$c ] && echo $$c ) 2>&1 | tail -n 3 || exit 1; done
+
+## demo: install what is missing, build, and show one global answer on this machine (DEMO=once ends by itself)
+demo:
+	@third_party/install build
+	@third_party/install demo
+	@$(MAKE) --no-print-directory all
+	@scripts/demo $(DEMO)
+
+## install: binary, systemd units under DESTDIR and PREFIX
+install: all
+	install -D -m 755 $(BUILD)/thanosc $(DESTDIR)$(PREFIX)/bin/thanosc
+	for m in sidecar store query; do \
+	  install -D -m 644 man/systemd/thanosc-$$m.service $(DESTDIR)$(PREFIX)/lib/systemd/system/thanosc-$$m.service; done
+## uninstall: remove what install put there
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/thanosc $(foreach m,sidecar store query,$(DESTDIR)$(PREFIX)/lib/systemd/system/thanosc-$m.service)
+## clean: remove build/ but for the libcurl that was built
+clean:
+	rm -rf $(filter-out $(T),$(wildcard $(BUILD)/*))
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)
+.SECONDARY:

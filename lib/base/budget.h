@@ -1,0 +1,38 @@
+/*
+ * base/budget.h - byte ledgers: process > query > operator.
+ *
+ * Thread  SHARED: counters are atomic
+ * A child draws on its parent in steps of `step` bytes (1 MiB for queries), so that the parent's
+ * cache line is touched rarely. A charge that would pass a limit is refused with E_LIMIT and a
+ * message that names the limit and its flag; budget_force charges all the same (small fixed sizes).
+ */
+#ifndef BASE_BUDGET_H
+#define BASE_BUDGET_H
+
+#include <stdatomic.h>
+
+#include "base/err.h"
+
+struct budget {
+	struct budget *parent; /* NULL: the root */
+	const char *name;      /* "query", "process": stands in the error */
+	const char *flag;      /* the flag that sets the limit, or NULL */
+	size_t limit;	       /* bytes; 0: none of its own */
+	size_t step;	       /* bytes drawn on the parent at a time */
+	_Atomic size_t used;   /* charged here */
+	_Atomic size_t drawn;  /* taken from the parent, >= used rounded to step */
+	_Atomic size_t peak;   /* largest `used` seen */
+};
+
+void budget_init(struct budget *b, struct budget *parent, const char *name,
+		 const char *flag, size_t limit);
+/* Gives back all that was drawn; BUG when bytes are still charged. */
+void budget_deinit(struct budget *b);
+MUST_CHECK int budget_take(struct budget *b, struct ctx *ctx, size_t n, struct err *e);
+void budget_force(struct budget *b, size_t n);
+void budget_give(struct budget *b, size_t n); /* b may be NULL in all three */
+size_t budget_used(const struct budget *b);
+size_t
+budget_left(const struct budget *b); /* SIZE_MAX: unlimited; smallest along the chain */
+
+#endif

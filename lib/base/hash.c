@@ -1,0 +1,147 @@
+/*
+ * base/hash.c - CRC-32C and xxhash64.
+ *
+ * CRC-32C: reflected polynomial 0x82f63b78. Without SSE4.2 eight tables take eight bytes a step.
+ * With it, the crc32 instruction has a latency of three cycles but starts every cycle, so three
+ * stretches of equal length are summed at once and then joined: with the state s of the first
+ * stretch, the state after n more zero bytes is a linear function of s over GF(2), and the sum of the
+ * next stretch (started from 0) is xored onto it. That function is applied by four tables of 256
+ * entries, one set for each of two stretch lengths.
+ */
+#include "base/hash.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define POLY  0x82f63b78u
+#define LONG  2048u
+#define SHORT 256u
+
+static uint32_t step[8][256];
+static uint32_t zeros_long[4][256], zeros_short[4][256];
+static bool have_sse42;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void make_zeros(uint32_t tab[4][256], unsigned n)
+{
+	uint32_t bit[32];
+	for (unsigned i = 0; i < 32; i++) {
+		uint32_t s = 1u << i;
+		for (unsigned k = 0; k < n; k++)
+			s = step[0][s & 0xff] ^ (s >> 8);
+		bit[i] = s;
+	}
+	for (unsigned b = 0; b < 4; b++) {
+		for (unsigned v = 0; v < 256; v++) {
+			uint32_t s = 0;
+			for (unsigned i = 0; i < 8; i++)
+				if (v >> i & 1)
+					s ^= bit[8 * b + i];
+			tab[b][v] = s;
+		}
+	}
+}
+
+static void init(void)
+{
+	for (unsigned v = 0; v < 256; v++) {
+		uint32_t s = v;
+		for (int i = 0; i < 8; i++)
+			s = s & 1 ? (s >> 1) ^ POLY : s >> 1;
+		step[0][v] = s;
+	}
+	for (unsigned v = 0; v < 256; v++)
+		for (unsigned t = 1; t < 8; t++)
+			step[t][v] =
+				step[0][step[t - 1][v] & 0xff] ^ (step[t - 1][v] >> 8);
+	make_zeros(zeros_long, LONG);
+	make_zeros(zeros_short, SHORT);
+#if defined(__x86_64__)
+	__builtin_cpu_init();
+	have_sse42 = __builtin_cpu_supports("sse4.2");
+#endif
+}
+
+static uint64_t le64(const uint8_t *p)
+{
+	uint64_t v;
+	memcpy(&v, p, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	v = __builtin_bswap64(v);
+#endif
+	return v;
+}
+
+static uint32_t crc_table(uint32_t s, const uint8_t *p, size_t n)
+{
+	for (; n >= 8; p += 8, n -= 8) {
+		uint64_t v = le64(p) ^ s;
+		s = step[7][v & 0xff] ^ step[6][v >> 8 & 0xff] ^ step[5][v >> 16 & 0xff] ^
+		    step[4][v >> 24 & 0xff] ^ step[3][v >> 32 & 0xff] ^
+		    step[2][v >> 40 & 0xff] ^ step[1][v >> 48 & 0xff] ^ step[0][v >> 56];
+	}
+	for (; n; p++, n--)
+		s = step[0][(s ^ *p) & 0xff] ^ (s >> 8);
+	return s;
+}
+
+#if defined(__x86_64__)
+static uint32_t after_zeros(uint32_t tab[4][256], uint32_t s)
+{
+	return tab[0][s & 0xff] ^ tab[1][s >> 8 & 0xff] ^ tab[2][s >> 16 & 0xff] ^
+	       tab[3][s >> 24];
+}
+
+__attribute__((target("sse4.2"))) static uint32_t
+crc_three(uint32_t s, const uint8_t *p, unsigned len, uint32_t zeros[4][256])
+{
+	uint64_t a = s, b = 0, c = 0;
+	for (unsigned i = 0; i < len; i += 8) {
+		a = __builtin_ia32_crc32di(a, le64(p + i));
+		b = __builtin_ia32_crc32di(b, le64(p + len + i));
+		c = __builtin_ia32_crc32di(c, le64(p + 2 * len + i));
+	}
+	s = after_zeros(zeros, (uint32_t)a) ^ (uint32_t)b;
+	return after_zeros(zeros, s) ^ (uint32_t)c;
+}
+
+__attribute__((target("sse4.2"))) static uint32_t crc_sse42(uint32_t s, const uint8_t *p,
+							    size_t n)
+{
+	for (; n >= 3 * LONG; p += 3 * LONG, n -= 3 * LONG)
+		s = crc_three(s, p, LONG, zeros_long);
+	for (; n >= 3 * SHORT; p += 3 * SHORT, n -= 3 * SHORT)
+		s = crc_three(s, p, SHORT, zeros_short);
+	uint64_t w = s;
+	for (; n >= 8; p += 8, n -= 8)
+		w = __builtin_ia32_crc32di(w, le64(p));
+	s = (uint32_t)w;
+	for (; n; p++, n--)
+		s = __builtin_ia32_crc32qi(s, *p);
+	return s;
+}
+#endif
+
+uint32_t crc32c(uint32_t crc, const void *p, size_t n)
+{
+	pthread_once(&once, init);
+#if defined(__x86_64__)
+	if (LIKELY(have_sse42))
+		return ~crc_sse42(~crc, p, n);
+#endif
+	return ~crc_table(~crc, p, n);
+}
+
+uint32_t hash_crc32c_portable(uint32_t crc, const void *p, size_t n)
+{
+	pthread_once(&once, init);
+	return ~crc_table(~crc, p, n);
+}
+
+uint64_t hash_xx64(const void *p, size_t n, uint64_t seed)
+{
+	return XXH64(p, n, seed);
+}

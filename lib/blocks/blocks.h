@@ -1,0 +1,98 @@
+/*
+ * blocks/blocks.h - blocks in buckets: what is there (fetcher, filters, marks), and getting blocks up
+ * there (upload in the order that never shows half a block; the shipper of a TSDB folder).
+ *
+ * Thread  WORKER
+ */
+#ifndef BLOCKS_BLOCKS_H
+#define BLOCKS_BLOCKS_H
+
+#include "metrics/metrics.h"
+#include "objstore/bucket.h"
+#include "task/task.h"
+#include "tsdb/block/block.h"
+
+/* ---- marks ---- */
+enum mark_kind { MARK_DELETION, MARK_NO_COMPACT, MARK_NO_DOWNSAMPLE };
+struct block_mark {
+	struct ulid id;
+	int64_t time_s; /* deletion_time and so on */
+	struct str details, reason;
+};
+const char *mark_filename(enum mark_kind k); /* "deletion-mark.json" */
+/* E_CORRUPT names what is wrong ("unexpected deletion-mark file version 9, expected 1"). */
+MUST_CHECK int mark_parse(struct ctx *ctx, struct arena *a, enum mark_kind k,
+			  struct str json, struct block_mark *out, struct err *e);
+
+/* ---- fetcher: the catalogue of a bucket ---- */
+struct fetched_block {
+	struct block_meta meta;	 /* memory of the catalogue */
+	int64_t deletion_time_s; /* 0: not marked */
+};
+struct catalogue { /* FROZEN, ref-counted */
+	struct ref ref;
+	struct arena arena;
+	struct fetched_block *block; /* ascending ULID */
+	size_t n;
+	size_t partial; /* folders without (readable) meta.json */
+	int64_t synced_ms;
+};
+struct fetcher_opts {
+	struct bucket *bucket;
+	const char *
+		cache_dir; /* <data-dir>/meta-syncer: meta.json kept by ULID; NULL: none */
+	int64_t consistency_delay_ms; /* younger blocks (ULID time) are left out, compactor's excepted */
+	int64_t ignore_deletion_marks_ms; /* blocks marked longer ago are left out; < 0: all shown */
+	int64_t mint_ms, maxt_ms; /* blocks wholly outside are left out */
+	uint32_t concurrency;	  /* meta.json reads at a time; 0: 32 */
+	bool dedup_sources; /* leave out blocks whose sources another block covers */
+	struct metric_registry *metrics; /* thanos_blocks_meta_* */
+	struct task_pool *pool;
+};
+struct fetcher;
+struct fetcher *fetcher_new(const struct fetcher_opts *o);
+void fetcher_free(struct fetcher *f);
+/*
+ * One listing, new meta.json read, marks read, filters applied. A damaged meta or mark never fails the
+ * sync: that block is left out (or its mark ignored), named in log and metric. On success *out is a
+ * new reference.
+ */
+MUST_CHECK int fetcher_sync(struct fetcher *f, struct ctx *ctx, struct catalogue **out,
+			    struct err *e);
+
+/* ---- upload ---- */
+/*
+ * Upload the block folder `dir`: chunks, index, then - after sizes were checked by attributes - the
+ * meta.json given. Files the bucket already has with the right size are passed over, so that a
+ * killed upload is completed.
+ */
+MUST_CHECK int block_upload(struct bucket *b, struct ctx *ctx, const char *dir,
+			    const struct block_meta *meta, struct err *e);
+
+/* ---- shipper: finished blocks of a TSDB folder go to the bucket ---- */
+struct shipper_opts {
+	const char *dir;       /* TSDB folder */
+	const char *meta_file; /* "thanos.shipper.json" */
+	struct bucket *bucket;
+	/* Asked at each sync; false: not known yet, nothing is uploaded. In the arena. */
+	bool (*labels)(void *arg, struct arena *a, struct labels *out);
+	void *arg;
+	const char *source; /* "sidecar" */
+	bool upload_compacted, allow_out_of_order, skip_corrupted;
+	bool hash_sha256;
+	struct metric_registry *metrics; /* thanos_shipper_* */
+};
+struct shipper;
+struct shipper *shipper_new(const struct shipper_opts *o);
+void shipper_free(struct shipper *s);
+/*
+ * One pass: every block of the folder not yet in the bucket, oldest first, hard-linked into
+ * thanos/upload/<ULID>, given its Thanos section, uploaded meta.json last; then thanos.shipper.json is
+ * rewritten. Blocks with encodings 4-6 are refused by name and passed over. Killed at any moment and run
+ * again it completes. *uploaded counts. Errors of one block do not stop the others unless order demands
+ * it (no --shipper.allow-out-of-order-uploads).
+ */
+MUST_CHECK int shipper_sync(struct shipper *s, struct ctx *ctx, uint32_t *uploaded,
+			    struct err *e);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * fs/fs.h - synchronous files: read whole, write atomically, directories, locks.
+ *
+ * Thread  WORKER (files may block). Errors name the path.
+ */
+#ifndef FS_FS_H
+#define FS_FS_H
+
+#include "base/buf.h"
+#include "base/ctx.h"
+
+/* Read a whole file of at most `max` bytes, appended to out (whose own max also holds). */
+MUST_CHECK int fs_read_file(struct ctx *ctx, const char *path, size_t max,
+			    struct buf *out, struct err *e);
+/* Write path.tmp-<n>, fsync, rename over path, fsync the directory: old or new, never half. */
+MUST_CHECK int fs_write_atomic(struct ctx *ctx, const char *path, struct str data,
+			       struct err *e);
+MUST_CHECK int fs_mkdir_p(struct ctx *ctx, const char *path, struct err *e);
+MUST_CHECK int fs_fsync_dir(struct ctx *ctx, const char *path, struct err *e);
+MUST_CHECK int fs_remove_all(struct ctx *ctx, const char *path,
+			     struct err *e); /* absent: fine */
+MUST_CHECK int fs_rename(struct ctx *ctx, const char *from, const char *to,
+			 struct err *e);
+/* Hard link, or copy where the filesystem cannot link across. */
+MUST_CHECK int fs_link_or_copy(struct ctx *ctx, const char *from, const char *to,
+			       struct err *e);
+enum fs_kind { FS_NONE, FS_FILE, FS_DIR, FS_OTHER };
+struct fs_stat {
+	enum fs_kind kind; /* FS_NONE: no such file (not an error) */
+	uint64_t size, ino;
+	int64_t mtime_ns;
+};
+MUST_CHECK int fs_stat(struct ctx *ctx, const char *path, struct fs_stat *out,
+		       struct err *e);
+/* Names in a directory, sorted bytewise, without "." and ".."; NUL-terminated, in `a`. */
+struct fs_names {
+	struct str *name;
+	size_t n;
+};
+MUST_CHECK int fs_list(struct ctx *ctx, struct arena *a, const char *path,
+		       struct fs_names *out, struct err *e);
+/* Exclusive advisory lock on path (made if absent); E_LOCKED names it if another process holds it. */
+struct fs_lock;
+MUST_CHECK int fs_lock_open(struct ctx *ctx, const char *path, struct fs_lock **out,
+			    struct err *e);
+void fs_lock_close(struct fs_lock *l);
+uint64_t fs_free_bytes(const char *path); /* 0 if unknown */
+
+#endif

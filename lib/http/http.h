@@ -1,0 +1,143 @@
+/*
+ * http/http.h - HTTP/1.1 server and client for plain, synchronous code.
+ *
+ * Server: llhttp on the loops; a route's handler runs on the loop (frozen answers: probes, metrics)
+ * or on a request thread. A client that disconnects cancels the request's token at once.
+ * Client: libcurl multi on a loop; a worker fetches one answer or reads a body as a stream.
+ */
+#ifndef HTTP_HTTP_H
+#define HTTP_HTTP_H
+
+#include "base/buf.h"
+#include "base/ctx.h"
+#include "base/ref.h"
+#include "loop/loop.h"
+#include "metrics/metrics.h"
+#include "task/task.h"
+
+/* ---------------------------------------------------------------- server */
+
+struct http_kv {
+	struct str k, v;
+};
+struct http_req { /* FROZEN while the handler runs; memory of the request's arena */
+	struct str method, path; /* path decoded, without the route prefix */
+	struct str target;	 /* as it came */
+	struct http_kv *headers; /* names in lower case */
+	size_t n_headers;
+	struct http_kv
+		*params; /* query parameters and form body; the body's come first */
+	size_t n_params;
+	struct str body;     /* of methods that have one; form bodies stay here, too */
+	struct str capture;  /* what ":name" or "*" of the route matched */
+	const char *peer;    /* "ip:port" */
+	struct arena *arena; /* lives until the answer has been handed over */
+};
+struct str http_header(const struct http_req *r,
+		       const char *lower_name); /* empty: absent */
+struct str http_param(const struct http_req *r,
+		      const char *name); /* first; empty: absent */
+bool http_has_param(const struct http_req *r, const char *name);
+/* All values of a repeated parameter, in order; in the request's arena. */
+struct str *http_params(const struct http_req *r, const char *name, size_t *n);
+
+struct http_resp;
+/*
+ * The answer. status and headers go out with the first bytes; a short answer (everything known at
+ * http_end) gets Content-Length, a longer one is chunked. gzip or deflate is applied when the client
+ * accepts it and the body exceeds 1 KiB (never on the loop). HEAD answers carry no body.
+ */
+void http_status(struct http_resp *w, int status);
+void http_add_header(struct http_resp *w, const char *name, struct str value);
+/* WORKER: waits while the socket is full. On a loop route: buffered, at most 16 MiB. */
+MUST_CHECK int http_write(struct http_resp *w, struct ctx *ctx, struct str data,
+			  struct err *e);
+/* One whole answer: status, Content-Type, body. */
+MUST_CHECK int http_reply(struct http_resp *w, struct ctx *ctx, int status,
+			  const char *type, struct str body, struct err *e);
+int http_status_of(const struct http_resp *w);
+
+enum http_where {
+	HTTP_ON_REQUEST, /* request thread; ctx has deadline, token, budget */
+	HTTP_ON_LOOP,	 /* must not wait; ctx has no notes */
+};
+struct http_route {
+	const char *methods; /* "GET", "GET|POST" */
+	const char *
+		path; /* "/api/v1/label/:name/values", "/static/" followed by "*" = rest */
+	enum http_where where;
+	/* -1: the server answers 500 with the text if nothing was sent, else cuts the connection. */
+	int (*handle)(void *arg, struct ctx *ctx, const struct http_req *r,
+		      struct http_resp *w, struct err *e);
+	void *arg;
+	const char *name; /* `handler` label of metrics; NULL: path */
+};
+struct http_server_opts {
+	struct str addr;
+	const char *prefix;	    /* --web.route-prefix, "" or "/x" */
+	uint32_t max_conns;	    /* 0: LIMIT_HTTP_CONNS */
+	uint64_t header_timeout_ns; /* 0: 30 s for a whole request head */
+	uint64_t idle_timeout_ns;   /* 0: 120 s between requests */
+	uint64_t body_timeout_ns;   /* 0: 60 s without progress, reading or writing */
+	size_t max_body;	    /* 0: LIMIT_HTTP_BODY_BYTES */
+	struct budget *budget;	    /* of each request: parent; may be NULL */
+	bool cors;
+};
+struct http_server;
+MUST_CHECK int http_server_start(struct loops *loops, struct task_pool *pool,
+				 struct metric_registry *m,
+				 const struct http_server_opts *o,
+				 const struct http_route *routes, size_t n,
+				 struct http_server **out, struct err *e);
+uint16_t http_server_port(const struct http_server *s);
+/* Stop listening, let requests under way end within grace_ns, then cancel them; waits. */
+void http_server_stop(struct http_server *s, uint64_t grace_ns);
+
+/* ---------------------------------------------------------------- client */
+
+struct http_client;
+struct http_client_opts {
+	struct loop *loop;
+	uint32_t max_conns_per_host; /* 0: 100 */
+	uint64_t connect_timeout_ns; /* 0: 10 s */
+	const char *user_agent;
+};
+MUST_CHECK int http_client_new(const struct http_client_opts *o, struct http_client **out,
+			       struct err *e);
+void http_client_free(struct http_client *c); /* after all calls have ended */
+
+struct http_fetch_req {
+	const char *method; /* "GET", "POST", "PUT", "HEAD", "DELETE" */
+	struct str url;
+	const struct http_kv *headers;
+	size_t n_headers;
+	struct str
+		body; /* kept by the caller until the call returns (fetch) or the body is closed */
+};
+struct http_answer {
+	int status;
+	struct http_kv *headers; /* lower case names; in the caller's arena */
+	size_t n_headers;
+};
+struct str http_answer_header(const struct http_answer *a, const char *lower_name);
+/*
+ * One request, whole answer: the body (gzip decoded, at most body->max bytes) is appended to body.
+ * Any status is success; errors are transport's: E_UNAVAILABLE, E_TIMEOUT, E_CANCELLED, E_LIMIT,
+ * naming the URL without its userinfo and query. WORKER
+ */
+MUST_CHECK int http_fetch(struct http_client *c, struct ctx *ctx, struct arena *a,
+			  const struct http_fetch_req *r, struct http_answer *out,
+			  struct buf *body, struct err *e);
+/* The same, the body as a stream through a pipe of at most `window` bytes (0: 1 MiB). WORKER */
+struct http_body;
+MUST_CHECK int http_open(struct http_client *c, struct ctx *ctx, struct arena *a,
+			 const struct http_fetch_req *r, size_t window,
+			 struct http_answer *out, struct http_body **body, struct err *e);
+/* 1: *v is the next piece (release it by http_body_release); 0: whole body read; -1: cut or failed */
+MUST_CHECK int http_body_read(struct http_body *b, struct ctx *ctx, struct view *v,
+			      struct err *e);
+void http_body_release(struct http_body *b, struct view *v);
+void http_body_close(
+	struct http_body *b); /* aborts the transfer if it has not ended; NULL ok */
+
+#endif

@@ -1,0 +1,149 @@
+/*
+ * loop/loop.c - a thread that runs one libuv loop, and the queue of posts by which others reach it.
+ *
+ * Posts are a locked list, woken by one uv_async_t. The whole list is taken at once and run in order; what is
+ * posted meanwhile is seen in the next turn, so that I/O is never starved by posts that post again.
+ */
+#include "loop/loop.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "loop/loop_int.h"
+#include "task/task.h"
+
+static _Thread_local const struct loop *current;
+
+uv_loop_t *loop_uv(struct loop *l)
+{
+	return &l->uv;
+}
+
+bool loop_is_current(const struct loop *l)
+{
+	return current == l;
+}
+
+static struct post *take_posts(struct loop *l, bool *stopping)
+{
+	pthread_mutex_lock(&l->mu);
+	struct post *p = l->head;
+	l->head = NULL;
+	l->tail = &l->head;
+	*stopping = l->stopping;
+	pthread_mutex_unlock(&l->mu);
+	return p;
+}
+
+static void on_wake(uv_async_t *a)
+{
+	struct loop *l = a->data;
+	bool stopping;
+	struct post *p = take_posts(l, &stopping);
+	bool ran = p != NULL;
+	while (p) {
+		struct post *next = p->next;
+		p->fn(p->arg);
+		free(p);
+		p = next;
+	}
+	if (!stopping)
+		return;
+	if (ran) { /* posts may have posted again: look once more before the loop may end */
+		uv_async_send(a);
+	} else if (!uv_is_closing((uv_handle_t *)a)) {
+		loop_signals_close(l);
+		uv_close((uv_handle_t *)a, NULL);
+	}
+}
+
+static void *run(void *arg)
+{
+	struct loop *l = arg;
+	current = l;
+	task_forbid_wait();
+	pthread_setname_np(pthread_self(), l->name);
+	uv_run(&l->uv, UV_RUN_DEFAULT);
+	current = NULL;
+	return NULL;
+}
+
+int loop_start(const char *name, struct loop **out, struct err *e)
+{
+	struct loop *l = xcalloc(1, sizeof(*l));
+	snprintf(l->name, sizeof(l->name), "%s", name);
+	l->tail = &l->head;
+	pthread_mutex_init(&l->mu, NULL);
+	int rc = uv_loop_init(&l->uv);
+	if (rc == 0) {
+		l->wake.data = l;
+		rc = uv_async_init(&l->uv, &l->wake, on_wake);
+	}
+	if (rc == 0)
+		rc = -pthread_create(&l->thread, NULL, run, l);
+	if (rc != 0) {
+		pthread_mutex_destroy(&l->mu);
+		free(l);
+		return err_set(NULL, e, E_IO, "event loop %s: %s", name, uv_strerror(rc));
+	}
+	*out = l;
+	return 0;
+}
+
+void loop_stop(struct loop *l)
+{
+	if (!l)
+		return;
+	pthread_mutex_lock(&l->mu);
+	l->stopping = true;
+	pthread_mutex_unlock(&l->mu);
+	uv_async_send(&l->wake);
+	pthread_join(l->thread, NULL);
+	BUG_ON(uv_loop_close(&l->uv) != 0); /* a handle was left that nobody closed */
+	BUG_ON(l->head);
+	pthread_mutex_destroy(&l->mu);
+	free(l);
+}
+
+void loop_post(struct loop *l, void (*fn)(void *arg), void *arg)
+{
+	struct post *p = xmalloc(sizeof(*p));
+	*p = (struct post){ fn, arg, NULL };
+	pthread_mutex_lock(&l->mu);
+	bool first = l->head == NULL;
+	*l->tail = p;
+	l->tail = &p->next;
+	if (first) /* under the lock: a stopping loop closes its async only when the queue is empty */
+		uv_async_send(&l->wake);
+	pthread_mutex_unlock(&l->mu);
+}
+
+int loops_start(uint32_t n, struct loops *out, struct err *e)
+{
+	struct loops ls = { xcalloc(n, sizeof(*ls.l)), 0 };
+	for (; ls.n < n; ls.n++) {
+		char name[16];
+		snprintf(name, sizeof(name), "loop-%u", ls.n);
+		if (loop_start(name, &ls.l[ls.n], e) < 0) {
+			loops_stop(&ls);
+			return -1;
+		}
+	}
+	*out = ls;
+	return 0;
+}
+
+void loops_stop(struct loops *ls)
+{
+	while (ls->n)
+		loop_stop(ls->l[--ls->n]);
+	free(ls->l);
+	*ls = (struct loops){ 0 };
+}
+
+struct loop *loops_next(struct loops *ls)
+{
+	static _Atomic uint32_t turn;
+	return ls->l[atomic_fetch_add_explicit(&turn, 1, memory_order_relaxed) % ls->n];
+}

@@ -1,0 +1,32 @@
+/*
+ * loop/loop_int.h - the loop's insides, for loop/ and net/ (which need the uv_loop_t).
+ */
+#ifndef LOOP_LOOP_INT_H
+#define LOOP_LOOP_INT_H
+
+#include <pthread.h>
+#include <uv.h>
+
+#include "loop/loop.h"
+
+struct post {
+	void (*fn)(void *arg);
+	void *arg;
+	struct post *next;
+};
+struct loop {
+	uv_loop_t uv;
+	uv_async_t wake;
+	pthread_t thread;
+	pthread_mutex_t mu;	  /* guards the queue */
+	struct post *head, **tail; /* posted, oldest first */
+	bool stopping;		  /* mu; the loop ends when nothing is posted any more */
+	struct signal_watch *signals; /* LOOP; closed when the loop stops */
+	char name[16];
+};
+
+/* For net/: handles live on this loop. LOOP */
+uv_loop_t *loop_uv(struct loop *l);
+void loop_signals_close(struct loop *l); /* LOOP */
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * model/matcher.c - label matchers. A missing label is the empty value: {a=""} selects series
+ * without a, {a!=""} those with it.
+ */
+#include "model/matcher.h"
+
+#include "model/regex.h"
+
+static void free_regex(void *re)
+{
+	regex_free(re);
+}
+
+int matcher_compile(struct ctx *ctx, struct arena *a, enum match_type type, struct str name,
+		    struct str value, struct matcher *out, struct err *e)
+{
+	struct regex *re = NULL;
+	if (type == MATCH_RE || type == MATCH_NRE) {
+		if (regex_new(ctx, value, &re, e) < 0)
+			return -1;
+		arena_on_free(a, free_regex, re);
+	} else if (type != MATCH_EQ && type != MATCH_NEQ) {
+		return err_set(ctx, e, E_INVALID, "unknown matcher type %d", (int)type);
+	}
+	*out = (struct matcher){ type, str_dup(a, name), str_dup(a, value), re };
+	return 0;
+}
+
+bool matcher_matches(const struct matcher *m, struct str value)
+{
+	switch (m->type) {
+	case MATCH_EQ: return str_eq(value, m->value);
+	case MATCH_NEQ: return !str_eq(value, m->value);
+	case MATCH_RE: return regex_match(m->re, value);
+	case MATCH_NRE: return !regex_match(m->re, value);
+	}
+	return false;
+}
+
+bool matcher_matches_empty(const struct matcher *m)
+{
+	return matcher_matches(m, STR(""));
+}
+
+bool matcher_labels(const struct matcher *m, size_t n, struct labels ls)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!matcher_matches(&m[i], labels_get(ls, m[i].name)))
+			return false;
+	return true;
+}
+
+void matcher_text(const struct matcher *m, struct buf *out)
+{
+	static const char *const ops[] = { "=", "!=", "=~", "!~" };
+	if (label_name_is_legacy(m->name))
+		buf_str(out, m->name);
+	else
+		label_quote(m->name, out);
+	buf_str(out, str_of(ops[m->type]));
+	label_quote(m->value, out);
+}

@@ -1,0 +1,93 @@
+/*
+ * objstore/bucket.h - object storage as a flat space of names with "/".
+ *
+ * Implementations: FILESYSTEM (a folder; objects appear atomically), memory (tests, scripted
+ * failures); S3 comes with the next issue. Wrappers: prefix, metrics.
+ * Thread  SHARED; every call is WORKER.  Errors name bucket operation and object.
+ */
+#ifndef OBJSTORE_BUCKET_H
+#define OBJSTORE_BUCKET_H
+
+#include "base/arena.h"
+#include "base/ctx.h"
+#include "fs/range_source.h"
+#include "metrics/metrics.h"
+
+struct bucket;
+struct bucket_attrs {
+	uint64_t size;
+	int64_t mtime_ms;
+};
+/* A source of bytes for put: fills buf with up to cap bytes; *n = 0 at the end. */
+struct put_source {
+	int (*read)(void *arg, struct ctx *ctx, void *buf, size_t cap, size_t *n,
+		    struct err *e);
+	void *arg;
+	uint64_t size; /* bytes it will give in all; UINT64_MAX: unknown */
+};
+struct bucket_ops {
+	/* fn for each name under dir ("" = root; else with or without the final "/"), sorted; one level:
+	 * "folders" end in "/"; recursive: objects only. fn -1 stops with its error. */
+	int (*iter)(struct bucket *b, struct ctx *ctx, struct str dir, bool recursive,
+		    int (*fn)(void *arg, struct str name, const struct bucket_attrs *a,
+			      struct err *e),
+		    void *arg, struct err *e);
+	/* Whole object appended to out (its max holds); E_NOT_FOUND. */
+	int (*get)(struct bucket *b, struct ctx *ctx, struct str name, struct buf *out,
+		   struct err *e);
+	/* Random reads of one object; E_NOT_FOUND at open. */
+	int (*open)(struct bucket *b, struct ctx *ctx, struct str name,
+		    struct range_source **out, struct err *e);
+	/* The object appears whole or not at all. */
+	int (*put)(struct bucket *b, struct ctx *ctx, struct str name,
+		   struct put_source *src, struct err *e);
+	int (*attrs)(struct bucket *b, struct ctx *ctx, struct str name,
+		     struct bucket_attrs *out, struct err *e); /* E_NOT_FOUND */
+	int (*del)(struct bucket *b, struct ctx *ctx, struct str name, struct err *e);
+	void (*close)(struct bucket *b);
+};
+struct bucket {
+	const struct bucket_ops *ops;
+	const char *name; /* "fs: /var/bucket", shown in logs and as label `bucket` */
+};
+
+MUST_CHECK int bucket_iter(struct bucket *b, struct ctx *ctx, struct str dir,
+			   bool recursive,
+			   int (*fn)(void *arg, struct str name,
+				     const struct bucket_attrs *a, struct err *e),
+			   void *arg, struct err *e);
+MUST_CHECK int bucket_get(struct bucket *b, struct ctx *ctx, struct str name, size_t max,
+			  struct buf *out, struct err *e);
+MUST_CHECK int bucket_open(struct bucket *b, struct ctx *ctx, struct str name,
+			   struct range_source **out, struct err *e);
+MUST_CHECK int bucket_put(struct bucket *b, struct ctx *ctx, struct str name,
+			  struct put_source *src, struct err *e);
+MUST_CHECK int bucket_put_bytes(struct bucket *b, struct ctx *ctx, struct str name,
+				struct str bytes, struct err *e);
+MUST_CHECK int bucket_put_file(struct bucket *b, struct ctx *ctx, struct str name,
+			       const char *path, struct err *e);
+/* E_OK and *exists. */
+MUST_CHECK int bucket_exists(struct bucket *b, struct ctx *ctx, struct str name,
+			     bool *exists, struct err *e);
+MUST_CHECK int bucket_attrs(struct bucket *b, struct ctx *ctx, struct str name,
+			    struct bucket_attrs *out, struct err *e);
+MUST_CHECK int bucket_delete(struct bucket *b, struct ctx *ctx, struct str name,
+			     struct err *e);
+void bucket_close(struct bucket *b); /* NULL allowed */
+
+MUST_CHECK int bucket_fs_open(struct ctx *ctx, const char *dir, struct bucket **out,
+			      struct err *e);
+struct bucket *bucket_mem_new(void);
+/* Take over `inner`. */
+struct bucket *bucket_prefix_new(struct bucket *inner, struct str prefix);
+struct bucket *bucket_metrics_new(struct bucket *inner, struct metric_registry *m);
+
+/*
+ * From --objstore.config: YAML {type, config, prefix}. FILESYSTEM is served; the other types of Thanos
+ * are refused by name; unknown keys and types suggest the nearest. `what` names flag or file in errors.
+ */
+MUST_CHECK int bucket_from_yaml(struct ctx *ctx, struct str yaml, const char *what,
+				struct metric_registry *m, struct bucket **out,
+				struct err *e);
+
+#endif

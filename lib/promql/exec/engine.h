@@ -1,0 +1,62 @@
+/*
+ * promql/exec/engine.h - evaluate a PromQL expression over a `struct store`.
+ *
+ * Logical plan -> vectorised, series-major operators (design §4): a batch is whole rows (series x
+ * steps), max(1, 4096/steps) series. Only selectors wait (they pull series on the caller's or another
+ * request thread); decoding, functions and partial aggregation of full batches run by par_for.
+ * Semantics are Prometheus 3.x: left-open ranges and look-back, compensated sums.
+ *
+ * Thread  promql_exec is WORKER.  Memory  the answer lies in the given arena, charged to ctx->budget.
+ */
+#ifndef PROMQL_EXEC_ENGINE_H
+#define PROMQL_EXEC_ENGINE_H
+
+#include "model/hist.h"
+#include "model/store.h"
+#include "promql/parse/ast.h"
+#include "task/task.h"
+
+struct promql_query {
+	struct str text;
+	const struct expr *expr;
+	int64_t start_ms, end_ms, step_ms; /* instant: start == end, step 0 */
+	int64_t lookback_ms;		   /* 0: 5 min */
+	int64_t subquery_step_ms;	   /* default step of subqueries; 0: 1 min */
+	/* How to read the stores: */
+	struct store *store;
+	struct task_pool *pool;
+	bool dedup;			  /* fold replicas */
+	const struct str *replica_labels; /* sorted; removed from series when dedup */
+	size_t n_replica_labels;
+	int64_t max_resolution_ms;
+	enum partial_strategy partial;
+	struct shard_info shard;
+	uint64_t max_samples; /* held at once; 0: none */
+	uint32_t max_selects; /* selectors read at the same time; 0: 4 */
+};
+struct promql_series { /* one row of the answer */
+	struct labels labels;
+	uint32_t n;
+	const int64_t *t_ms;
+	const double *v;
+	const struct hist *const
+		*h; /* h[i] != NULL: a histogram instead of v[i]; NULL: floats only */
+};
+struct promql_result {
+	enum value_type type; /* VECTOR (instant), MATRIX, SCALAR, STRING */
+	struct promql_series
+		*series; /* VECTOR: n = 1 each; SCALAR of an instant query: series[0] */
+	size_t n;
+	struct str string;
+	int64_t t_ms; /* of SCALAR and STRING */
+	uint64_t samples_total, samples_peak;
+};
+/*
+ * Errors: E_EXEC with Prometheus' text (duplicates, many-to-many, ...), E_TIMEOUT, E_CANCELLED,
+ * E_LIMIT, E_UNSUPPORTED "function absent_over_time is not supported yet". Annotations go into
+ * ctx->notes with Prometheus' texts.
+ */
+MUST_CHECK int promql_exec(struct ctx *ctx, struct arena *a, const struct promql_query *q,
+			   struct promql_result *out, struct err *e);
+
+#endif

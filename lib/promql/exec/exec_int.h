@@ -1,0 +1,202 @@
+/*
+ * promql/exec/exec_int.h - the frame of the engine: grids, rows, batches, operators.
+ *
+ * Every operator declares at plan time the grid on which its rows are evaluated. A row is one series
+ * over the whole grid: values, a presence bitmap, and histogram pointers where there are histograms.
+ * Rows travel in batches; a batch and all it points to are valid until the next call of next or close
+ * on the same operator, and the consumer may change the rows in place.
+ *
+ * Two rows of one operator may carry equal labels if no step is present in both: the collector (and every
+ * holistic operator) merges them; a step present in both is the error "duplicate", found there.
+ */
+#ifndef PROMQL_EXEC_EXEC_INT_H
+#define PROMQL_EXEC_EXEC_INT_H
+
+#include "base/map.h"
+#include "dedup/dedup.h"
+#include "promql/exec/engine.h"
+
+struct grid {
+	int64_t start_ms, step_ms;
+	uint32_t n;
+};
+static inline int64_t grid_at(struct grid g, uint32_t i)
+{
+	return g.start_ms + (int64_t)i * g.step_ms;
+}
+
+struct row {
+	struct labels labels;
+	double *v;
+	const struct hist **h; /* NULL: floats only */
+	uint64_t *bits;	       /* presence, (n + 63) / 64 words */
+};
+#define BITS_WORDS(n) (((size_t)(n) + 63) / 64)
+static inline bool bit_get(const uint64_t *b, uint32_t i)
+{
+	return b[i >> 6] >> (i & 63) & 1;
+}
+static inline void bit_set(uint64_t *b, uint32_t i)
+{
+	b[i >> 6] |= 1ull << (i & 63);
+}
+static inline void bit_clear(uint64_t *b, uint32_t i)
+{
+	b[i >> 6] &= ~(1ull << (i & 63));
+}
+bool bits_any(const uint64_t *b, uint32_t n);
+void bits_fill(uint64_t *b, uint32_t n); /* all n present */
+#define EACH_BIT(i, bits, n)                                                             \
+	for (uint32_t i = bits_next((bits), 0, (n)); i < (n); i = bits_next((bits), i + 1, (n)))
+uint32_t bits_next(const uint64_t *b, uint32_t from, uint32_t n); /* n: none left */
+
+struct batch {
+	struct row *row;
+	size_t n;
+};
+
+/* What is common to all operators of one query. */
+struct exec {
+	struct ctx *ctx;
+	const struct promql_query *q;
+	struct arena *arena; /* request arena: plan, held rows, output */
+	struct op **ops;     /* all, for closing */
+	size_t n_ops, cap_ops;
+	_Atomic uint64_t samples; /* decoded inside the asked ranges */
+	uint32_t selects_open;
+};
+
+struct op;
+struct op_ops {
+	const char *name;
+	/* Start reading as early as possible (send requests), without waiting for answers. */
+	int (*prepare)(struct op *op, struct exec *x, struct err *e);
+	int (*next)(struct op *op, struct exec *x, struct batch **out, struct err *e); /* 1 0 -1 */
+	void (*close)(struct op *op);
+};
+struct op {
+	const struct op_ops *ops;
+	struct grid grid;
+	enum value_type type; /* SCALAR: exactly one row without labels, every step present */
+	bool unique;   /* no two rows can carry equal labels */
+	bool nameless; /* no row carries a metric name */
+	const struct expr *expr;
+	struct op *in[2];
+};
+
+/* Make a row on the request arena or another; all absent. E_LIMIT. */
+int row_new(struct exec *x, struct arena *a, uint32_t n, bool hists, struct row *out,
+	    struct err *e);
+int row_copy(struct exec *x, struct arena *a, uint32_t n, const struct row *from, struct row *out,
+	     struct err *e);
+int row_want_hists(struct exec *x, struct arena *a, uint32_t n, struct row *r, struct err *e);
+
+/* plan.c: build the operator of an expression on a grid; recorded in x->ops. */
+int plan_expr(struct exec *x, const struct expr *e, struct grid g, struct op **out, struct err *err);
+void *op_alloc(struct exec *x, size_t size, const struct op_ops *ops, struct grid g,
+	       enum value_type type, const struct expr *e);
+int unsupported(struct exec *x, struct err *e, const char *what, const char *name);
+static inline int op_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
+{
+	return op->ops->next(op, x, out, e);
+}
+/* The single row of a scalar operator; valid until its close. */
+int op_scalar(struct op *op, struct exec *x, struct row *out, struct err *e);
+
+/* Annotations, with Prometheus' prefix and position. */
+void anno_warn(struct exec *x, const struct expr *at, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void anno_info(struct exec *x, const struct expr *at, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* ---- series as columns, what range functions work on ---- */
+struct series_cols {
+	const int64_t *t_ms;
+	const double *v;
+	const struct hist *const *h; /* NULL: floats only */
+	size_t n;
+};
+/* A window function over whole series: see fn_range.c. */
+struct range_call {
+	struct grid grid;
+	int64_t range_ms, offset_ms; /* offset positive: back */
+	bool fixed;		     /* @: every step looks at at_ms */
+	int64_t at_ms;
+};
+enum range_flags {
+	RANGE_FLOATS = 1,     /* a rate of floats was computed (for the non-counter info) */
+	RANGE_NEEDS_HIST = 2, /* a window held native histograms that the function cannot take yet */
+};
+struct range_fn {
+	enum fn_id fn;
+	/* Fill `out` (all absent on entry); returns RANGE_ flags. CPU */
+	unsigned (*eval)(const struct range_call *c, const struct series_cols *s, struct row *out);
+};
+const struct range_fn *range_fn_of(enum fn_id fn); /* NULL: not supported yet */
+/* Reference time of step i, offset applied. */
+static inline int64_t range_ref(const struct range_call *c, uint32_t i)
+{
+	return (c->fixed ? c->at_ms : grid_at(c->grid, i)) - c->offset_ms;
+}
+
+/* ---- operators ---- */
+int op_select_new(struct exec *x, const struct expr *sel, const struct expr *call, struct grid g,
+		  struct op **out, struct err *e);
+int op_subquery_new(struct exec *x, const struct expr *sub, const struct expr *call,
+		    struct grid g, struct op **out, struct err *e);
+struct grid subquery_grid(const struct exec *x, const struct expr *sub, const struct range_call *c);
+void subquery_window(const struct exec *x, const struct expr *sub, struct grid g,
+		     struct range_call *out);
+int op_const_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		 struct err *err);
+int op_call_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		struct err *err);
+int op_unary_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		 struct err *err);
+int op_binary_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		  struct err *err);
+int op_join_new(struct exec *x, const struct expr *e, struct op *l, struct op *r, struct op **out,
+		struct err *err);
+int op_reduce_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		  struct err *err);
+int op_histq_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		 struct err *err);
+/* Wrap `op`, which drops names of its input, in a check for equal labels where they can occur. */
+int op_unique_new(struct exec *x, struct op *op, struct op **out);
+int op_unique_of(struct exec *x, struct op *op, const struct op *in, struct op **out);
+void row_drop_name(struct row *r);
+int op_expand_new(struct exec *x, struct op *in, struct grid g, struct op **out, struct err *e);
+
+/* value of a binary operator on floats; *keep false: a comparison filtered it out (value = l). */
+double binop_value(enum bin_op op, double l, double r, bool *keep);
+bool op_drops_name(const struct expr *bin);
+
+/* Neumaier's compensated sum, with the reset at infinity that Prometheus has. */
+static inline void kahan_add(double inc, double *sum, double *c)
+{
+	double t = *sum + inc;
+	if (__builtin_isinf(t))
+		*c = 0;
+	else if (__builtin_fabs(*sum) >= __builtin_fabs(inc))
+		*c += (*sum - t) + inc;
+	else
+		*c += (inc - t) + *sum;
+	*sum = t;
+}
+
+/* Rows keyed by labels: merges rows of equal labels, refuses a step present twice. */
+struct row_set {
+	struct map64 index; /* labels hash -> first entry + 1 */
+	struct row *row;
+	uint32_t *next; /* chain of equal hashes, entry + 1 */
+	size_t n, cap;
+	uint32_t steps;
+};
+void row_set_init(struct row_set *s, uint32_t steps);
+void row_set_deinit(struct row_set *s);
+/* Copy the row in; `dup` is what the error says when a step is present twice. */
+int row_set_add(struct exec *x, struct row_set *s, const struct row *r, const char *dup,
+		struct err *e);
+struct row *row_set_find(struct row_set *s, struct labels ls);
+
+#define DUP_LABELSET "vector cannot contain metrics with the same labelset"
+
+#endif

@@ -1,0 +1,382 @@
+/*
+ * promql/exec/fn_range.c - functions of range vectors: one pass over a series' columns with a window
+ * that slides from step to step.
+ *
+ * The window of step i is (ref - range, ref]: left-open since Prometheus 3. Both ends only move
+ * forward, so finding them costs O(samples + steps). Rates need O(1) a step besides the resets inside
+ * the window, which are found through the next one behind the window's start. Sums are added up anew in each
+ * window, compensated, so that their bits are Prometheus'.
+ * Source  prometheus.md §2.4, §2.5, §2.7
+ */
+#include "promql/exec/exec_int.h"
+
+#include <math.h>
+
+struct window {
+	size_t lo, hi; /* samples [lo, hi) */
+};
+
+/* Move the window to step i; false: no sample inside. */
+static inline bool slide(const struct range_call *c, const struct series_cols *s, uint32_t i,
+			 struct window *w)
+{
+	int64_t ref = range_ref(c, i), from = ref - c->range_ms;
+	while (w->lo < s->n && s->t_ms[w->lo] <= from)
+		w->lo++;
+	if (w->hi < w->lo)
+		w->hi = w->lo;
+	while (w->hi < s->n && s->t_ms[w->hi] <= ref)
+		w->hi++;
+	return w->hi > w->lo;
+}
+
+static inline void put(struct row *out, uint32_t i, double v)
+{
+	out->v[i] = v;
+	bit_set(out->bits, i);
+}
+
+static bool has_hist(const struct series_cols *s, struct window w)
+{
+	if (s->h)
+		for (size_t k = w.lo; k < w.hi; k++)
+			if (s->h[k])
+				return true;
+	return false;
+}
+
+/* ---- rate, increase, delta ---- */
+
+struct rate_kind {
+	bool counter, per_second;
+};
+
+static double extrapolate(const struct range_call *c, const struct series_cols *s,
+			  struct window w, int64_t ref, double diff, struct rate_kind k)
+{
+	double first = s->v[w.lo];
+	int64_t t0 = s->t_ms[w.lo], t1 = s->t_ms[w.hi - 1];
+	double to_start = (double)(t0 - (ref - c->range_ms)) / 1000;
+	double to_end = (double)(ref - t1) / 1000;
+	double sampled = (double)(t1 - t0) / 1000;
+	double avg = sampled / (double)(w.hi - w.lo - 1);
+	double threshold = avg * 1.1;
+	if (to_start >= threshold)
+		to_start = avg / 2;
+	if (k.counter) { /* a counter cannot have been below zero */
+		double to_zero = to_start;
+		if (diff > 0 && first >= 0)
+			to_zero = sampled * (first / diff);
+		if (to_zero < to_start)
+			to_start = to_zero;
+	}
+	if (to_end >= threshold)
+		to_end = avg / 2;
+	double factor = (sampled + to_start + to_end) / sampled;
+	if (k.per_second)
+		factor /= (double)c->range_ms / 1000;
+	return diff * factor;
+}
+
+static unsigned eval_rate(const struct range_call *c, const struct series_cols *s,
+			  struct row *out, struct rate_kind k)
+{
+	struct window w = { 0, 0 };
+	size_t reset = 1; /* least index > lo with v[reset] < v[reset - 1] */
+	unsigned flags = 0;
+	for (uint32_t i = 0; i < c->grid.n; i++) {
+		if (!slide(c, s, i, &w))
+			continue;
+		if (has_hist(s, w)) {
+			flags |= RANGE_NEEDS_HIST;
+			continue;
+		}
+		if (w.hi - w.lo < 2)
+			continue;
+		double diff = s->v[w.hi - 1] - s->v[w.lo];
+		if (k.counter) {
+			if (reset <= w.lo)
+				reset = w.lo + 1;
+			while (reset < s->n && !(s->v[reset] < s->v[reset - 1]))
+				reset++;
+			for (size_t j = reset; j < w.hi; j++)
+				if (s->v[j] < s->v[j - 1])
+					diff += s->v[j - 1];
+		}
+		put(out, i, extrapolate(c, s, w, range_ref(c, i), diff, k));
+		flags |= RANGE_FLOATS;
+	}
+	return flags;
+}
+
+static unsigned fn_rate(const struct range_call *c, const struct series_cols *s, struct row *out)
+{
+	return eval_rate(c, s, out, (struct rate_kind){ true, true });
+}
+static unsigned fn_increase(const struct range_call *c, const struct series_cols *s,
+			    struct row *out)
+{
+	return eval_rate(c, s, out, (struct rate_kind){ true, false });
+}
+static unsigned fn_delta(const struct range_call *c, const struct series_cols *s, struct row *out)
+{
+	return eval_rate(c, s, out, (struct rate_kind){ false, false });
+}
+
+/* irate and idelta look at the last two samples only. */
+static unsigned eval_last_two(const struct range_call *c, const struct series_cols *s,
+			      struct row *out, bool rate)
+{
+	struct window w = { 0, 0 };
+	unsigned flags = 0;
+	for (uint32_t i = 0; i < c->grid.n; i++) {
+		if (!slide(c, s, i, &w) || w.hi - w.lo < 2)
+			continue;
+		struct window two = { w.hi - 2, w.hi };
+		if (has_hist(s, two)) {
+			flags |= RANGE_NEEDS_HIST;
+			continue;
+		}
+		double a = s->v[two.lo], b = s->v[two.lo + 1];
+		double v = rate && b < a ? b : b - a;
+		if (rate)
+			v /= (double)(s->t_ms[two.lo + 1] - s->t_ms[two.lo]) / 1000;
+		put(out, i, v);
+	}
+	return flags;
+}
+
+static unsigned fn_irate(const struct range_call *c, const struct series_cols *s, struct row *out)
+{
+	return eval_last_two(c, s, out, true);
+}
+static unsigned fn_idelta(const struct range_call *c, const struct series_cols *s, struct row *out)
+{
+	return eval_last_two(c, s, out, false);
+}
+
+/* ---- folds over the floats of a window ---- */
+
+typedef double fold_fn(const double *v, size_t n);
+
+static double fold_sum(const double *v, size_t n)
+{
+	double sum = 0, c = 0;
+	for (size_t k = 0; k < n; k++)
+		kahan_add(v[k], &sum, &c);
+	return isinf(sum) ? sum : sum + c;
+}
+
+static double fold_avg(const double *v, size_t n)
+{
+	double sum = v[0], c = 0, mean = 0;
+	bool incremental = false;
+	for (size_t k = 1; k < n; k++) {
+		double count = (double)(k + 1);
+		if (!incremental) {
+			double s2 = sum, c2 = c;
+			kahan_add(v[k], &s2, &c2);
+			if (!isinf(s2)) {
+				sum = s2;
+				c = c2;
+				continue;
+			}
+			incremental = true; /* the sum overflows: go on with the mean itself */
+			mean = sum / (count - 1);
+			c /= count - 1;
+		}
+		double q = (count - 1) / count;
+		mean = q * mean;
+		c = q * c;
+		kahan_add(v[k] / count, &mean, &c);
+	}
+	return incremental ? mean + c : sum / (double)n + c / (double)n;
+}
+
+static double fold_min(const double *v, size_t n)
+{
+	double m = v[0];
+	for (size_t k = 1; k < n; k++)
+		if (v[k] < m || isnan(m))
+			m = v[k];
+	return m;
+}
+
+static double fold_max(const double *v, size_t n)
+{
+	double m = v[0];
+	for (size_t k = 1; k < n; k++)
+		if (v[k] > m || isnan(m))
+			m = v[k];
+	return m;
+}
+
+static double fold_stdvar(const double *v, size_t n)
+{
+	double count = 0, mean = 0, c_mean = 0, aux = 0, c_aux = 0;
+	for (size_t k = 0; k < n; k++) {
+		count++;
+		double delta = v[k] - (mean + c_mean);
+		kahan_add(delta / count, &mean, &c_mean);
+		kahan_add(delta * (v[k] - (mean + c_mean)), &aux, &c_aux);
+	}
+	return (aux + c_aux) / count;
+}
+
+static double fold_stddev(const double *v, size_t n)
+{
+	return sqrt(fold_stdvar(v, n));
+}
+
+/* Windows of floats; one that holds both kinds gives nothing and a warning; histograms alone: `hists`. */
+static unsigned eval_fold(const struct range_call *c, const struct series_cols *s,
+			  struct row *out, fold_fn *fold, unsigned hists)
+{
+	struct window w = { 0, 0 };
+	unsigned flags = 0;
+	for (uint32_t i = 0; i < c->grid.n; i++) {
+		if (!slide(c, s, i, &w))
+			continue;
+		if (has_hist(s, w)) {
+			flags |= hists;
+			continue;
+		}
+		put(out, i, fold(s->v + w.lo, w.hi - w.lo));
+	}
+	return flags;
+}
+
+#define FOLD(name, fold)                                                                 \
+	static unsigned fn_##name(const struct range_call *c, const struct series_cols *s,    \
+				  struct row *out)                                       \
+	{                                                                                \
+		return eval_fold(c, s, out, fold, RANGE_NEEDS_HIST);                     \
+	}
+FOLD(sum_over_time, fold_sum)
+FOLD(avg_over_time, fold_avg)
+FOLD(min_over_time, fold_min)
+FOLD(max_over_time, fold_max)
+FOLD(stdvar_over_time, fold_stdvar)
+FOLD(stddev_over_time, fold_stddev)
+
+/* ---- functions that take floats and histograms alike ---- */
+
+static unsigned fn_count_over_time(const struct range_call *c, const struct series_cols *s,
+				   struct row *out)
+{
+	struct window w = { 0, 0 };
+	for (uint32_t i = 0; i < c->grid.n; i++)
+		if (slide(c, s, i, &w))
+			put(out, i, (double)(w.hi - w.lo));
+	return 0;
+}
+
+static unsigned fn_present_over_time(const struct range_call *c, const struct series_cols *s,
+				     struct row *out)
+{
+	struct window w = { 0, 0 };
+	for (uint32_t i = 0; i < c->grid.n; i++)
+		if (slide(c, s, i, &w))
+			put(out, i, 1);
+	return 0;
+}
+
+static void put_sample(struct row *out, uint32_t i, const struct series_cols *s, size_t k)
+{
+	put(out, i, s->v[k]);
+	if (s->h)
+		out->h[i] = s->h[k];
+}
+
+static unsigned fn_last_over_time(const struct range_call *c, const struct series_cols *s,
+				  struct row *out)
+{
+	struct window w = { 0, 0 };
+	for (uint32_t i = 0; i < c->grid.n; i++)
+		if (slide(c, s, i, &w))
+			put_sample(out, i, s, w.hi - 1);
+	return 0;
+}
+
+static unsigned fn_first_over_time(const struct range_call *c, const struct series_cols *s,
+				   struct row *out)
+{
+	struct window w = { 0, 0 };
+	for (uint32_t i = 0; i < c->grid.n; i++)
+		if (slide(c, s, i, &w))
+			put_sample(out, i, s, w.lo);
+	return 0;
+}
+
+/* changes: a float beside a histogram is a change; NaN after NaN is none. */
+static bool changed(const struct series_cols *s, size_t k)
+{
+	const struct hist *a = s->h ? s->h[k - 1] : NULL, *b = s->h ? s->h[k] : NULL;
+	if (a && b)
+		return !hist_eq(a, b);
+	if (a || b)
+		return true;
+	return s->v[k] != s->v[k - 1] && !(isnan(s->v[k]) && isnan(s->v[k - 1]));
+}
+
+static unsigned fn_changes(const struct range_call *c, const struct series_cols *s,
+			   struct row *out)
+{
+	struct window w = { 0, 0 };
+	for (uint32_t i = 0; i < c->grid.n; i++) {
+		if (!slide(c, s, i, &w))
+			continue;
+		size_t n = 0;
+		for (size_t k = w.lo + 1; k < w.hi; k++)
+			n += changed(s, k);
+		put(out, i, (double)n);
+	}
+	return 0;
+}
+
+static unsigned fn_resets(const struct range_call *c, const struct series_cols *s, struct row *out)
+{
+	struct window w = { 0, 0 };
+	unsigned flags = 0;
+	for (uint32_t i = 0; i < c->grid.n; i++) {
+		if (!slide(c, s, i, &w))
+			continue;
+		if (has_hist(s, w)) {
+			flags |= RANGE_NEEDS_HIST;
+			continue;
+		}
+		size_t n = 0;
+		for (size_t k = w.lo + 1; k < w.hi; k++)
+			n += s->v[k] < s->v[k - 1];
+		put(out, i, (double)n);
+	}
+	return flags;
+}
+
+static const struct range_fn rows[] = {
+	{ FN_ID_rate, fn_rate },
+	{ FN_ID_increase, fn_increase },
+	{ FN_ID_delta, fn_delta },
+	{ FN_ID_irate, fn_irate },
+	{ FN_ID_idelta, fn_idelta },
+	{ FN_ID_sum_over_time, fn_sum_over_time },
+	{ FN_ID_avg_over_time, fn_avg_over_time },
+	{ FN_ID_min_over_time, fn_min_over_time },
+	{ FN_ID_max_over_time, fn_max_over_time },
+	{ FN_ID_stddev_over_time, fn_stddev_over_time },
+	{ FN_ID_stdvar_over_time, fn_stdvar_over_time },
+	{ FN_ID_count_over_time, fn_count_over_time },
+	{ FN_ID_present_over_time, fn_present_over_time },
+	{ FN_ID_last_over_time, fn_last_over_time },
+	{ FN_ID_first_over_time, fn_first_over_time },
+	{ FN_ID_changes, fn_changes },
+	{ FN_ID_resets, fn_resets },
+};
+
+const struct range_fn *range_fn_of(enum fn_id fn)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (rows[i].fn == fn)
+			return &rows[i];
+	return NULL;
+}

@@ -1,0 +1,128 @@
+/*
+ * promql/exec/matrix.c - instant queries whose result is a matrix: the raw samples of a range selector, or
+ * the rows of a subquery.
+ */
+#include "promql/exec/select_int.h"
+
+#include <stdlib.h>
+
+#include "base/vec.h"
+
+struct series_vec {
+	struct promql_series *v;
+	size_t n, cap;
+};
+
+static int add_series(struct exec *x, struct series_vec *out, struct labels ls, const int64_t *t,
+		      const double *v, const struct hist *const *h, size_t n, struct err *e)
+{
+	if (n == 0)
+		return 0;
+	if (out->n == out->cap)
+		out->v = vec_grow(out->v, &out->cap, out->n + 1, sizeof(*out->v));
+	struct promql_series *s = &out->v[out->n];
+	*s = (struct promql_series){ .n = (uint32_t)n };
+	int64_t *tt = arena_try(x->arena, x->ctx, n * sizeof(*tt), e);
+	double *vv = tt ? arena_try(x->arena, x->ctx, n * sizeof(*vv), e) : NULL;
+	const struct hist **hh = NULL;
+	if (!vv || labels_try_dup(x->arena, x->ctx, ls, &s->labels, e) < 0)
+		return -1;
+	if (h && !(hh = arena_try(x->arena, x->ctx, n * sizeof(*hh), e)))
+		return -1;
+	memcpy(tt, t, n * sizeof(*tt));
+	memcpy(vv, v, n * sizeof(*vv));
+	for (size_t i = 0; h && i < n; i++)
+		hh[i] = h[i] ? hist_dup(x->arena, h[i]) : NULL;
+	s->t_ms = tt;
+	s->v = vv;
+	s->h = hh;
+	out->n++;
+	return 0;
+}
+
+static int read_selector(struct exec *x, const struct expr *sel, struct series_vec *out,
+			 struct err *e)
+{
+	struct select_spec spec;
+	struct range_call w;
+	struct series_set *set;
+	const struct series_in *in;
+	struct arena scratch;
+	int rc;
+	struct grid g = { x->q->start_ms, 0, 1 };
+	select_spec_init(x, sel, NULL, g, &spec, &w);
+	if (select_open(x, &spec, &set, e) < 0)
+		return -1;
+	arena_init(&scratch, x->ctx->budget);
+	while ((rc = series_set_next(set, x->ctx, &in, e)) > 0) {
+		struct sample_cols c = { 0 };
+		rc = dedup_decode(x->ctx, &scratch, in->chunks, in->n, spec.want, x->q->dedup, false,
+				  spec.mint_ms, spec.maxt_ms, &c, e);
+		if (rc == 0) {
+			select_drop_stale(&c);
+			x->samples += c.n;
+			rc = add_series(x, out, in->labels, c.t_ms, c.v, c.h, c.n, e);
+		}
+		if (rc < 0)
+			break;
+		arena_reset(&scratch);
+	}
+	arena_deinit(&scratch);
+	series_set_close(set);
+	return rc;
+}
+
+static int read_subquery(struct exec *x, const struct expr *sub, struct series_vec *out,
+			 struct err *e)
+{
+	struct range_call w;
+	struct row_set set;
+	struct op *op;
+	struct batch *b;
+	int rc = 0;
+	struct grid one = { x->q->start_ms, 0, 1 };
+	subquery_window(x, sub, one, &w);
+	struct grid g = subquery_grid(x, sub, &w);
+	if (g.n == 0)
+		return 0;
+	if (plan_expr(x, sub->sub.e, g, &op, e) < 0)
+		return -1;
+	row_set_init(&set, g.n);
+	while ((rc = op_next(op, x, &b, e)) > 0)
+		for (size_t k = 0; k < b->n && rc > 0; k++)
+			if (row_set_add(x, &set, &b->row[k], DUP_LABELSET, e) < 0)
+				rc = -1;
+	int64_t *t = arena_try(x->arena, x->ctx, g.n * sizeof(*t), e);
+	for (size_t k = 0; k < set.n && rc == 0 && t; k++) {
+		struct row *r = &set.row[k];
+		size_t n = 0;
+		EACH_BIT (i, r->bits, g.n) {
+			t[n] = grid_at(g, i);
+			r->v[n] = r->v[i];
+			if (r->h)
+				r->h[n] = r->h[i];
+			n++;
+		}
+		rc = add_series(x, out, r->labels, t, r->v, r->h, n, e);
+	}
+	row_set_deinit(&set);
+	return t ? rc : -1;
+}
+
+int matrix_exec(struct exec *x, const struct expr *ex, struct promql_result *out, struct err *e)
+{
+	struct series_vec v = { 0 };
+	int rc = ex->kind == EXPR_MATRIX ? read_selector(x, ex, &v, e) :
+					   read_subquery(x, ex, &v, e);
+	if (rc == 0) {
+		out->type = TYPE_MATRIX;
+		out->n = v.n;
+		out->series = arena_try(x->arena, x->ctx, v.n * sizeof(*v.v) + 1, e);
+		if (!out->series)
+			rc = -1;
+		else if (v.n)
+			memcpy(out->series, v.v, v.n * sizeof(*v.v));
+	}
+	free(v.v);
+	return rc;
+}

@@ -1,0 +1,297 @@
+/*
+ * promql/exec/op_reduce.c - sum avg min max count group stddev stdvar: each row is folded into its group
+ * as it comes and dropped, so that memory follows groups x steps, not the series read.
+ *
+ * Rows are folded in series order whatever thread decoded them, so a compensated sum has the same bits as
+ * Prometheus'.  Source  prometheus.md §2.7
+ */
+#include "promql/exec/exec_int.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/vec.h"
+
+struct group {
+	struct labels labels;
+	struct group *next; /* equal hash */
+	double *v, *c, *n;  /* running value, compensation or mean, count: each grid.n */
+	uint64_t *bits;	    /* seen */
+	uint64_t *incremental; /* avg: the sum overflowed at this step */
+};
+struct op_reduce {
+	struct op op;
+	enum aggr_op kind;
+	struct str *names; /* by: the labels kept; without: those dropped, __name__ added; sorted */
+	size_t n_names;
+	bool without;
+	struct map64 index;
+	struct group **group;
+	size_t n_group, cap_group;
+	struct row *rows;
+	struct batch out;
+	bool done;
+};
+
+static void fold_avg(struct group *g, uint32_t i, double v)
+{
+	double count = ++g->n[i];
+	if (!bit_get(g->incremental, i)) {
+		double s = g->v[i], c = g->c[i];
+		kahan_add(v, &s, &c);
+		if (!isinf(s)) {
+			g->v[i] = s;
+			g->c[i] = c;
+			return;
+		}
+		bit_set(g->incremental, i);
+		g->v[i] = g->v[i] / (count - 1); /* from here on v is the mean */
+		g->c[i] /= count - 1;
+	}
+	double q = (count - 1) / count;
+	double mean = q * g->v[i], c = q * g->c[i];
+	kahan_add(v / count, &mean, &c);
+	g->v[i] = mean;
+	g->c[i] = c;
+}
+
+static void fold_first(enum aggr_op kind, struct group *g, uint32_t i, double v)
+{
+	bit_set(g->bits, i);
+	g->n[i] = 1;
+	g->c[i] = 0;
+	switch (kind) {
+	case AGG_STDDEV:
+	case AGG_STDVAR:
+		g->v[i] = isnan(v) || isinf(v) ? NAN : 0;
+		g->c[i] = v; /* the mean */
+		return;
+	case AGG_GROUP: g->v[i] = 1; return;
+	default: g->v[i] = v; return;
+	}
+}
+
+static void fold_more(enum aggr_op kind, struct group *g, uint32_t i, double v)
+{
+	switch (kind) {
+	case AGG_SUM: kahan_add(v, &g->v[i], &g->c[i]); return;
+	case AGG_AVG: fold_avg(g, i, v); return;
+	case AGG_COUNT: g->n[i]++; return;
+	case AGG_MIN:
+		if (v < g->v[i] || isnan(g->v[i]))
+			g->v[i] = v;
+		return;
+	case AGG_MAX:
+		if (v > g->v[i] || isnan(g->v[i]))
+			g->v[i] = v;
+		return;
+	case AGG_STDDEV:
+	case AGG_STDVAR: {
+		double delta = v - g->c[i];
+		g->n[i]++;
+		g->c[i] += delta / g->n[i];
+		g->v[i] += delta * (v - g->c[i]);
+		return;
+	}
+	default: return;
+	}
+}
+
+static double result(enum aggr_op kind, const struct group *g, uint32_t i)
+{
+	switch (kind) {
+	case AGG_SUM: return isinf(g->v[i]) ? g->v[i] : g->v[i] + g->c[i];
+	case AGG_AVG:
+		if (bit_get(g->incremental, i))
+			return g->v[i] + g->c[i];
+		return g->v[i] / g->n[i] + g->c[i] / g->n[i];
+	case AGG_COUNT: return g->n[i];
+	case AGG_STDVAR: return g->v[i] / g->n[i];
+	case AGG_STDDEV: return sqrt(g->v[i] / g->n[i]);
+	default: return g->v[i];
+	}
+}
+
+static struct group *new_group(struct op_reduce *r, struct exec *x, struct labels ls,
+			       struct err *e)
+{
+	size_t n = r->op.grid.n, words = BITS_WORDS(n);
+	struct group *g = ARENA_NEW(x->arena, struct group);
+	char *p = arena_try(x->arena, x->ctx, n * 24 + words * 16, e);
+	if (!p || labels_try_dup(x->arena, x->ctx, ls, &g->labels, e) < 0)
+		return NULL;
+	memset(p, 0, n * 24 + words * 16);
+	g->v = (double *)p;
+	g->c = g->v + n;
+	g->n = g->c + n;
+	g->bits = (uint64_t *)(g->n + n);
+	g->incremental = g->bits + words;
+	if (r->n_group == r->cap_group)
+		r->group = vec_grow(r->group, &r->cap_group, r->n_group + 1, sizeof(*r->group));
+	r->group[r->n_group++] = g;
+	return g;
+}
+
+static struct group *group_of(struct op_reduce *r, struct exec *x, struct labels ls, struct err *e)
+{
+	struct label few[64], *tmp = few;
+	if (ls.n > ARRAY_LEN(few))
+		tmp = xmalloc(ls.n * sizeof(*tmp));
+	struct labels key = r->without ? labels_drop(tmp, ls, r->names, r->n_names) :
+					 labels_keep(tmp, ls, r->names, r->n_names);
+	key.hash = 0;
+	uint64_t h = labels_hash(key);
+	uintptr_t at = 0;
+	(void)map64_get(&r->index, h, &at);
+	struct group *g = (struct group *)at;
+	while (g && !labels_eq(g->labels, key))
+		g = g->next;
+	if (!g && (g = new_group(r, x, key, e))) {
+		g->next = (struct group *)at;
+		map64_set(&r->index, h, (uintptr_t)g);
+	}
+	if (tmp != few)
+		free(tmp);
+	return g;
+}
+
+static bool takes_hists(enum aggr_op kind)
+{
+	return kind == AGG_COUNT || kind == AGG_GROUP;
+}
+
+static int fold_row(struct op_reduce *r, struct exec *x, const struct row *row, struct err *e)
+{
+	struct group *g = group_of(r, x, row->labels, e);
+	if (!g)
+		return -1;
+	enum aggr_op kind = r->kind;
+	if (kind == AGG_SUM && !row->h) { /* the hot one, without a switch per value */
+		EACH_BIT (i, row->bits, r->op.grid.n) {
+			if (bit_get(g->bits, i))
+				kahan_add(row->v[i], &g->v[i], &g->c[i]);
+			else
+				fold_first(kind, g, i, row->v[i]);
+		}
+		return 0;
+	}
+	EACH_BIT (i, row->bits, r->op.grid.n) {
+		if (row->h && row->h[i] && !takes_hists(kind)) {
+			if (kind == AGG_SUM || kind == AGG_AVG)
+				return err_set(x->ctx, e, E_UNSUPPORTED,
+					       "%s over native histograms is not supported yet",
+					       aggr_op_text(kind));
+			anno_info(x, r->op.expr->aggr.e, "ignored histogram in %s aggregation",
+				  aggr_op_text(kind));
+			continue;
+		}
+		if (bit_get(g->bits, i))
+			fold_more(kind, g, i, row->v[i]);
+		else
+			fold_first(kind, g, i, row->v[i]);
+	}
+	return 0;
+}
+
+static int reduce_all(struct op_reduce *r, struct exec *x, struct err *e)
+{
+	struct batch *b;
+	int rc;
+	while ((rc = op_next(r->op.in[0], x, &b, e)) > 0)
+		for (size_t k = 0; k < b->n; k++)
+			if (fold_row(r, x, &b->row[k], e) < 0)
+				return -1;
+	if (rc < 0)
+		return -1;
+	r->rows = arena_try(x->arena, x->ctx, r->n_group * sizeof(*r->rows) + 1, e);
+	if (!r->rows)
+		return -1;
+	size_t n = 0;
+	for (size_t k = 0; k < r->n_group; k++) {
+		struct group *g = r->group[k];
+		if (!bits_any(g->bits, r->op.grid.n))
+			continue;
+		EACH_BIT (i, g->bits, r->op.grid.n)
+			g->v[i] = result(r->kind, g, i);
+		r->rows[n++] = (struct row){ g->labels, g->v, NULL, g->bits };
+	}
+	r->out = (struct batch){ r->rows, n };
+	return 0;
+}
+
+static int reduce_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
+{
+	struct op_reduce *r = (struct op_reduce *)op;
+	if (r->done)
+		return 0;
+	r->done = true;
+	if (reduce_all(r, x, e) < 0)
+		return -1;
+	if (r->out.n == 0)
+		return 0;
+	*out = &r->out;
+	return 1;
+}
+
+static void reduce_close(struct op *op)
+{
+	struct op_reduce *r = (struct op_reduce *)op;
+	map64_deinit(&r->index);
+	free(r->group);
+}
+
+static const struct op_ops reduce_ops = { "reduce", NULL, reduce_next, reduce_close };
+
+/* `without` drops the metric name, too: add it to the sorted names. */
+static void without_names(struct exec *x, struct op_reduce *r, const struct expr *e)
+{
+	struct str *v = ARENA_ARRAY(x->arena, struct str, e->aggr.n_labels + 1);
+	size_t n = 0;
+	bool put = false;
+	for (size_t i = 0; i < e->aggr.n_labels; i++) {
+		if (!put && str_cmp(LABEL_NAME, e->aggr.labels[i]) <= 0) {
+			v[n++] = LABEL_NAME;
+			put = true;
+		}
+		if (!str_eq(e->aggr.labels[i], LABEL_NAME))
+			v[n++] = e->aggr.labels[i];
+	}
+	if (!put)
+		v[n++] = LABEL_NAME;
+	r->names = v;
+	r->n_names = n;
+}
+
+int op_reduce_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		  struct err *err)
+{
+	switch (e->aggr.op) {
+	case AGG_SUM:
+	case AGG_AVG:
+	case AGG_COUNT:
+	case AGG_MIN:
+	case AGG_MAX:
+	case AGG_GROUP:
+	case AGG_STDDEV:
+	case AGG_STDVAR: break;
+	default: return unsupported(x, err, "aggregation", aggr_op_text(e->aggr.op));
+	}
+	struct op_reduce *r = op_alloc(x, sizeof(*r), &reduce_ops, g, TYPE_VECTOR, e);
+	map64_init(&r->index);
+	r->kind = e->aggr.op;
+	r->without = e->aggr.without;
+	r->names = e->aggr.labels;
+	r->n_names = e->aggr.n_labels;
+	if (r->without)
+		without_names(x, r, e);
+	r->op.unique = true;
+	r->op.nameless = true;
+	for (size_t i = 0; i < r->n_names && !r->without; i++)
+		if (str_eq(r->names[i], LABEL_NAME))
+			r->op.nameless = false;
+	const struct expr *in = expr_strip(e->aggr.e);
+	*out = &r->op;
+	if (in->kind == EXPR_VECTOR && in->s.sel.at == AT_NONE)
+		return op_select_new(x, in, e, g, &r->op.in[0], err);
+	return plan_expr(x, e->aggr.e, g, &r->op.in[0], err);
+}

@@ -1,0 +1,387 @@
+/*
+ * promql/exec/op_select.c - selectors: the only operators that wait.
+ *
+ * next() pulls series from the store into raw batches (labels and compressed chunks copied into the
+ * batch's arena, about 1 MiB or as many rows as fill 1 MiB of output), up to two a core; then par_for
+ * decodes the batches and turns each series into a row by the instant look-back or a range function; then
+ * the batches are handed out in order, so that the result does not depend on the number of threads.
+ *
+ * Memory: at most 2 x cores batches, each its chunks, its rows and the columns of one series.
+ */
+#include "promql/exec/exec_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/vec.h"
+#include "promql/exec/select_int.h"
+
+#define BATCH_BYTES ((size_t)1 << 20)
+#define MAX_RING 64
+
+struct raw {
+	struct labels labels;
+	struct str metric; /* the name that was dropped; kept for rate and increase only */
+	struct chunk_view *chunks;
+	size_t n;
+};
+struct raw_batch {
+	struct op_select *sel;
+	struct arena arena; /* labels, chunks, rows */
+	struct raw *raw;
+	size_t n_raw, cap_raw, bytes;
+	struct row *row;
+	size_t n_row;
+	unsigned flags;
+	int rc;
+	struct err err;
+};
+struct op_select {
+	struct op op;
+	struct select_spec spec;
+	struct range_call call;
+	const struct range_fn *fn; /* NULL: instant look-back */
+	bool timestamps;	   /* timestamp(selector): times instead of values */
+	bool drop_name;
+	bool wants_counter; /* rate, increase: say so when the name is not a counter's */
+	struct exec *x;
+	struct series_set *set;
+	bool ended;
+	struct raw_batch *ring;
+	uint32_t ring_n, ready, at; /* `ready` batches decoded, `at` handed out next */
+	struct batch out;
+	struct map64 seen; /* label hashes after the name was dropped, if that may collide */
+};
+
+/* ---- decoding: CPU class ---- */
+
+static void instant_row(const struct op_select *s, const struct series_cols *c, struct row *out)
+{
+	const struct range_call *call = &s->call;
+	size_t k = 0; /* samples with t <= ref */
+	for (uint32_t i = 0; i < call->grid.n; i++) {
+		int64_t ref = range_ref(call, i);
+		while (k < c->n && c->t_ms[k] <= ref)
+			k++;
+		if (k == 0 || c->t_ms[k - 1] <= ref - call->range_ms)
+			continue;
+		const struct hist *h = c->h ? c->h[k - 1] : NULL;
+		if (h ? hist_is_stale(h) : is_stale_nan(c->v[k - 1]))
+			continue;
+		out->v[i] = s->timestamps ? (double)c->t_ms[k - 1] / 1000 : c->v[k - 1];
+		if (h && !s->timestamps)
+			out->h[i] = h;
+		bit_set(out->bits, i);
+	}
+}
+
+/* Range windows pass over stale markers: take them out of the columns, in place. */
+size_t select_drop_stale(struct sample_cols *c)
+{
+	size_t k = 0;
+	while (k < c->n && !(c->h && c->h[k] ? hist_is_stale(c->h[k]) : is_stale_nan(c->v[k])))
+		k++;
+	for (size_t i = k; i < c->n; i++) {
+		if (c->h && c->h[i] ? hist_is_stale(c->h[i]) : is_stale_nan(c->v[i]))
+			continue;
+		c->t_ms[k] = c->t_ms[i];
+		c->v[k] = c->v[i];
+		if (c->h)
+			c->h[k] = c->h[i];
+		k++;
+	}
+	c->n = k;
+	return k;
+}
+
+static void note_non_counter(struct op_select *s, struct str metric)
+{
+	if (str_has_suffix(metric, STR("_total")) || str_has_suffix(metric, STR("_sum")) ||
+	    str_has_suffix(metric, STR("_count")) || str_has_suffix(metric, STR("_bucket")))
+		return;
+	anno_info(s->x, s->spec.sel,
+		  "metric might not be a counter, name does not end in "
+		  "_total/_sum/_count/_bucket: \"%.*s\"",
+		  STR_FMT(metric));
+}
+
+static int decode_series(struct op_select *s, struct raw_batch *b, struct arena *scratch,
+			 struct raw *r, struct err *e)
+{
+	struct exec *x = s->x;
+	struct sample_cols c = { 0 };
+	/* Histograms outlive the scratch columns: rows point to them. */
+	if (dedup_decode(x->ctx, scratch, r->chunks, r->n, s->spec.want, x->q->dedup,
+			 s->spec.want == SAMPLE_COUNTER, s->spec.mint_ms, s->spec.maxt_ms, &c,
+			 e) < 0)
+		return -1;
+	atomic_fetch_add_explicit(&x->samples, c.n, memory_order_relaxed);
+	if (s->fn)
+		select_drop_stale(&c);
+	struct row row;
+	if (row_new(x, &b->arena, s->op.grid.n, c.h && !s->timestamps, &row, e) < 0)
+		return -1;
+	struct series_cols cols = { c.t_ms, c.v, c.h, c.n };
+	if (s->fn)
+		b->flags |= s->fn->eval(&s->call, &cols, &row);
+	else
+		instant_row(s, &cols, &row);
+	if (!bits_any(row.bits, s->op.grid.n))
+		return 0;
+	if (row.h) {
+		bool any = false;
+		EACH_BIT (i, row.bits, s->op.grid.n)
+			if (row.h[i]) {
+				row.h[i] = hist_dup(&b->arena, row.h[i]);
+				any = true;
+			}
+		if (!any)
+			row.h = NULL;
+	}
+	if (r->metric.n)
+		note_non_counter(s, r->metric);
+	row.labels = r->labels;
+	b->row[b->n_row++] = row;
+	return 0;
+}
+
+static void decode_batch(void *arg, size_t i)
+{
+	struct raw_batch *b = &((struct op_select *)arg)->ring[i];
+	struct op_select *s = b->sel;
+	struct arena scratch;
+	arena_init(&scratch, s->x->ctx->budget);
+	b->rc = ctx_check(s->x->ctx, &b->err);
+	for (size_t k = 0; k < b->n_raw && b->rc == 0; k++) {
+		b->rc = decode_series(s, b, &scratch, &b->raw[k], &b->err);
+		if (b->rc < 0)
+			err_wrap(s->x->ctx, &b->err, "series %.*s",
+				 STR_FMT(labels_str(&b->arena, b->raw[k].labels)));
+		arena_reset(&scratch);
+	}
+	arena_deinit(&scratch);
+}
+
+/* ---- pulling: WORKER ---- */
+
+static int copy_chunks(struct exec *x, struct raw_batch *b, const struct series_in *in,
+		       struct raw *r, struct err *e)
+{
+	size_t bytes = 0;
+	for (size_t i = 0; i < in->n; i++)
+		for (int a = 0; a < AGGR_N; a++)
+			bytes += in->chunks[i].part[a].n;
+	r->n = in->n;
+	r->chunks = arena_try(&b->arena, x->ctx, in->n * sizeof(*r->chunks) + 1, e);
+	uint8_t *p = r->chunks ? arena_try(&b->arena, x->ctx, bytes + 1, e) : NULL;
+	if (!p)
+		return -1;
+	memcpy(r->chunks, in->chunks, in->n * sizeof(*r->chunks));
+	for (size_t i = 0; i < in->n; i++)
+		for (int a = 0; a < AGGR_N; a++) {
+			struct chunk_part *part = &r->chunks[i].part[a];
+			if (!part->p)
+				continue;
+			memcpy(p, part->p, part->n);
+			part->p = p;
+			p += part->n;
+		}
+	b->bytes += bytes + in->n * sizeof(*r->chunks);
+	return 0;
+}
+
+/* Names dropped from series of several metrics may make two of them equal: that is an error. */
+static int check_unique(struct op_select *s, struct labels ls, struct err *e)
+{
+	uintptr_t old;
+	uint64_t h = labels_hash(ls);
+	for (; map64_get(&s->seen, h, &old); h++) {
+		const struct labels *have = (const struct labels *)old;
+		if (labels_eq(*have, ls))
+			return err_set(s->x->ctx, e, E_EXEC, DUP_LABELSET);
+	}
+	struct labels *keep = ARENA_NEW(s->x->arena, struct labels);
+	if (labels_try_dup(s->x->arena, s->x->ctx, ls, keep, e) < 0)
+		return -1;
+	map64_set(&s->seen, h, (uintptr_t)keep);
+	return 0;
+}
+
+static int add_raw(struct op_select *s, struct raw_batch *b, const struct series_in *in,
+		   struct err *e)
+{
+	struct exec *x = s->x;
+	struct raw r = { 0 };
+	if (b->n_raw == b->cap_raw)
+		b->raw = vec_grow(b->raw, &b->cap_raw, b->n_raw + 1, sizeof(*b->raw));
+	struct labels ls = in->labels;
+	ls.hash = 0;
+	struct label few[64], *tmp = few;
+	if (s->wants_counter)
+		r.metric = str_dup(&b->arena, labels_get(ls, LABEL_NAME));
+	if (s->drop_name) {
+		if (ls.n > ARRAY_LEN(few) &&
+		    !(tmp = arena_try(&b->arena, x->ctx, ls.n * sizeof(*tmp), e)))
+			return -1;
+		struct str name = LABEL_NAME;
+		ls = labels_drop(tmp, ls, &name, 1);
+	}
+	if (labels_try_dup(&b->arena, x->ctx, ls, &r.labels, e) < 0 ||
+	    copy_chunks(x, b, in, &r, e) < 0)
+		return -1;
+	if (s->drop_name && !s->op.unique && check_unique(s, r.labels, e) < 0)
+		return -1;
+	b->raw[b->n_raw++] = r;
+	b->bytes += 128;
+	return 0;
+}
+
+static int open_set(struct op_select *s, struct err *e)
+{
+	if (s->set)
+		return 0;
+	return select_open(s->x, &s->spec, &s->set, e);
+}
+
+static int fill(struct op_select *s, struct raw_batch *b, struct err *e)
+{
+	size_t row_bytes = (size_t)s->op.grid.n * 8 + 64, rows_max = BATCH_BYTES / row_bytes + 1;
+	const struct series_in *in;
+	arena_reset(&b->arena);
+	b->n_raw = b->n_row = b->bytes = 0;
+	b->flags = 0;
+	b->rc = 0;
+	while (!s->ended && b->bytes < BATCH_BYTES && b->n_raw < rows_max) {
+		int rc = series_set_next(s->set, s->x->ctx, &in, e);
+		if (rc < 0)
+			return -1;
+		if (rc == 0)
+			s->ended = true;
+		else if (add_raw(s, b, in, e) < 0)
+			return -1;
+	}
+	b->row = arena_try(&b->arena, s->x->ctx, b->n_raw * sizeof(*b->row) + 1, e);
+	return b->row ? 0 : -1;
+}
+
+/* Infos and refusals that evaluation noticed, in series order. */
+static int note_flags(struct op_select *s, struct raw_batch *b, struct err *e)
+{
+	if (b->flags & RANGE_NEEDS_HIST)
+		return err_set(s->x->ctx, e, E_UNSUPPORTED,
+			       "%s over native histograms is not supported yet",
+			       fn_sigs[s->fn->fn].name);
+	return 0;
+}
+
+static int refill(struct op_select *s, struct err *e)
+{
+	struct exec *x = s->x;
+	if (open_set(s, e) < 0)
+		return -1;
+	s->ready = s->at = 0;
+	while (s->ready < s->ring_n && !s->ended) {
+		if (fill(s, &s->ring[s->ready], e) < 0)
+			return -1;
+		s->ready++;
+	}
+	task_par_for(x->q->pool, s->ready, decode_batch, s);
+	for (uint32_t i = 0; i < s->ready; i++) {
+		struct raw_batch *b = &s->ring[i];
+		if (b->rc < 0)
+			return err_copy(x->ctx, e, &b->err);
+		if (note_flags(s, b, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int sel_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
+{
+	struct op_select *s = (struct op_select *)op;
+	(void)x;
+	for (;;) {
+		while (s->at < s->ready) {
+			struct raw_batch *b = &s->ring[s->at++];
+			if (b->n_row == 0)
+				continue;
+			s->out = (struct batch){ b->row, b->n_row };
+			*out = &s->out;
+			return 1;
+		}
+		if (s->ended)
+			return 0;
+		if (refill(s, e) < 0)
+			return -1;
+	}
+}
+
+static int sel_prepare(struct op *op, struct exec *x, struct err *e)
+{
+	uint32_t max = x->q->max_selects ? x->q->max_selects : 4;
+	if (x->selects_open >= max) /* opened when it is read */
+		return 0;
+	x->selects_open++;
+	return open_set((struct op_select *)op, e);
+}
+
+static void sel_close(struct op *op)
+{
+	struct op_select *s = (struct op_select *)op;
+	series_set_close(s->set);
+	for (uint32_t i = 0; i < s->ring_n; i++) {
+		free(s->ring[i].raw);
+		arena_deinit(&s->ring[i].arena);
+	}
+	free(s->ring);
+	map64_deinit(&s->seen);
+}
+
+static const struct op_ops sel_ops = { "select", sel_prepare, sel_next, sel_close };
+
+/* One metric name is fixed by an equality matcher: dropping it cannot make two series equal. */
+static bool one_name(const struct expr *sel)
+{
+	for (size_t i = 0; i < sel->s.sel.n_matchers; i++) {
+		const struct matcher *m = &sel->s.sel.matchers[i];
+		if (m->type == MATCH_EQ && m->value.n && str_eq(m->name, LABEL_NAME))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A selector, alone (call NULL), under a range function, or under timestamp(). `call` chooses the
+ * aggregate that downsampled blocks show and the function.
+ */
+int op_select_new(struct exec *x, const struct expr *sel, const struct expr *call, struct grid g,
+		  struct op **out, struct err *e)
+{
+	const struct range_fn *fn = NULL;
+	if (sel->kind == EXPR_MATRIX) {
+		fn = range_fn_of(call->call.fn);
+		if (!fn)
+			return unsupported(x, e, "function", fn_sigs[call->call.fn].name);
+	}
+	struct op_select *s = op_alloc(x, sizeof(*s), &sel_ops, g, TYPE_VECTOR,
+				       call ? call : sel);
+	s->x = x;
+	s->fn = fn;
+	bool in_call = call && call->kind == EXPR_CALL;
+	s->timestamps = !fn && in_call && call->call.fn == FN_ID_timestamp;
+	s->drop_name = in_call && (fn_sigs[call->call.fn].traits & FN_DROP_NAME) &&
+		       (fn || s->timestamps);
+	s->wants_counter = fn && (fn->fn == FN_ID_rate || fn->fn == FN_ID_increase);
+	s->op.nameless = s->drop_name;
+	s->op.unique = !s->drop_name || one_name(sel);
+	select_spec_init(x, sel, call, g, &s->spec, &s->call);
+	map64_init(&s->seen);
+	s->ring_n = MIN(2 * MAX(task_cpus(x->q->pool), 1u), (uint32_t)MAX_RING);
+	s->ring = xcalloc(s->ring_n, sizeof(*s->ring));
+	for (uint32_t i = 0; i < s->ring_n; i++) {
+		s->ring[i].sel = s;
+		arena_init(&s->ring[i].arena, x->ctx->budget);
+	}
+	*out = &s->op;
+	return 0;
+}

@@ -1,0 +1,181 @@
+/*
+ * promql/exec/op_subquery.c - a range function over a subquery: the inner expression is evaluated on a grid
+ * of its own (absolute multiples of the subquery's step), and each of its rows becomes the columns that the
+ * function slides over.
+ */
+#include "promql/exec/exec_int.h"
+
+#include <stdlib.h>
+
+struct op_subquery {
+	struct op op;
+	const struct range_fn *fn;
+	struct range_call call;
+	bool drop_name;
+	struct arena arena; /* rows and columns of the current batch */
+	struct row_set set; /* inner rows, where equal labels may come twice */
+	bool collected;
+	size_t at;
+	struct batch one, out;
+};
+
+static int row_to_cols(struct op_subquery *s, struct exec *x, const struct row *r,
+		       struct series_cols *c, struct err *e)
+{
+	uint32_t n = s->op.in[0]->grid.n;
+	int64_t *t = arena_try(&s->arena, x->ctx, n * sizeof(*t), e);
+	double *v = t ? arena_try(&s->arena, x->ctx, n * sizeof(*v), e) : NULL;
+	const struct hist **h = NULL;
+	if (!v || (r->h && !(h = arena_try(&s->arena, x->ctx, n * sizeof(*h), e))))
+		return -1;
+	size_t k = 0;
+	EACH_BIT (i, r->bits, n) {
+		t[k] = grid_at(s->op.in[0]->grid, i);
+		v[k] = r->v[i];
+		if (h)
+			h[k] = r->h[i];
+		k++;
+	}
+	*c = (struct series_cols){ t, v, h, k };
+	return 0;
+}
+
+/* The next rows of the inner expression, merged by labels if it may show a label set twice. */
+static int inner_next(struct op_subquery *s, struct exec *x, struct batch **out, struct err *e)
+{
+	struct op *in = s->op.in[0];
+	int rc;
+	if (in->unique)
+		return op_next(in, x, out, e);
+	if (!s->collected) {
+		while ((rc = op_next(in, x, out, e)) > 0)
+			for (size_t k = 0; k < (*out)->n; k++)
+				if (row_set_add(x, &s->set, &(*out)->row[k], DUP_LABELSET, e) < 0)
+					return -1;
+		if (rc < 0)
+			return -1;
+		s->collected = true;
+	}
+	if (s->at == s->set.n)
+		return 0;
+	s->one = (struct batch){ &s->set.row[s->at++], 1 };
+	*out = &s->one;
+	return 1;
+}
+
+static int eval_row(struct op_subquery *s, struct exec *x, const struct row *in, struct row *row,
+		    struct err *e)
+{
+	struct series_cols cols;
+	if (row_to_cols(s, x, in, &cols, e) < 0 ||
+	    row_new(x, &s->arena, s->op.grid.n, cols.h != NULL, row, e) < 0)
+		return -1;
+	if (s->fn->eval(&s->call, &cols, row) & RANGE_NEEDS_HIST)
+		return err_set(x->ctx, e, E_UNSUPPORTED,
+			       "%s over native histograms is not supported yet",
+			       fn_sigs[s->fn->fn].name);
+	row->labels = labels_dup(&s->arena, in->labels);
+	if (s->drop_name)
+		row_drop_name(row);
+	return bits_any(row->bits, s->op.grid.n);
+}
+
+static int sub_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
+{
+	struct op_subquery *s = (struct op_subquery *)op;
+	struct batch *in;
+	for (;;) {
+		int rc = inner_next(s, x, &in, e);
+		if (rc <= 0)
+			return rc;
+		arena_reset(&s->arena);
+		struct row *rows = arena_try(&s->arena, x->ctx, in->n * sizeof(*rows), e);
+		if (!rows)
+			return -1;
+		size_t n = 0;
+		for (size_t k = 0; k < in->n; k++) {
+			rc = eval_row(s, x, &in->row[k], &rows[n], e);
+			if (rc < 0)
+				return -1;
+			n += rc > 0;
+		}
+		if (n == 0)
+			continue;
+		s->out = (struct batch){ rows, n };
+		*out = &s->out;
+		return 1;
+	}
+}
+
+static void sub_close(struct op *op)
+{
+	struct op_subquery *s = (struct op_subquery *)op;
+	row_set_deinit(&s->set);
+	arena_deinit(&s->arena);
+}
+
+static const struct op_ops sub_ops = { "subquery", NULL, sub_next, sub_close };
+
+static int64_t floor_div(int64_t a, int64_t b)
+{
+	int64_t q = a / b;
+	return q - (a % b < 0);
+}
+
+struct grid subquery_grid(const struct exec *x, const struct expr *sub, const struct range_call *c)
+{
+	int64_t step = sub->sub.step_ms ? sub->sub.step_ms :
+		       x->q->subquery_step_ms ? x->q->subquery_step_ms : 60000;
+	int64_t from = range_ref(c, 0) - c->range_ms, to = range_ref(c, c->grid.n - 1);
+	int64_t first = (floor_div(from, step) + 1) * step; /* strictly after the window's start */
+	struct grid g = { first, step, 0 };
+	if (first <= to)
+		g.n = (uint32_t)((to - first) / step) + 1;
+	return g;
+}
+
+void subquery_window(const struct exec *x, const struct expr *sub, struct grid g,
+		     struct range_call *out)
+{
+	int64_t at = sub->sub.at == AT_START ? x->q->start_ms :
+		     sub->sub.at == AT_END   ? x->q->end_ms :
+					       sub->sub.at_ms;
+	*out = (struct range_call){ .grid = g,
+				    .range_ms = sub->sub.range_ms,
+				    .offset_ms = sub->sub.offset_ms,
+				    .fixed = sub->sub.at != AT_NONE,
+				    .at_ms = at };
+}
+
+static int empty_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
+{
+	(void)op, (void)x, (void)out, (void)e;
+	return 0;
+}
+static const struct op_ops empty_ops = { "empty", NULL, empty_next, NULL };
+
+int op_subquery_new(struct exec *x, const struct expr *sub, const struct expr *call,
+		    struct grid g, struct op **out, struct err *e)
+{
+	struct op_subquery *s = op_alloc(x, sizeof(*s), &sub_ops, g, TYPE_VECTOR, call);
+	arena_init(&s->arena, x->ctx->budget);
+	s->fn = range_fn_of(call->call.fn);
+	s->drop_name = (fn_sigs[call->call.fn].traits & FN_DROP_NAME) != 0;
+	subquery_window(x, sub, g, &s->call);
+	struct grid inner = subquery_grid(x, sub, &s->call);
+	row_set_init(&s->set, inner.n);
+	if (inner.n == 0) {
+		*out = op_alloc(x, sizeof(struct op), &empty_ops, g, TYPE_VECTOR, call);
+		(*out)->unique = (*out)->nameless = true;
+		return 0;
+	}
+	if (plan_expr(x, sub->sub.e, inner, &s->op.in[0], e) < 0)
+		return -1;
+	*out = &s->op;
+	if (!s->drop_name) {
+		s->op.unique = true;
+		s->op.nameless = s->op.in[0]->nameless;
+		return 0;
+	}
+	return op_unique_of(x, &s->op, s->op.in[0], out);
+}

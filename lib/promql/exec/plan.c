@@ -1,0 +1,101 @@
+/*
+ * promql/exec/plan.c - from the syntax tree to operators.
+ *
+ * A subtree that does not depend on the step (everything it selects is pinned by @, and no function of
+ * it looks at the evaluation time) is planned on a grid of one step and expanded.
+ */
+#include "promql/exec/exec_int.h"
+
+#include "base/vec.h"
+
+int unsupported(struct exec *x, struct err *e, const char *what, const char *name)
+{
+	return err_set(x->ctx, e, E_UNSUPPORTED, "%s %s is not supported yet", what, name);
+}
+
+void *op_alloc(struct exec *x, size_t size, const struct op_ops *ops, struct grid g,
+	       enum value_type type, const struct expr *e)
+{
+	struct op *op = arena_zalloc(x->arena, size);
+	op->ops = ops;
+	op->grid = g;
+	op->type = type;
+	op->expr = e;
+	if (x->n_ops == x->cap_ops)
+		x->ops = vec_grow(x->ops, &x->cap_ops, x->n_ops + 1, sizeof(struct op *));
+	x->ops[x->n_ops++] = op;
+	return op;
+}
+
+/* Does the function look at the evaluation time, whatever its arguments are? */
+static bool uses_time(const struct expr *e)
+{
+	switch (e->call.fn) {
+	case FN_ID_time:
+	case FN_ID_predict_linear: return true;
+	case FN_ID_timestamp: return expr_strip(e->call.arg[0])->kind != EXPR_VECTOR;
+	default: return e->call.n == 0 && (fn_sigs[e->call.fn].traits & FN_NO_ARG_TIME);
+	}
+}
+
+/* *pinned is set where an @ was found: constants alone gain nothing from being expanded. */
+static bool step_invariant(const struct expr *e, bool *pinned)
+{
+	switch (e->kind) {
+	case EXPR_NUMBER:
+	case EXPR_STRING: return true;
+	case EXPR_VECTOR:
+	case EXPR_MATRIX: *pinned |= e->s.sel.at != AT_NONE; return e->s.sel.at != AT_NONE;
+	case EXPR_SUBQUERY:
+		*pinned |= e->sub.at != AT_NONE;
+		return e->sub.at != AT_NONE;
+	case EXPR_PAREN: return step_invariant(e->inner, pinned);
+	case EXPR_UNARY: return step_invariant(e->un.e, pinned);
+	case EXPR_BINARY:
+		return step_invariant(e->bin.l, pinned) && step_invariant(e->bin.r, pinned);
+	case EXPR_AGGR:
+		return step_invariant(e->aggr.e, pinned) &&
+		       (!e->aggr.param || step_invariant(e->aggr.param, pinned));
+	case EXPR_CALL:
+		if (uses_time(e))
+			return false;
+		for (size_t i = 0; i < e->call.n; i++)
+			if (!step_invariant(e->call.arg[i], pinned))
+				return false;
+		return true;
+	}
+	return false;
+}
+
+static int plan_node(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		     struct err *err)
+{
+	switch (e->kind) {
+	case EXPR_NUMBER: return op_const_new(x, e, g, out, err);
+	case EXPR_PAREN: return plan_expr(x, e->inner, g, out, err);
+	case EXPR_VECTOR: return op_select_new(x, e, NULL, g, out, err);
+	case EXPR_UNARY: return op_unary_new(x, e, g, out, err);
+	case EXPR_BINARY: return op_binary_new(x, e, g, out, err);
+	case EXPR_AGGR: return op_reduce_new(x, e, g, out, err);
+	case EXPR_CALL: return op_call_new(x, e, g, out, err);
+	case EXPR_STRING:
+	case EXPR_MATRIX:
+	case EXPR_SUBQUERY: break;
+	}
+	return err_set(x->ctx, err, E_EXEC, "%s cannot be evaluated here",
+		       value_type_text(e->type));
+}
+
+int plan_expr(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+	      struct err *err)
+{
+	bool pinned = false;
+	if (g.n > 1 && step_invariant(e, &pinned) && pinned) {
+		struct op *once;
+		struct grid one = { g.start_ms, g.step_ms, 1 };
+		if (plan_node(x, e, one, &once, err) < 0)
+			return -1;
+		return op_expand_new(x, once, g, out, err);
+	}
+	return plan_node(x, e, g, out, err);
+}

@@ -1,0 +1,175 @@
+/*
+ * promql/exec/rows.c - rows, bitmaps, sets of rows by labels, annotations.
+ */
+#include "promql/exec/exec_int.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/vec.h"
+
+bool bits_any(const uint64_t *b, uint32_t n)
+{
+	for (size_t i = 0; i < BITS_WORDS(n); i++)
+		if (b[i])
+			return true;
+	return false;
+}
+
+void bits_fill(uint64_t *b, uint32_t n)
+{
+	memset(b, 0xff, BITS_WORDS(n) * 8);
+	if (n & 63)
+		b[n >> 6] = (1ull << (n & 63)) - 1;
+}
+
+uint32_t bits_next(const uint64_t *b, uint32_t from, uint32_t n)
+{
+	while (from < n) {
+		uint64_t w = b[from >> 6] >> (from & 63);
+		if (w)
+			return from + (uint32_t)__builtin_ctzll(w);
+		from = (from | 63) + 1;
+	}
+	return n;
+}
+
+int row_new(struct exec *x, struct arena *a, uint32_t n, bool hists, struct row *out,
+	    struct err *e)
+{
+	size_t words = BITS_WORDS(n);
+	char *p = arena_try(a, x->ctx, (size_t)n * 8 * (hists ? 2 : 1) + words * 8, e);
+	if (!p)
+		return -1;
+	out->bits = (uint64_t *)p;
+	out->v = (double *)(p + words * 8);
+	out->h = hists ? (const struct hist **)(p + words * 8 + (size_t)n * 8) : NULL;
+	memset(out->bits, 0, words * 8);
+	if (hists)
+		memset(out->h, 0, (size_t)n * 8);
+	return 0;
+}
+
+int row_want_hists(struct exec *x, struct arena *a, uint32_t n, struct row *r, struct err *e)
+{
+	if (r->h)
+		return 0;
+	const struct hist **h = arena_try(a, x->ctx, (size_t)n * sizeof(*h), e);
+	if (!h)
+		return -1;
+	memset(h, 0, (size_t)n * sizeof(*h));
+	r->h = h;
+	return 0;
+}
+
+int row_copy(struct exec *x, struct arena *a, uint32_t n, const struct row *from, struct row *out,
+	     struct err *e)
+{
+	if (row_new(x, a, n, from->h != NULL, out, e) < 0 ||
+	    labels_try_dup(a, x->ctx, from->labels, &out->labels, e) < 0)
+		return -1;
+	memcpy(out->v, from->v, (size_t)n * 8);
+	memcpy(out->bits, from->bits, BITS_WORDS(n) * 8);
+	if (from->h)
+		EACH_BIT (i, from->bits, n)
+			out->h[i] = from->h[i] ? hist_dup(a, from->h[i]) : NULL;
+	return 0;
+}
+
+void row_set_init(struct row_set *s, uint32_t steps)
+{
+	*s = (struct row_set){ .steps = steps };
+	map64_init(&s->index);
+}
+
+void row_set_deinit(struct row_set *s)
+{
+	map64_deinit(&s->index);
+	free(s->row);
+	free(s->next);
+}
+
+struct row *row_set_find(struct row_set *s, struct labels ls)
+{
+	uintptr_t at;
+	if (!map64_get(&s->index, labels_hash(ls), &at))
+		return NULL;
+	for (; at; at = s->next[at - 1])
+		if (labels_eq(s->row[at - 1].labels, ls))
+			return &s->row[at - 1];
+	return NULL;
+}
+
+static int merge_row(struct exec *x, struct row_set *s, struct row *to, const struct row *r,
+		     const char *dup, struct err *e)
+{
+	for (size_t w = 0; w < BITS_WORDS(s->steps); w++)
+		if (to->bits[w] & r->bits[w])
+			return err_set(x->ctx, e, E_EXEC, "%s", dup);
+	if (r->h && row_want_hists(x, x->arena, s->steps, to, e) < 0)
+		return -1;
+	EACH_BIT (i, r->bits, s->steps) {
+		to->v[i] = r->v[i];
+		if (r->h && r->h[i])
+			to->h[i] = hist_dup(x->arena, r->h[i]);
+		bit_set(to->bits, i);
+	}
+	return 0;
+}
+
+int row_set_add(struct exec *x, struct row_set *s, const struct row *r, const char *dup,
+		struct err *e)
+{
+	struct row *have = row_set_find(s, r->labels);
+	if (have)
+		return merge_row(x, s, have, r, dup, e);
+	if (s->n == s->cap) {
+		size_t cap = s->cap;
+		s->row = vec_grow(s->row, &cap, s->n + 1, sizeof(*s->row));
+		s->next = vec_grow(s->next, &s->cap, s->n + 1, sizeof(*s->next));
+		BUG_ON(cap != s->cap);
+	}
+	if (row_copy(x, x->arena, s->steps, r, &s->row[s->n], e) < 0)
+		return -1;
+	uint64_t h = labels_hash(r->labels);
+	uintptr_t first = 0;
+	(void)map64_get(&s->index, h, &first);
+	s->next[s->n] = (uint32_t)first;
+	s->n++;
+	map64_set(&s->index, h, s->n);
+	return 0;
+}
+
+static void position(struct exec *x, const struct expr *at, char out[48])
+{
+	uint32_t line, col;
+	promql_position(x->q->text, at->pos, &line, &col);
+	snprintf(out, 48, " (%u:%u)", line, col);
+}
+
+void anno_warn(struct exec *x, const struct expr *at, const char *fmt, ...)
+{
+	char pos[48], *text = NULL;
+	va_list ap;
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	position(x, at, pos);
+	notes_warn(x->ctx->notes, "PromQL warning: %s%s", text ? text : "", pos);
+	free(text);
+}
+
+void anno_info(struct exec *x, const struct expr *at, const char *fmt, ...)
+{
+	char pos[48], *text = NULL;
+	va_list ap;
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	position(x, at, pos);
+	notes_info(x->ctx->notes, "PromQL info: %s%s", text ? text : "", pos);
+	free(text);
+}

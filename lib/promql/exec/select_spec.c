@@ -1,0 +1,119 @@
+/*
+ * promql/exec/select_spec.c - from a selector and the function around it to a request for series.
+ *
+ * Source  thanos.md §4.1 (choice of aggregate by function), §4.7 (resolution of rate-like functions is
+ *         at most half their range)
+ */
+#include "promql/exec/select_int.h"
+
+static enum sample_aggr aggr_of(const struct expr *call)
+{
+	if (!call)
+		return SAMPLE_AVG;
+	struct str name = str_of(call->kind == EXPR_CALL ? fn_sigs[call->call.fn].name :
+							   aggr_op_text(call->aggr.op));
+	if (str_eq(name, STR("min")) || str_has_prefix(name, STR("min_")))
+		return SAMPLE_MIN;
+	if (str_eq(name, STR("max")) || str_has_prefix(name, STR("max_")))
+		return SAMPLE_MAX;
+	if (str_eq(name, STR("count")) || str_has_prefix(name, STR("count_")))
+		return SAMPLE_COUNT;
+	if (str_has_prefix(name, STR("sum_")))
+		return SAMPLE_SUM;
+	if (call->kind == EXPR_CALL && (fn_sigs[call->call.fn].traits & FN_COUNTER))
+		return SAMPLE_COUNTER;
+	return SAMPLE_AVG;
+}
+
+static uint32_t aggr_bits(enum sample_aggr want)
+{
+	switch (want) {
+	case SAMPLE_MIN: return AGGR_BIT(AGGR_MIN);
+	case SAMPLE_MAX: return AGGR_BIT(AGGR_MAX);
+	case SAMPLE_COUNT: return AGGR_BIT(AGGR_COUNT);
+	case SAMPLE_SUM: return AGGR_BIT(AGGR_SUM);
+	case SAMPLE_COUNTER: return AGGR_BIT(AGGR_COUNTER);
+	case SAMPLE_AVG: break;
+	}
+	return AGGR_BIT(AGGR_COUNT) | AGGR_BIT(AGGR_SUM);
+}
+
+static bool caps_resolution(const struct expr *call)
+{
+	static const enum fn_id capped[] = { FN_ID_rate,  FN_ID_irate,	FN_ID_increase,
+					     FN_ID_delta, FN_ID_idelta, FN_ID_deriv,
+					     FN_ID_predict_linear };
+	if (call && call->kind == EXPR_CALL)
+		for (size_t i = 0; i < ARRAY_LEN(capped); i++)
+			if (call->call.fn == capped[i])
+				return true;
+	return false;
+}
+
+static int64_t at_of(const struct exec *x, const struct select_node *s)
+{
+	switch (s->at) {
+	case AT_START: return x->q->start_ms;
+	case AT_END: return x->q->end_ms;
+	case AT_TIME: return s->at_ms;
+	case AT_NONE: break;
+	}
+	return 0;
+}
+
+static void fill_hints(struct exec *x, const struct expr *call, int64_t range_ms,
+		       struct query_hints *h)
+{
+	*h = (struct query_hints){ .step_ms = x->q->step_ms, .range_ms = range_ms };
+	if (!call)
+		return;
+	if (call->kind == EXPR_CALL) {
+		h->func = str_of(fn_sigs[call->call.fn].name);
+		return;
+	}
+	h->func = str_of(aggr_op_text(call->aggr.op));
+	h->by = !call->aggr.without;
+	h->grouping = call->aggr.labels;
+	h->n_grouping = call->aggr.n_labels;
+}
+
+void select_spec_init(struct exec *x, const struct expr *sel, const struct expr *call,
+		      struct grid g, struct select_spec *out, struct range_call *window)
+{
+	const struct promql_query *q = x->q;
+	const struct select_node *s = &sel->s.sel;
+	bool range = sel->kind == EXPR_MATRIX;
+	int64_t lookback = q->lookback_ms ? q->lookback_ms : 300000;
+	*window = (struct range_call){ .grid = g,
+				       .range_ms = range ? sel->s.range_ms : lookback,
+				       .offset_ms = s->offset_ms,
+				       .fixed = s->at != AT_NONE,
+				       .at_ms = at_of(x, s) };
+	*out = (struct select_spec){ .sel = sel, .call = call, .want = aggr_of(call) };
+	int64_t first = range_ref(window, 0), last = range_ref(window, g.n - 1);
+	out->mint_ms = first - window->range_ms + 1;
+	out->maxt_ms = last;
+	int64_t resolution = q->max_resolution_ms;
+	if (range && caps_resolution(call))
+		resolution = MIN(resolution, sel->s.range_ms / 2);
+	out->req = (struct store_series_req){ .mint_ms = out->mint_ms,
+					      .maxt_ms = out->maxt_ms,
+					      .matchers = s->matchers,
+					      .n_matchers = s->n_matchers,
+					      .max_resolution_ms = resolution,
+					      .aggrs = aggr_bits(out->want),
+					      .partial = q->partial,
+					      .shard = q->shard,
+					      .batch = 64 };
+	if (q->dedup) {
+		out->req.without_replica_labels = q->replica_labels;
+		out->req.n_without = q->n_replica_labels;
+	}
+	fill_hints(x, call, range ? sel->s.range_ms : 0, &out->req.query_hints);
+}
+
+int select_open(struct exec *x, const struct select_spec *spec, struct series_set **out,
+		struct err *e)
+{
+	return store_series(x->q->store, x->ctx, &spec->req, out, e);
+}

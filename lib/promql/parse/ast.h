@@ -1,0 +1,181 @@
+/*
+ * promql/parse/ast.h - the syntax tree of a PromQL expression, type-checked.
+ *
+ * All nodes and strings live in the arena given to promql_parse; FROZEN afterwards. Positions are byte
+ * offsets into the query text. Times are ms. The stable language of Prometheus 3.x is parsed; what is
+ * experimental there (fill, smoothed/anchored, duration expressions, experimental functions) is refused
+ * by name until the PromQL issue.
+ * Source  prometheus.md §2.2, §2.3, §2.12
+ */
+#ifndef PROMQL_PARSE_AST_H
+#define PROMQL_PARSE_AST_H
+
+#include "model/matcher.h"
+
+enum expr_kind {
+	EXPR_NUMBER,   /* num */
+	EXPR_STRING,   /* str */
+	EXPR_VECTOR,   /* sel: instant selector */
+	EXPR_MATRIX,   /* sel + range: x[5m] */
+	EXPR_SUBQUERY, /* sub: e[1h:5m] */
+	EXPR_CALL,     /* call */
+	EXPR_AGGR,     /* aggr */
+	EXPR_BINARY,   /* bin */
+	EXPR_UNARY,    /* un */
+	EXPR_PAREN,    /* inner */
+};
+enum value_type { TYPE_SCALAR, TYPE_VECTOR, TYPE_MATRIX, TYPE_STRING };
+const char *
+value_type_text(enum value_type t); /* "scalar", "instant vector", ... of errors */
+
+enum bin_op {
+	OP_ADD,
+	OP_SUB,
+	OP_MUL,
+	OP_DIV,
+	OP_MOD,
+	OP_POW,
+	OP_ATAN2,
+	OP_EQ,
+	OP_NE,
+	OP_LT,
+	OP_GT,
+	OP_LE,
+	OP_GE, /* comparisons, contiguous */
+	OP_AND,
+	OP_OR,
+	OP_UNLESS, /* set operators, contiguous */
+	OP_COUNT
+};
+static inline bool op_is_cmp(enum bin_op op)
+{
+	return op >= OP_EQ && op <= OP_GE;
+}
+static inline bool op_is_set(enum bin_op op)
+{
+	return op >= OP_AND && op <= OP_UNLESS;
+}
+const char *op_text(enum bin_op op); /* "+", "and" */
+
+/* Aggregators. */
+enum aggr_op {
+	AGG_SUM,
+	AGG_AVG,
+	AGG_COUNT,
+	AGG_MIN,
+	AGG_MAX,
+	AGG_GROUP,
+	AGG_STDDEV,
+	AGG_STDVAR,
+	AGG_TOPK,
+	AGG_BOTTOMK,
+	AGG_COUNT_VALUES,
+	AGG_QUANTILE,
+	AGG_OP_COUNT
+};
+const char *aggr_op_text(enum aggr_op op);
+
+/* Functions: ids from fn.def, with signatures. */
+enum fn_id {
+#define FN(name, args, result, traits, doc) FN_ID_##name,
+#include "promql/parse/fn.def"
+#undef FN
+	FN_ID_COUNT
+};
+struct fn_sig {
+	const char *name;
+	enum value_type arg[6]; /* types of the first arguments */
+	uint8_t min_args;
+	int8_t max_args; /* -1: the last type repeats without end */
+	enum value_type result;
+	unsigned traits; /* FN_... bits of fn.def */
+};
+#define FN_DROP_NAME	1u /* the result has no metric name */
+#define FN_COUNTER	2u /* reads counters: rate increase irate resets */
+#define FN_NO_ARG_TIME	4u /* vector argument defaults to vector(time()) */
+#define FN_EXPERIMENTAL 8u /* behind a feature flag: refused by name for now */
+extern const struct fn_sig fn_sigs[FN_ID_COUNT];
+
+enum at_kind { AT_NONE, AT_TIME, AT_START, AT_END };
+struct select_node {		  /* instant or range selector */
+	struct str name;	  /* outer metric name; empty: none */
+	struct matcher *matchers; /* compiled, in source order, the outer name's last */
+	size_t n_matchers;
+	int64_t offset_ms; /* as written: positive looks back */
+	enum at_kind at;
+	int64_t at_ms;
+};
+struct match_node {	    /* of a vector-vector operator */
+	bool on;	    /* on(...) given; else ignoring(...) or nothing */
+	bool given;	    /* on or ignoring was written */
+	struct str *labels; /* sorted */
+	size_t n_labels;
+	enum {
+		CARD_ONE_TO_ONE,
+		CARD_MANY_TO_ONE,
+		CARD_ONE_TO_MANY,
+		CARD_MANY_TO_MANY
+	} card;
+	struct str *include; /* group_left(...) labels, as written */
+	size_t n_include;
+};
+
+struct expr {
+	enum expr_kind kind;
+	enum value_type type;
+	uint32_t pos, end; /* byte range in the query */
+	union {
+		double num;
+		struct str str;
+		struct {
+			struct select_node sel;
+			int64_t range_ms; /* MATRIX */
+		} s;
+		struct {
+			struct expr *e;
+			int64_t range_ms, step_ms; /* step 0: the default */
+			int64_t offset_ms;
+			enum at_kind at;
+			int64_t at_ms;
+		} sub;
+		struct {
+			enum fn_id fn;
+			struct expr **arg;
+			size_t n;
+		} call;
+		struct {
+			enum aggr_op op;
+			struct expr *e, *param; /* param NULL: none */
+			struct str *labels;	/* sorted, unique */
+			size_t n_labels;
+			bool without, given; /* given: by or without was written */
+		} aggr;
+		struct {
+			enum bin_op op;
+			struct expr *l, *r;
+			bool ret_bool;
+			struct match_node match; /* vector-vector only */
+		} bin;
+		struct {
+			bool neg; /* -x; else +x */
+			struct expr *e;
+		} un;
+		struct expr *inner;
+	};
+};
+
+/*
+ * Parse and type-check. On failure e is E_PARSE and its text as Prometheus':
+ * "1:5: parse error: unexpected ..." (line:col, 1-based, byte columns). CPU class; depth limit 200.
+ */
+MUST_CHECK int promql_parse(struct ctx *ctx, struct arena *a, struct str query,
+			    struct expr **out, struct err *e);
+/* A metric selector alone (match[] parameters): `up{job="x"}`; matchers in the arena. */
+MUST_CHECK int promql_parse_selector(struct ctx *ctx, struct arena *a, struct str text,
+				     struct matcher **out, size_t *n, struct err *e);
+/* "line:col" of a byte offset, for annotations. */
+void promql_position(struct str query, uint32_t pos, uint32_t *line, uint32_t *col);
+/* Without parentheses around. */
+struct expr *expr_strip(struct expr *x);
+
+#endif

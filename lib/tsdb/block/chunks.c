@@ -1,0 +1,287 @@
+/*
+ * tsdb/block/chunks.c - the chunk stage of a block's series_set.
+ *
+ * From the ready items so many are taken that their chunks come to about 1 MiB, going by the mean of
+ * what was read so far, and fewer if the read, gaps included, would fetch more than
+ * BLOCK_BATCH_BYTES. Chunks lie one behind another in a segment, so the next wanted reference
+ * tells how long a chunk can be. A damaged chunk is named in a warning and left out; the series is
+ * shown with the others.
+ */
+#include "tsdb/block/set_int.h"
+
+#include <stdlib.h>
+
+#include "base/vec.h"
+
+#define SHOW_BYTES    (1u << 20)
+#define MAX_CHUNKS    8192
+#define DEFAULT_CHUNK 16000u /* what is read where nothing tells a chunk's length */
+#define FIRST_MEAN    512u
+
+struct stage {
+	struct block_set *s;
+	struct ctx *ctx;
+	struct arena *a;
+	struct block_item **item;
+	size_t n_items;
+	uint32_t *owner; /* need -> item */
+};
+
+void block_set_release(struct block_set *s)
+{
+	for (size_t i = 0; i < s->n_need; i++)
+		view_put(&s->need[i].pin);
+	s->n_need = 0;
+	s->n_shown = s->at_shown = 0;
+	arena_reset(&s->chunks);
+}
+
+/* ---- what to read ---- */
+
+static size_t guess_items(const struct block_set *s)
+{
+	uint64_t mean = s->read_chunks ? s->read_bytes / s->read_chunks + 1 : FIRST_MEAN;
+	size_t want = (size_t)MIN(SHOW_BYTES / mean + 1, (uint64_t)MAX_CHUNKS);
+	size_t left = s->n_ready - s->at_ready, chunks = 0, n = 0;
+
+	if (s->req->batch)
+		left = MIN(left, s->req->batch);
+	while (n < left && (n == 0 || chunks < want))
+		chunks += s->ready[s->at_ready + n++]->n;
+	return n;
+}
+
+static int cmp_ref(const void *a, const void *b, void *arg)
+{
+	const struct segment_need *need = arg;
+	uint64_t x = need[*(const uint32_t *)a].ref, y = need[*(const uint32_t *)b].ref;
+
+	return (x > y) - (x < y);
+}
+
+/* Hints for all needs, and what reading them costs. */
+static int plan_reads(struct stage *g, struct segment_need *need, size_t n,
+		      uint64_t *cost, struct err *e)
+{
+	uint64_t max = (uint64_t)g->s->b->meta.thanos.chunk_max_size;
+	uint32_t most = max && max < UINT32_MAX ? (uint32_t)max : DEFAULT_CHUNK;
+	uint32_t *order = arena_try(g->a, g->ctx, (n + 1) * sizeof(*order), e);
+	uint64_t *off = order ? arena_try(g->a, g->ctx, (n + 1) * sizeof(*off), e) : NULL;
+	uint64_t *len = off ? arena_try(g->a, g->ctx, (n + 1) * sizeof(*len), e) : NULL;
+
+	if (!len)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		order[i] = (uint32_t)i;
+	vec_sort(order, n, sizeof(*order), cmp_ref, need);
+	for (size_t i = 0; i < n; i++) {
+		struct segment_need *d = &need[order[i]];
+		uint64_t next = i + 1 < n ? need[order[i + 1]].ref : 0;
+		d->len_hint = most;
+		if (next > d->ref && next - d->ref < most)
+			d->len_hint = (uint32_t)(next - d->ref);
+		off[i] = d->ref;
+		len[i] = d->len_hint;
+	}
+	*cost = block_read_cost(off, len, n);
+	return 0;
+}
+
+static int plan_items(struct stage *g, struct err *e)
+{
+	struct block_set *s = g->s;
+	size_t n = 0;
+	uint64_t cost;
+
+	for (size_t i = 0; i < g->n_items; i++)
+		n += g->item[i]->n;
+	struct segment_need *need = arena_try(g->a, g->ctx, (n + 1) * sizeof(*need), e);
+	g->owner = need ? arena_try(g->a, g->ctx, (n + 1) * sizeof(*g->owner), e) : NULL;
+	if (!g->owner)
+		return -1;
+	memset(need, 0, (n + 1) * sizeof(*need));
+	for (size_t i = 0, k = 0; i < g->n_items; i++)
+		for (uint32_t c = 0; c < g->item[i]->n; c++, k++) {
+			need[k].ref = g->item[i]->chunk[c].ref;
+			g->owner[k] = (uint32_t)i;
+		}
+	if (plan_reads(g, need, n, &cost, e) < 0)
+		return -1;
+	if (cost > BLOCK_BATCH_BYTES && g->n_items > 1) {
+		arena_reset(g->a);
+		g->n_items /= 2;
+		return plan_items(g, e);
+	}
+	s->need = need;
+	s->n_need = n;
+	return 0;
+}
+
+/* ---- damage ---- */
+
+static void report(struct stage *g, size_t item, enum block_damage kind,
+		   const struct err *why)
+{
+	struct arena tmp;
+
+	arena_init(&tmp, NULL);
+	struct str ls = labels_str(&tmp, g->item[item]->labels);
+	block_damaged(g->s->b, g->ctx, kind, "chunk of %.*s: %s", (int)MIN(ls.n, 500),
+		      ls.p, err_text(why));
+	arena_deinit(&tmp);
+}
+
+static void on_bad_chunk(void *arg, size_t i, const struct err *why)
+{
+	struct stage *g = arg;
+
+	report(g, g->owner[i], DAMAGE_CHUNK, why);
+}
+
+static int read_chunks(struct stage *g, struct err *e)
+{
+	struct block_set *s = g->s;
+
+	if (!s->b->segments) {
+		struct err why = ERR_INIT;
+		err_set(NULL, &why, E_CORRUPT, "the block has no chunk segments");
+		for (size_t i = 0; i < s->n_need; i++) {
+			s->need[i].bad = true;
+			on_bad_chunk(g, i, &why);
+		}
+		return 0;
+	}
+	if (segments_read(s->b->segments, g->ctx, s->need, s->n_need, on_bad_chunk, g, e) <
+	    0)
+		return err_wrap(g->ctx, e, "block %s: chunks", s->b->id);
+	for (size_t i = 0; i < s->n_need; i++) {
+		s->read_chunks += !s->need[i].bad;
+		s->read_bytes += s->need[i].bad ? 0 : s->need[i].part.n;
+	}
+	return 0;
+}
+
+/* ---- views ---- */
+
+static void keep_wanted(struct chunk_view *v, uint32_t aggrs)
+{
+	for (unsigned k = AGGR_COUNT; aggrs && k < AGGR_N; k++)
+		if (!(aggrs & AGGR_BIT(k)))
+			v->part[k] = (struct chunk_part){ 0 };
+}
+
+/* 0: *v is filled; 1: this chunk cannot be shown (reported). */
+static int view_of(struct stage *g, size_t item, const struct segment_need *need,
+		   struct chunk_view *v)
+{
+	const struct chunk_part *p = &need->part;
+	struct err why = ERR_INIT;
+
+	switch (p->enc) {
+	case CHUNK_XOR:
+	case CHUNK_HIST:
+	case CHUNK_FLOATHIST: v->part[AGGR_RAW] = *p; return 0;
+	case CHUNK_AGGR:
+		if (chunk_aggr_split(p->p, p->n, v, &why) < 0) {
+			report(g, item, DAMAGE_CHUNK, &why);
+			return 1;
+		}
+		keep_wanted(v, g->s->req->aggrs);
+		return 0;
+	case CHUNK_XOR2:
+	case CHUNK_HIST_ST:
+	case CHUNK_FLOATHIST_ST:
+		block_damaged(g->s->b, g->ctx, DAMAGE_ENCODING,
+			      "chunk encoding %s (%u) is not supported yet",
+			      chunk_enc_name(p->enc), p->enc);
+		return 1;
+	default:
+		err_set(NULL, &why, E_CORRUPT, "unknown chunk encoding %u", p->enc);
+		report(g, item, DAMAGE_CHUNK, &why);
+		return 1;
+	}
+}
+
+static int add_view(struct stage *g, size_t item, const struct block_item_chunk *c,
+		    const struct segment_need *need, struct block_views *out,
+		    struct err *e)
+{
+	struct chunk_view v = { 0 };
+	const struct tombstone_range *r;
+	size_t n, before = out->n;
+
+	if (need->bad || view_of(g, item, need, &v) != 0)
+		return 0;
+	v.mint_ms = c->mint_ms;
+	v.maxt_ms = c->maxt_ms;
+	r = tombstones_of(g->s->b->tombstones, c->series, &n);
+	if (block_cut_kind(r, n, c->mint_ms, c->maxt_ms) != CUT_PART)
+		return block_views_add(out, g->ctx, g->a, &v, e);
+	struct err why = ERR_INIT;
+	if (block_cut(g->ctx, g->a, &v, r, n, out, &why) == 0)
+		return 0;
+	if (why.code == E_LIMIT)
+		return err_copy(g->ctx, e, &why);
+	out->n = before;
+	report(g, item, DAMAGE_CHUNK, &why);
+	return 0;
+}
+
+static int cmp_view(const void *a, const void *b, void *arg)
+{
+	const struct chunk_view *x = a, *y = b;
+	(void)arg;
+
+	if (x->mint_ms != y->mint_ms)
+		return x->mint_ms < y->mint_ms ? -1 : 1;
+	return (x->maxt_ms > y->maxt_ms) - (x->maxt_ms < y->maxt_ms);
+}
+
+static int fill_shown(struct stage *g, struct err *e)
+{
+	struct block_set *s = g->s;
+	size_t k = 0;
+
+	s->shown = arena_try(g->a, g->ctx, g->n_items * sizeof(*s->shown), e);
+	if (!s->shown)
+		return -1;
+	for (size_t i = 0; i < g->n_items; i++) {
+		const struct block_item *it = g->item[i];
+		struct block_views l = { .cap = it->n };
+		bool skip = s->req->skip_chunks;
+		l.v = skip ? NULL :
+			     arena_try(g->a, g->ctx, it->n * sizeof(*l.v), e);
+		if (!l.v && !skip)
+			return -1;
+		for (uint32_t c = 0; !skip && c < it->n; c++, k++)
+			if (add_view(g, i, &it->chunk[c], &s->need[k], &l, e) < 0)
+				return -1;
+		if (it->joined && l.n)
+			vec_sort(l.v, l.n, sizeof(*l.v), cmp_view, NULL);
+		s->shown[i] = (struct series_in){ .labels = it->labels,
+						  .chunks = l.v,
+						  .n = l.n };
+	}
+	s->n_shown = g->n_items;
+	s->at_shown = 0;
+	return 0;
+}
+
+int block_set_show(struct block_set *s, struct ctx *ctx, struct err *e)
+{
+	struct stage g = { .s = s,
+			   .ctx = ctx,
+			   .a = &s->chunks,
+			   .item = &s->ready[s->at_ready] };
+
+	block_set_release(s);
+	if (ctx_check(ctx, e) < 0)
+		return -1;
+	g.n_items = s->req->skip_chunks ? s->n_ready - s->at_ready : guess_items(s);
+	if (!s->req->skip_chunks && (plan_items(&g, e) < 0 || read_chunks(&g, e) < 0))
+		return -1;
+	if (fill_shown(&g, e) < 0)
+		return -1;
+	s->at_ready += g.n_items;
+	return 0;
+}

@@ -1,0 +1,67 @@
+/*
+ * tsdb/block/set_int.h - the series_set over a block: entry stage (series.c) and chunk stage
+ * (chunks.c).
+ */
+#ifndef TSDB_BLOCK_SET_INT_H
+#define TSDB_BLOCK_SET_INT_H
+
+#include "tsdb/block/block_int.h"
+
+struct block_item_chunk {
+	int64_t mint_ms, maxt_ms;
+	uint64_t ref;
+	uint32_t series; /* whose tombstones count */
+};
+struct block_item { /* a series as it will be shown; memory of an entry batch */
+	struct labels labels;
+	struct block_item_chunk *chunk;
+	uint32_t n;  /* chunks; with skip_chunks only their number may be known */
+	bool joined; /* of several series: chunks are not in order */
+};
+
+#define SET_MEMO 256
+struct set_memo {
+	uint32_t ordinal; /* UINT32_MAX: unused */
+	struct str s;
+};
+
+struct block_set {
+	struct series_set base;
+	struct block *b;
+	const struct block_series_req *req;
+	struct labels ext; /* external labels that are shown */
+	uint32_t *drop;	   /* ordinals of names left out of a series' own labels */
+	size_t n_drop;
+	bool hold; /* labels are added or left out: order must be restored */
+
+	struct arena perm; /* postings or sort entries */
+	struct postings p;
+	struct block_sort_entry *sorted; /* NULL: postings order */
+	size_t at, total;
+	size_t batch_max;
+
+	struct arena batch[2]; /* entries; held items move over when it turns */
+	unsigned cur;
+	struct block_item **held; /* stack, least on top */
+	size_t n_held, cap_held;
+	struct block_item **ready; /* in order */
+	size_t n_ready, at_ready, cap_ready;
+	struct label *scratch;
+	size_t cap_scratch;
+	struct set_memo memo[SET_MEMO];
+
+	uint64_t n_series, n_chunks; /* for the limits */
+
+	struct arena chunks; /* of what is shown */
+	struct segment_need *need;
+	size_t n_need;
+	struct series_in *shown;
+	size_t n_shown, at_shown;
+	uint64_t read_chunks, read_bytes; /* for the mean size of a chunk */
+};
+
+/* chunks.c: read the chunks of as many ready items as fit and fill shown[]. */
+MUST_CHECK int block_set_show(struct block_set *s, struct ctx *ctx, struct err *e);
+void block_set_release(struct block_set *s); /* pins of what was shown */
+
+#endif

@@ -1,0 +1,140 @@
+/*
+ * tsdb/chunk/bits.c - variable-width numbers and XORed doubles over bit streams.
+ *
+ * A varbit number is a run of ones, ended by a zero unless there are eight, then n bits:
+ *   ones  0  1  2  3   4   5   6   7   8
+ *   bits  0  3  6  9  12  18  25  56  64
+ * Signed values have the lopsided range of bits_lopsided; at 64 bits both are plain.
+ * Source  prometheus.md §1.5
+ */
+#include "tsdb/chunk/bits.h"
+
+static const uint8_t widths[9] = { 0, 3, 6, 9, 12, 18, 25, 56, 64 };
+#define CLASSES 9
+
+/* Reads the run of ones and gives the width; 0 at once for the value zero. */
+static unsigned get_width(struct bits *b)
+{
+	if (b->left < 8)
+		bits_fill(b);
+	unsigned ones = (unsigned)__builtin_clzll(~b->acc | 1ull << 55);
+	unsigned used = ones < 8 ? ones + 1 : 8;
+	if (UNLIKELY(b->left < used))
+		bits_fail(b);
+	else
+		bits_drop(b, used);
+	return b->bad ? 0 : widths[ones];
+}
+
+uint64_t bits_varbit_uint(struct bits *b)
+{
+	unsigned n = get_width(b);
+	return n ? bits_get(b, n) : 0;
+}
+
+int64_t bits_varbit_int(struct bits *b)
+{
+	unsigned n = get_width(b);
+	if (n == 0)
+		return 0;
+	uint64_t v = bits_get(b, n);
+	return n == 64 ? (int64_t)v : bits_lopsided(v, n);
+}
+
+void bits_get_xor(struct bits *b, uint64_t *v, struct bits_window *w)
+{
+	if (bits_get56(b, 1) == 0)
+		return;
+	if (bits_get56(b, 1)) {
+		unsigned lead = (unsigned)bits_get56(b, 5);
+		unsigned sig = (unsigned)bits_get56(b, 6);
+		sig = sig ? sig : 64;
+		if (lead + sig > 64) {
+			bits_fail(b);
+			return;
+		}
+		w->leading = (uint8_t)lead;
+		w->trailing = (uint8_t)(64 - lead - sig);
+	}
+	unsigned n = 64u - w->leading - w->trailing;
+	*v ^= bits_get(b, n) << w->trailing;
+}
+
+/* ---- writing ---- */
+
+void bitw_put(struct bitw *w, uint64_t v, unsigned n)
+{
+	if (n < 64)
+		v &= (1ull << n) - 1;
+	while (n > 0) {
+		unsigned room = 8 - w->pending, k = MIN(n, room);
+		unsigned part = (unsigned)(v >> (n - k)) & (0xffu >> (8 - k));
+		w->last |= (uint8_t)(part << (room - k));
+		w->pending += k;
+		n -= k;
+		if (w->pending == 8) {
+			buf_byte(&w->out, w->last);
+			w->last = 0;
+			w->pending = 0;
+		}
+	}
+}
+
+static void put_class(struct bitw *w, unsigned c, uint64_t v)
+{
+	unsigned len = c < 8 ? c + 1 : 8;
+	bitw_put(w, c < 8 ? (1u << len) - 2 : 0xff, len);
+	if (c)
+		bitw_put(w, v, widths[c]);
+}
+
+void bitw_varbit_uint(struct bitw *w, uint64_t v)
+{
+	unsigned c = 0;
+	while (c < CLASSES - 1 && v >> widths[c] != 0)
+		c++;
+	put_class(w, c, v);
+}
+
+void bitw_varbit_int(struct bitw *w, int64_t v)
+{
+	unsigned c = v != 0;
+	while (c > 0 && c < CLASSES - 1) {
+		int64_t top = (int64_t)1 << (widths[c] - 1);
+		if (v > -top && v <= top)
+			break;
+		c++;
+	}
+	put_class(w, c, (uint64_t)v);
+}
+
+void bitw_xor(struct bitw *w, uint64_t v, uint64_t last, struct bits_window *win)
+{
+	uint64_t x = v ^ last;
+	if (x == 0) {
+		bitw_put(w, 0, 1);
+		return;
+	}
+	unsigned lead = (unsigned)__builtin_clzll(x), trail = (unsigned)__builtin_ctzll(x);
+	lead = MIN(lead, 31u); /* five bits */
+	if (win->leading != 0xff && lead >= win->leading && trail >= win->trailing) {
+		bitw_put(w, 2, 2);
+		bitw_put(w, x >> win->trailing, 64u - win->leading - win->trailing);
+		return;
+	}
+	win->leading = (uint8_t)lead;
+	win->trailing = (uint8_t)trail;
+	bitw_put(w, 3, 2);
+	bitw_put(w, lead, 5);
+	bitw_put(w, 64 - lead - trail, 6);
+	bitw_put(w, x >> trail, 64 - lead - trail);
+}
+
+struct str bitw_view(struct bitw *w)
+{
+	struct buf *b = &w->out;
+	uint8_t *room = w->pending ? buf_room(b, 1) : NULL;
+	if (room)
+		*room = w->last;
+	return str_n(b->p, b->n + (room != NULL));
+}

@@ -1,0 +1,117 @@
+/*
+ * tsdb/chunk/bits.h - bit streams, most significant bit first; private to this module.
+ *
+ * Reading keeps up to 64 bits at the top of `acc`, `left` of them valid, and refills eight bytes at a
+ * time. Failure is sticky as in wire/rd.h: past the end reads give zeros and set `bad`.
+ */
+#ifndef TSDB_CHUNK_BITS_H
+#define TSDB_CHUNK_BITS_H
+
+#include "base/buf.h"
+
+struct bits {
+	const uint8_t *p, *end;
+	uint64_t acc;
+	unsigned left;
+	bool bad;
+};
+
+static inline uint64_t bits_load_be64(const uint8_t *p)
+{
+	uint64_t v;
+	memcpy(&v, p, 8);
+	return __builtin_bswap64(v);
+}
+
+static inline void bits_init(struct bits *b, const uint8_t *p, size_t n)
+{
+	*b = (struct bits){ p, p + n, 0, 0, false };
+}
+
+/* At least 56 bits, or all that are left. */
+static inline void bits_fill(struct bits *b)
+{
+	if (LIKELY(b->end - b->p >= 8)) {
+		b->acc |= bits_load_be64(b->p) >> b->left;
+		b->p += (63 - b->left) >> 3;
+		b->left |= 56;
+		return;
+	}
+	while (b->left <= 56 && b->p < b->end) {
+		b->acc |= (uint64_t)*b->p++ << (56 - b->left);
+		b->left += 8;
+	}
+}
+
+static inline void bits_drop(struct bits *b, unsigned n) /* n <= left, n < 64 */
+{
+	b->acc <<= n;
+	b->left -= n;
+}
+
+static inline uint64_t bits_fail(struct bits *b)
+{
+	b->bad = true;
+	b->acc = 0;
+	b->left = 0;
+	b->p = b->end;
+	return 0;
+}
+
+static inline uint64_t bits_get56(struct bits *b, unsigned n) /* 1..56 */
+{
+	if (b->left < n) {
+		bits_fill(b);
+		if (UNLIKELY(b->left < n))
+			return bits_fail(b);
+	}
+	uint64_t v = b->acc >> (64 - n);
+	bits_drop(b, n);
+	return v;
+}
+
+static inline uint64_t bits_get(struct bits *b, unsigned n) /* 1..64 */
+{
+	if (n <= 56)
+		return bits_get56(b, n);
+	uint64_t hi = bits_get56(b, n - 32);
+	return hi << 32 | bits_get56(b, 32);
+}
+
+/* Bits not read yet, capped well below overflow. */
+static inline uint64_t bits_left(const struct bits *b)
+{
+	return (uint64_t)(b->end - b->p) * 8 + b->left;
+}
+
+/* n bits as a number from -(2^(n-1)-1) to 2^(n-1): the range is lopsided. */
+static inline int64_t bits_lopsided(uint64_t v, unsigned n)
+{
+	return v > 1ull << (n - 1) ? (int64_t)(v - (1ull << n)) : (int64_t)v;
+}
+
+/* The variable-width code of histogram chunks; see varbit.c. */
+uint64_t bits_varbit_uint(struct bits *b);
+int64_t bits_varbit_int(struct bits *b);
+
+/* The XOR code of one double against the last one, with its window. */
+struct bits_window {
+	uint8_t leading, trailing; /* leading 0xff: none yet (writers only) */
+};
+void bits_get_xor(struct bits *b, uint64_t *v, struct bits_window *w);
+
+/* ---- writing ---- */
+
+struct bitw {
+	struct buf out;	  /* whole bytes */
+	uint8_t last;	  /* bits of the byte begun, at its top */
+	unsigned pending; /* how many, 0..7 */
+};
+void bitw_put(struct bitw *w, uint64_t v, unsigned n); /* the low n bits, 1..64 */
+void bitw_varbit_uint(struct bitw *w, uint64_t v);
+void bitw_varbit_int(struct bitw *w, int64_t v);
+void bitw_xor(struct bitw *w, uint64_t v, uint64_t last, struct bits_window *win);
+/* All bytes with the begun one; valid until the next write. */
+struct str bitw_view(struct bitw *w);
+
+#endif

@@ -1,0 +1,100 @@
+/*
+ * tsdb/chunk/chunk.h - the chunk encodings: decoders that fill columns, encoders, segment files.
+ *
+ * Encodings 1 (XOR), 2 and 3 (histograms), 0xff (Thanos' five aggregates); 4 to 6 are refused by name
+ * (E_UNSUPPORTED "chunk encoding XOR2 (4) is not supported yet"), others as unknown.
+ * Thread  CPU.  Source  prometheus.md §1.5, thanos.md §3.3
+ */
+#ifndef TSDB_CHUNK_CHUNK_H
+#define TSDB_CHUNK_CHUNK_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/ref.h"
+#include "fs/range_source.h"
+#include "model/chunk.h"
+#include "model/samples.h"
+
+const char *chunk_enc_name(unsigned enc); /* "XOR", "histogram", ..., "unknown" */
+/* Samples a chunk says it holds (its 16-bit count); 0 if too short. */
+uint32_t chunk_count(struct chunk_part c);
+
+/*
+ * Decoder of one chunk. Shows all samples in order, garbage never crashes it: times that go
+ * back, a count beyond the data and the like are E_CORRUPT, after the samples that are there. A time
+ * may repeat: counters of downsampled blocks double their last sample.
+ * Columns and histograms live in the decoder (and its arena) until the next call.
+ */
+struct chunk_decoder;
+struct chunk_decoder *
+chunk_decoder_new(struct arena *a); /* a: histogram memory; reusable */
+MUST_CHECK int chunk_decoder_reset(struct chunk_decoder *d, struct chunk_part c,
+				   struct err *e);
+int chunk_decoder_next(struct chunk_decoder *d, struct columns *out, struct err *e);
+/*
+ * Histograms shown from the next reset on live in `keep` instead and stay (layouts are shared by the
+ * histograms of a chunk); NULL: back to the decoder's own memory. Charged, E_LIMIT by next.
+ */
+void chunk_decoder_keep(struct chunk_decoder *d, struct arena *keep);
+
+/*
+ * XOR whole: fills t[] and v[] (room for `cap`), returns the number of samples, -1 corrupt. The fast
+ * path of selectors: no columns object, one pass.
+ */
+int chunk_xor_decode(const uint8_t *p, size_t n, int64_t *t_ms, double *v, size_t cap,
+		     struct err *e);
+
+/* Split an AggrChunk (encoding 0xff) into view.part[COUNT..COUNTER]. */
+MUST_CHECK int chunk_aggr_split(const uint8_t *p, size_t n, struct chunk_view *out,
+				struct err *e);
+
+/* ---- encoders: bytes equal those of Prometheus' appenders on the same samples ---- */
+struct chunk_encoder;
+struct chunk_encoder *chunk_encoder_new(void);
+void chunk_encoder_free(struct chunk_encoder *w);
+void chunk_encoder_begin(struct chunk_encoder *w, enum chunk_enc enc);
+/* The same where the series goes on (cut by count or size): its reset header follows from the last
+ * sample of the chunk before, as Prometheus' head does it. */
+void chunk_encoder_next(struct chunk_encoder *w, enum chunk_enc enc);
+/* E_INVALID: t not ascending, or the histogram cannot be appended to this chunk's layout. */
+MUST_CHECK int chunk_encoder_float(struct chunk_encoder *w, int64_t t_ms, double v,
+				   struct err *e);
+/*
+ * Append a histogram: 0 appended (the chunk may have been recoded for new buckets), 1 a new chunk must
+ * begin (layout or counter reset; nothing was appended), -1 error. The encoder begins the new chunk's
+ * reset header itself when chunk_encoder_begin and the same call follow a 1.
+ */
+int chunk_encoder_hist(struct chunk_encoder *w, int64_t t_ms, const struct hist *h,
+		       struct err *e);
+uint32_t chunk_encoder_count(const struct chunk_encoder *w);
+struct chunk_part chunk_encoder_part(struct chunk_encoder *w); /* valid until the next call */
+
+/* Cut samples into chunks as Prometheus does in a block it compacts (120 samples a chunk). */
+#define CHUNK_SAMPLES 120
+
+/* ---- segment files chunks/NNNNNN ---- */
+struct segments; /* the opened segments of a block; SHARED */
+/* sources[i] is segment i+1; takes over the references. Headers are checked (E_CORRUPT names the file). */
+MUST_CHECK int segments_open(struct ctx *ctx, struct range_source *const *sources,
+			     size_t n, struct segments **out, struct err *e);
+void segments_close(struct segments *s);
+struct segment_need {
+	uint64_t ref; /* chunk reference: (segment << 32) | offset */
+	uint32_t
+		len_hint; /* bytes the whole entry may take (0: unknown, 16000 is tried) */
+	/* out: */
+	struct chunk_part part; /* enc and data; AGGR not yet split */
+	struct view pin;	/* keeps part's bytes; view_put when done */
+	bool bad; /* this chunk failed (error in err of the first); others are read */
+};
+/*
+ * Read many chunks: coalesced ranged reads, refetching those whose hint was too short, each CRC
+ * checked. A damaged chunk sets bad and adds a note text through on_bad (may be NULL); -1 only if
+ * reading itself failed (I/O, cancelled, budget). Needs may come in any order. WORKER
+ */
+MUST_CHECK int segments_read(struct segments *s, struct ctx *ctx,
+			     struct segment_need *need, size_t n,
+			     void (*on_bad)(void *arg, size_t i, const struct err *why),
+			     void *arg, struct err *e);
+
+#endif

@@ -1,0 +1,77 @@
+/* lib/wire/num.c: numbers as Go prints them (test/golden/wire/floats.txt). */
+#include "support/tst.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "wire/json.h"
+#include "wire/num.h"
+
+static bool same(const char *got, size_t n, const char *want)
+{
+	return n == strlen(want) && memcmp(got, want, n) == 0;
+}
+
+Test(num, prints_floats_as_go)
+{
+	char line[2048], hex[32], f[400], j[400], g[64], x[64], js[400], t[NUM_MAX];
+	FILE *in = fopen("test/golden/wire/floats.txt", "r");
+	unsigned rows = 0;
+
+	cr_assert_not_null(in);
+	while (fgets(line, sizeof(line), in)) {
+		int got = sscanf(line, "%31s %399s %399s %63s %63s %399s", hex, f, j,
+				    g, x, js);
+		cr_assert_eq(got, 6);
+		uint64_t bits = strtoull(hex, NULL, 16);
+		double v;
+		memcpy(&v, &bits, 8);
+		cr_expect(same(t, num_f64_plain(t, v), f), "plain %s", line);
+		cr_expect(same(t, num_f64_json(t, v), j), "json %s", line);
+		cr_expect(same(t, num_f64_g(t, v), g), "g %s", line);
+		cr_expect(same(t, num_f64_e(t, v), x), "e %s", line);
+		struct buf b;
+		struct jw w;
+		buf_init(&b, 1000);
+		jw_init(&w, &b);
+		jw_f64(&w, v);
+		cr_expect(same((char *)b.p, b.n, js), "encoding/json %s", line);
+		buf_deinit(&b);
+		rows++;
+	}
+	fclose(in);
+	cr_assert_gt(rows, 800);
+}
+
+Test(num, prints_special_values)
+{
+	char t[NUM_MAX];
+
+	cr_assert(same(t, num_f64_plain(t, NAN), "NaN"));
+	cr_assert(same(t, num_f64_json(t, INFINITY), "+Inf"));
+	cr_assert(same(t, num_f64_g(t, -INFINITY), "-Inf"));
+	cr_assert(same(t, num_f64_e(t, -NAN), "NaN"));
+}
+
+Test(num, prints_timestamps_in_seconds)
+{
+	static const struct {
+		int64_t ms;
+		char want[24];
+	} rows[] = { { 0, "0" },
+		     { 1000, "1" },
+		     { 1001, "1.001" },
+		     { 1010, "1.010" },
+		     { 1500, "1.500" },
+		     { -500, "-0.500" },
+		     { -1001, "-1.001" },
+		     { 1, "0.001" },
+		     { INT64_MAX, "9223372036854775.807" },
+		     { INT64_MIN, "-9223372036854775.808" } };
+	char t[32];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		cr_expect(same(t, num_ts_json(t, rows[i].ms), rows[i].want), "%s",
+			  rows[i].want);
+}
