@@ -1,6 +1,6 @@
 /*
- * conf/env.c - $(NAME) in a configuration text stands for an environment variable. NAME is letters,
- * digits and '_'; anything else behind "$(" is left as it is.
+ * conf/env.c - $(NAME) in a configuration text stands for an environment variable. NAME
+ * is letters, digits and '_'; anything else behind "$(" is left as it is.
  */
 #include "conf/flags.h"
 

@@ -3,12 +3,14 @@
  *
  *   --name=value  --name value  --switch  --no-switch  -h  -nvalue  -n value  --
  *
- * A value in the next argument must not begin with '-': "--min-time=-2h" needs its '='. A flag that
- * does not add up may be given once. There are no positional arguments. Beyond kingpin, --switch=true
- * and --switch=false are taken. Help and version win over every mistake.
+ * A value in the next argument must not begin with '-': "--min-time=-2h" needs its '='. A
+ * flag that does not add up may be given once. There are no positional arguments. Beyond
+ * kingpin, --switch=true and --switch=false are taken. Help and version win over every
+ * mistake.
  *
- * Each row becomes a slot, an OPT_TEXT row two (X-file, X); slots are found by name in a map. Defaults
- * go first through the same functions as the user's values, so a bad default is found by any test.
+ * Each row becomes a slot, an OPT_TEXT row two (X-file, X); slots are found by name in a
+ * map. Defaults go first through the same functions as the user's values, so a bad
+ * default is found by any test.
  */
 #include "conf/flags.h"
 

@@ -1,15 +1,18 @@
 /*
- * conf/flags.h - command line flags as rows: parsing, --help, defaults and /api/v1/status/flags
- * derive from one table; man page and completion read it, too (conf_flags_walk).
+ * conf/flags.h - command line flags as rows: parsing, --help, defaults and
+ * /api/v1/status/flags derive from one table; man page and completion read it, too
+ * (conf_flags_walk).
  *
  *   struct q_opts { int64_t timeout_ms; struct conf_strs endpoints; bool partial; };
  *   static const struct opt rows[] = {
- *     { "query.timeout", OPT_DURATION_MS, offsetof(struct q_opts, timeout_ms), "2m", ... },
+ *     { "query.timeout", OPT_DURATION_MS, offsetof(struct q_opts, timeout_ms), "2m", ...
+ *     },
  *     { 0 } };
  *
- * Spelling as kingpin's: --name=value, --name value, --bool, --no-bool; repeated flags add up; also
- * @file is not expanded. Unknown flags are errors that suggest the nearest name. OPT_TEXT rows named
- * X accept --X (content) and --X-file (path), with $(ENV) substituted in both.
+ * Spelling as kingpin's: --name=value, --name value, --bool, --no-bool; repeated flags
+ * add up; also @file is not expanded. Unknown flags are errors that suggest the nearest
+ * name. OPT_TEXT rows named X accept --X (content) and --X-file (path), with $(ENV)
+ * substituted in both.
  *
  * Thread  start of the process.  Memory  strings live in the arena given to conf_parse.
  */
@@ -25,35 +28,38 @@ enum opt_type {
 	OPT_BOOL,    /* bool; --x and --no-x */
 	OPT_INT,     /* int64_t, min..max */
 	OPT_FLOAT,   /* double */
-	OPT_DURATION_MS, /* int64_t ms, min..max; Prometheus durations and Go's ("1m30s", "0ms") */
-	OPT_BYTES, /* int64_t bytes: "250MB", "2GB", "64KiB", plain digits (Thanos: base 2 for all) */
+	/* int64_t ms, min..max; Prometheus durations and Go's ("1m30s", "1.5h", "0ms") */
+	OPT_DURATION_MS,
+	/* int64_t bytes: "250MB", "2GB", "64KiB", plain digits (Thanos: base 2 for all) */
+	OPT_BYTES,
 	OPT_ENUM, /* struct str, one of `choices` ("a|b|c") */
-	OPT_TIME, /* int64_t Unix ms: RFC3339 or a duration relative to now ("-2h", fixed at start) */
+	/* int64_t Unix ms: RFC3339 or a duration from now ("-2h", fixed at the start) */
+	OPT_TIME,
 	OPT_TEXT,    /* struct conf_text: --x content or --x-file path */
 	OPT_ADDRESS, /* struct str host:port, checked */
-	/* Known to Thanos, not obeyed yet: refused by name unless the value equals `def` (or any value
-	 * in `choices`); nothing is stored. */
+	/* Known to Thanos, not obeyed yet: refused by name unless the value equals `def`
+	 * (or any value in `choices`); nothing is stored. */
 	OPT_NOT_YET,
-	/* Of the Go runtime: any value is accepted, logged as without effect. */
+	/* Of the Go runtime: any value is accepted, with a warning. */
 	OPT_NO_EFFECT,
-	OPT_TIME_MOVING, /* struct conf_time: as OPT_TIME, but a duration moves on with the clock */
+	/* struct conf_time: as OPT_TIME, but a duration moves on with the clock */
+	OPT_TIME_MOVING,
 };
 enum opt_bits {
 	OPTF_HIDDEN = 1, /* not in --help (shown by --help-long / --help-man) */
 	OPTF_SECRET = 2, /* masked in /status/flags and logs */
 	OPTF_REQUIRED = 4,
-	OPTF_DEPRECATED = 8, /* accepted; a warning is logged */
+	OPTF_DEPRECATED = 8, /* accepted, with a warning */
 	OPTF_SWITCH = 16, /* NOT_YET and NO_EFFECT rows that take no value (booleans) */
 };
 struct opt {
 	const char *name;
 	enum opt_type type;
-	size_t off; /* into the options struct */
-	const char *
-		def; /* default as text; NULL: none (empty, 0); STRINGS: parted by commas */
+	size_t off;	  /* into the options struct */
+	const char *def;  /* as text; NULL: none (empty, 0); STRINGS: by commas */
 	int64_t min, max; /* of numbers; both 0: unchecked */
 	const char *
-		help; /* a sentence; TEXT: a noun, "YAML file that ..." ("Path to" is put before) */
+		help; /* sentences; TEXT: a noun ("YAML file that ...") after "Path to" */
 	const char *choices; /* ENUM, NOT_YET: "a|b" */
 	unsigned bits;
 	char short_name;	 /* 0: none */
@@ -95,14 +101,14 @@ struct conf_result {
 	bool help_all;	    /* with hidden flags (--help-long, --help-man) */
 	struct conf_flag_value *flags; /* sorted by name */
 	size_t n_flags;
-	struct str *warnings; /* deprecated and no-effect flags that were given */
+	struct str *warnings; /* deprecated and no-effect flags given: to be logged */
 	size_t n_warnings;
 };
 
 /*
- * Parse argv[0..argc) (without program and subcommand) into *opts (zeroed here, size bytes).
- * Errors name the flag as the user typed it: E_INVALID. A file that cannot be read keeps its code.
- * `out` is zeroed first; it has no warnings when this fails.
+ * Parse argv[0..argc) (without program and subcommand) into *opts (zeroed here, size
+ * bytes). Errors name the flag as the user typed it: E_INVALID. A file that cannot be
+ * read keeps its code. `out` is zeroed first; it has no warnings when this fails.
  * Thread  WORKER (reads the files of OPT_TEXT flags).
  */
 MUST_CHECK int conf_parse(struct ctx *ctx, struct arena *a, const struct conf_cmd *cmd,
@@ -112,7 +118,8 @@ void conf_help(const struct conf_cmd *cmd, bool hidden_too, struct buf *out);
 /* Every row of the command in the order of its tables (an OPT_TEXT row once). */
 void conf_flags_walk(const struct conf_cmd *cmd,
 		     void (*fn)(const struct opt *o, void *arg), void *arg);
-/* "<path>", "2m", "\"0.0.0.0:80\"", "NAME": what --help shows behind `--name=`; empty for switches. */
+/* "<path>", "2m", "\"0.0.0.0:80\"", "NAME": what --help shows behind `--name=`; empty for
+ * switches. */
 void conf_placeholder(const struct opt *o, struct buf *out);
 /* Nearest of names (Damerau-Levenshtein, at most a third of its letters wrong), or NULL. */
 const char *conf_nearest(struct str name, const char *const *names, size_t n);

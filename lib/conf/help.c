@@ -1,6 +1,6 @@
 /*
- * conf/help.c - --help, laid out as kingpin does, so that what people know by sight (and scripts that read
- * it) stays the same:
+ * conf/help.c - --help, laid out as kingpin does, so that what people know by sight (and
+ * scripts that read it) stays the same:
  *
  *   usage: thanosc query --id=ID [<flags>]
  *
@@ -12,8 +12,8 @@
  *         --objstore.config-file=<file-path>
  *                                    Path to YAML file ...
  *
- * The left column is as wide as its longest entry below 30 characters; longer entries have a line of
- * their own. Lines end before column 80 unless one word is longer.
+ * The left column is as wide as its longest entry below 30 characters; longer entries
+ * have a line of their own. Lines end before column 80 unless one word is longer.
  */
 #include "conf/flags.h"
 
@@ -149,17 +149,20 @@ static void entry(struct layout *l, const struct opt *o, bool file)
 			l->column = n + FLAG_INDENT + GAP;
 		return;
 	}
+	buf_init(&text, 1 << 16);
+	put_help(&text, o, file);
 	blanks(l->out, FLAG_INDENT);
 	buf_str(l->out, buf_view(&l->left));
-	if (l->left.n < LEFT_MAX) {
+	if (text.n == 0) {
+		buf_byte(l->out, '\n');
+	} else if (l->left.n < LEFT_MAX) {
 		blanks(l->out, l->column - FLAG_INDENT - l->left.n);
+		wrap(l->out, buf_view(&text), l->column, l->column);
 	} else {
 		buf_byte(l->out, '\n');
 		blanks(l->out, l->column);
+		wrap(l->out, buf_view(&text), l->column, l->column);
 	}
-	buf_init(&text, 1 << 16);
-	put_help(&text, o, file);
-	wrap(l->out, buf_view(&text), l->column, l->column);
 	buf_deinit(&text);
 }
 

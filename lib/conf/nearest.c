@@ -1,9 +1,10 @@
 /*
  * conf/nearest.c - "did you mean": the known name that a mistyped one is nearest to.
  *
- * Distance is Damerau-Levenshtein in its simple form (optimal string alignment): insert, delete,
- * replace, or swap two neighbours, each costing 1. Three rows of the matrix are kept. A name is
- * offered if at most a third of its letters are wrong; of equally near names the first.
+ * Distance is Damerau-Levenshtein in its simple form (optimal string alignment): insert,
+ * delete, replace, or swap two neighbours, each costing 1. Three rows of the matrix are
+ * kept. A name is offered if at most a third of its letters are wrong; of equally near
+ * names the first.
  */
 #include "conf/flags.h"
 

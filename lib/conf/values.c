@@ -1,11 +1,14 @@
 /*
- * conf/values.c - durations, sizes, times, addresses and the other values that flags and YAML take.
+ * conf/values.c - durations, sizes, times, addresses and the other values that flags and
+ * YAML take.
  *
- * Durations  two grammars are in use among Thanos' flags, and each flag takes both here: Prometheus' (whole
- *            numbers; y w d h m s ms in falling order) and Go's (a sign; decimal fractions; h m s ms us ns
- *            in any order). Where both apply they agree.
- * Sizes      Thanos counts every unit in powers of 1024: KB is KiB. "kB" and lower case are not units.
- * Times      RFC 3339, or a duration from now: "-2h" lies in the past, "2h" in the future.
+ * Durations: two grammars are in use among Thanos' flags, and each flag takes both here:
+ * Prometheus' (whole numbers; y w d h m s ms in falling order) and Go's (a sign; decimal
+ * fractions; h m s ms us ns in any order). Where both apply they agree.
+ *
+ * Sizes: Thanos counts every unit in powers of 1024: KB is KiB. "kB" is not a unit.
+ *
+ * Times: RFC 3339, or a duration from now: "-2h" lies in the past, "2h" in the future.
  */
 #include "conf/values.h"
 
@@ -32,7 +35,8 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* "12.5" at the front of *s. Exact for whole numbers below 2^53 and all sensible fractions. */
+/* "12.5" at the front of *s. Exact for whole numbers below 2^53 and all sensible
+ * fractions. */
 static bool take_decimal(struct str *s, double *v)
 {
 	size_t i = 0, digits = 0;

@@ -15,8 +15,9 @@ struct conf_spec {
 	const char *choices;
 };
 /*
- * Parse into *field, whose C type is that of the option type (conf/flags.h). Texts become copies in the
- * arena. Errors do not name the option: 'invalid duration "abc"'. *field is untouched then.
+ * Parse into *field, whose C type is that of the option type (conf/flags.h). Texts become
+ * copies in the arena. Errors do not name the option: 'invalid duration "abc"'. *field is
+ * untouched then.
  */
 MUST_CHECK int conf_value_parse(struct ctx *ctx, struct arena *a,
 				const struct conf_spec *spec, struct str text,

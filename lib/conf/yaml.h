@@ -1,13 +1,15 @@
 /*
- * conf/yaml.h - YAML documents bound to structs by rows; errors carry line:column and the path of the
- * key; unknown keys are errors that suggest the nearest name.
+ * conf/yaml.h - YAML documents bound to structs by rows; errors carry line:column and the
+ * path of the key; unknown keys are errors that suggest the nearest name.
  *
- * Row types are those of flags (conf/flags.h) plus nesting; OPT_NOT_YET rows refuse any value but
- * their default (and null, and an empty list or mapping). A key whose value is null is as if absent.
+ * Row types are those of flags (conf/flags.h) plus nesting; OPT_NOT_YET rows refuse any
+ * value but their default (and null, and an empty list or mapping). A key whose value is
+ * null is as if absent.
  *
  *   bucket.yml: 4:3: config.part_size: unknown key, did you mean 'part_size_bytes'?
  *
- * Thread  CPU.  Memory  lists and texts live in the arena; texts may be those of the document.
+ * Thread  CPU.  Memory  lists and texts live in the arena; texts may be those of the
+ * document.
  */
 #ifndef CONF_YAML_H
 #define CONF_YAML_H
@@ -23,8 +25,7 @@ enum yopt_nest {
 };
 struct yopt {
 	const char *name;
-	enum opt_type
-		type; /* of a scalar, or of a list's scalars (OPT_STRINGS: list of strings) */
+	enum opt_type type; /* of a scalar or a list's scalars; STRINGS: list of texts */
 	size_t off;
 	const char *def;
 	int64_t min, max;
@@ -40,9 +41,9 @@ struct conf_list {
 	size_t n;
 };
 /*
- * Fill *out (size bytes, zeroed, defaults first) from a map node (or DOC_NULL: an empty one). `what`
- * begins every error: the file's name. Errors are E_INVALID. OPTF_REQUIRED rows must be given, those of
- * a nested map only if that map is given.
+ * Fill *out (size bytes, zeroed, defaults first) from a map node (or DOC_NULL: an empty
+ * one). `what` begins every error: the file's name. Errors are E_INVALID. OPTF_REQUIRED
+ * rows must be given, those of a nested map only if that map is given.
  */
 MUST_CHECK int conf_bind(struct ctx *ctx, struct arena *a, const struct doc *map,
 			 const struct yopt *rows, void *out, size_t size,

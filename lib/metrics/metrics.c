@@ -1,15 +1,17 @@
 /*
  * metrics/metrics.c - registry, families, cells and counting.
  *
- * Counting takes no lock. A counter has two parts: whole numbers, which nearly all additions are, go by
- * one relaxed fetch_add into an integer (exact beyond 2^53); others go by compare-and-swap into a double.
- * A gauge is such a double alone. A histogram counts each bucket by itself; cumulative counts and the
- * total are made when it is shown, so they always agree with each other. Each cell begins on a cache
- * line of its own, so that two threads counting different things do not share one.
+ * Counting takes no lock. A counter has two parts: whole numbers, which nearly all
+ * additions are, go by one relaxed fetch_add into an integer (exact beyond 2^53); others
+ * go by compare-and-swap into a double. A gauge is such a double alone. A histogram
+ * counts each bucket by itself; cumulative counts and the total are made when it is
+ * shown, so they always agree with each other. Each cell begins on a cache line of its
+ * own, so that two threads counting different things do not share one.
  *
- * A family belongs to the registry and is found by name: several sets may register the same one
- * (client code that runs twice in a process), their cells are the same cells. Cells are kept in the
- * order they are shown in; looking one up is a binary search under the registry's lock.
+ * A family belongs to the registry and is found by name: several sets may register the
+ * same one (client code that runs twice in a process), their cells are the same cells.
+ * Cells are kept in the order they are shown in; looking one up is a binary search under
+ * the registry's lock.
  */
 #include "metrics/metrics_int.h"
 
@@ -376,7 +378,8 @@ void metric_observe(struct metric *c, double v)
 	uint32_t lo = 0, hi = d->n_bounds;
 
 	BUG_ON(c->kind != METRIC_HISTOGRAM);
-	/* First bound >= v; NaN falls into the last bucket, as with Prometheus' clients. */
+	/* First bound >= v; NaN falls into the last bucket, as with Prometheus' clients.
+	 * */
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
 		if (v <= d->bounds[mid])
@@ -416,7 +419,8 @@ double metric_value(const struct metric *c)
 void metric_callback(struct metric *c, double (*fn)(void *arg), void *arg)
 {
 	BUG_ON(c->kind == METRIC_HISTOGRAM);
-	/* The lock makes the owner wait for an exposition that may be calling the old function. */
+	/* The lock makes the owner wait for an exposition that may be calling the old
+	 * function. */
 	pthread_mutex_lock(&c->f->r->mu);
 	atomic_store_explicit(&c->fn, NULL, memory_order_relaxed);
 	c->arg = arg;

@@ -1,7 +1,8 @@
 /*
- * metrics/process.c - what the kernel knows of this process, read from /proc/self when the metrics are
- * shown. Names and meanings are those of Prometheus' own client libraries, so that dashboards work. What
- * cannot be read (no /proc) keeps its last value, at first 0.
+ * metrics/process.c - what the kernel knows of this process, read from /proc/self when
+ * the metrics are shown. Names and meanings are those of Prometheus' own client
+ * libraries, so that dashboards work. What cannot be read (no /proc) keeps its last
+ * value, at first 0.
  */
 #include "metrics/metrics_int.h"
 
@@ -44,9 +45,10 @@ struct process {
 };
 
 /*
- * /proc/self/stat is one line: pid, "(name)", then fields parted by blanks. The name may hold blanks and
- * brackets, so counting begins behind the last ')', with field 3. Wanted: 14 user ticks, 15 system
- * ticks, 22 start in ticks after boot, 23 virtual bytes, 24 resident pages.
+ * /proc/self/stat is one line: pid, "(name)", then fields parted by blanks. The name may
+ * hold blanks and brackets, so counting begins behind the last ')', with field 3. Wanted:
+ * 14 user ticks, 15 system ticks, 22 start in ticks after boot, 23 virtual bytes, 24
+ * resident pages.
  */
 static void read_stat(struct process *p)
 {

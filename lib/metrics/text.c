@@ -7,15 +7,17 @@
  *   # TYPE thanos_runs_total counter
  *   thanos_runs_total{bucket="b1"} 3
  *
- * OpenMetrics 1.0 differs: a counter's family is named without _total, quotes are escaped in HELP, too,
- * floats have a point or an exponent, and the text ends in "# EOF". Families without cells are left
- * out. A histogram's buckets are added up while they are written; the count is the last of them.
+ * OpenMetrics 1.0 differs: a counter's family is named without _total, quotes are escaped
+ * in HELP, too, floats have a point or an exponent, and the text ends in "# EOF".
+ * Families without cells are left out. A histogram's buckets are added up while they are
+ * written; the count is the last of them.
  *
- * Floats have the shortest digits that read back equal, found by printing with growing precision:
- * up to 15 digits any decimal survives the way through a double, so the 15-digit form without its
- * trailing zeros is the shortest if it reads back; else 16 or 17 digits are. Subnormal numbers have
- * fewer digits and are tried from 1 on. (wire/num.c does this
- * faster; this module lies beside wire and may not use it, and scrapes are rare.)
+ * Floats have the shortest digits that read back equal, found by printing with growing
+ * precision: up to 15 digits any decimal survives the way through a double, so the
+ * 15-digit form without its trailing zeros is the shortest if it reads back; else 16 or
+ * 17 digits are. Subnormal numbers have fewer digits and are tried from 1 on. (wire/num.c
+ * does this faster; this module lies beside wire and may not use it, and scrapes are
+ * rare.)
  */
 #include "metrics/metrics_int.h"
 
@@ -185,7 +187,8 @@ static void put_histogram(struct buf *b, struct str name, const struct metric *c
 	buf_fmt(b, " %llu\n", (unsigned long long)n);
 }
 
-/* name: of the family, as HELP and TYPE say it; total: "_total" is to be added to samples. */
+/* name: of the family, as HELP and TYPE say it; total: "_total" is to be added to
+ * samples. */
 static void put_cell(struct buf *b, struct str name, bool total, const struct metric *c,
 		     bool om)
 {

@@ -31,6 +31,11 @@ const char *net_conn_peer(const struct net_conn *c)
 	return c->peer;
 }
 
+size_t net_conn_unsent(const struct net_conn *c)
+{
+	return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) + c->pending.n;
+}
+
 size_t net_conn_queued(const struct net_conn *c)
 {
 	return c->queued + c->pending.n;
@@ -250,6 +255,25 @@ void net_conn_write_view(struct net_conn *c, struct view v)
 void net_conn_close(struct net_conn *c)
 {
 	conn_end(c, NULL);
+}
+
+static void on_shutdown(uv_shutdown_t *req, int status)
+{
+	(void)status; /* a failed one shows as an error of reading or by the owner's timeout */
+	free(req);
+}
+
+void net_conn_shutdown(struct net_conn *c)
+{
+	flush(c);
+	if (c->closing)
+		return;
+	uv_shutdown_t *req = xcalloc(1, sizeof(*req));
+	int rc = uv_shutdown(req, (uv_stream_t *)&c->tcp, on_shutdown);
+	if (rc < 0) {
+		free(req);
+		fail(c, rc, "shut down");
+	}
 }
 
 void net_conn_finish(struct net_conn *c)

@@ -35,6 +35,10 @@ void net_conn_pause(struct net_conn *c,
 		    bool paused);	  /* stop reading: TCP back-pressure */
 void net_conn_close(struct net_conn *c);  /* at once; queued bytes are lost */
 void net_conn_finish(struct net_conn *c); /* write what is queued, then close */
+/* Write what is queued, then send FIN; reading goes on. Nothing may be written afterwards. */
+void net_conn_shutdown(struct net_conn *c);
+/* Bytes that the kernel has not taken yet, exact also within one large write (tells progress). */
+size_t net_conn_unsent(const struct net_conn *c);
 struct loop *net_conn_loop(struct net_conn *c);
 /* "127.0.0.1:9090" of the other side; valid as long as the conn. */
 const char *net_conn_peer(const struct net_conn *c);

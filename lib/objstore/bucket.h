@@ -43,8 +43,12 @@ struct bucket_ops {
 		   struct put_source *src, struct err *e);
 	int (*attrs)(struct bucket *b, struct ctx *ctx, struct str name,
 		     struct bucket_attrs *out, struct err *e); /* E_NOT_FOUND */
+	/* An absent object is deleted already: 0. */
 	int (*del)(struct bucket *b, struct ctx *ctx, struct str name, struct err *e);
 	void (*close)(struct bucket *b);
+	/* NULL: asked by attrs. */
+	int (*exists)(struct bucket *b, struct ctx *ctx, struct str name, bool *exists,
+		      struct err *e);
 };
 struct bucket {
 	const struct bucket_ops *ops;
@@ -78,6 +82,13 @@ void bucket_close(struct bucket *b); /* NULL allowed */
 MUST_CHECK int bucket_fs_open(struct ctx *ctx, const char *dir, struct bucket **out,
 			      struct err *e);
 struct bucket *bucket_mem_new(void);
+/*
+ * Script of a memory bucket: the nth call from now fails (1: the next; 0: none any more) with E_UNAVAILABLE,
+ * and with `for_good` all later ones. `landed`: the failing put or delete took effect all the same, as
+ * when only the answer is lost. Every call counts: iter, get, open, each read, put, attrs, delete, exists.
+ */
+void bucket_mem_fail(struct bucket *b, uint64_t nth, bool for_good, bool landed);
+uint64_t bucket_mem_calls(struct bucket *b); /* calls since bucket_mem_new */
 /* Take over `inner`. */
 struct bucket *bucket_prefix_new(struct bucket *inner, struct str prefix);
 struct bucket *bucket_metrics_new(struct bucket *inner, struct metric_registry *m);

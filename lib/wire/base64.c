@@ -1,8 +1,9 @@
 /*
  * wire/base64.c - RFC 4648 base64 with the standard or the URL alphabet.
  *
- * Decoding takes padding or none, and steps over line ends, as Go's decoder does; anything after the
- * padding, a single left-over character and letters of the other alphabet are refused.
+ * Decoding takes padding or none, and steps over line ends, as Go's decoder does;
+ * anything after the padding, a single left-over character and letters of the other
+ * alphabet are refused.
  */
 #include "wire/codec.h"
 

@@ -1,7 +1,7 @@
 /*
- * wire/codec.h - compression, base64, digests, URLs. Decoders check the announced size against `max`
- * before they allocate, and never make more than `max` bytes. All append to `out`; errors are
- * E_CORRUPT or E_PARSE for bad input, E_LIMIT for too much of it.
+ * wire/codec.h - compression, base64, digests, URLs. Decoders check the announced size
+ * against `max` before they allocate, and never make more than `max` bytes. All append to
+ * `out`; errors are E_CORRUPT or E_PARSE for bad input, E_LIMIT for too much of it.
  *
  * Thread  CPU (gzip and snappy of large bodies: never on a loop)
  */
@@ -43,8 +43,9 @@ struct url {
 	struct str scheme, user, host, port, path, query; /* views; host without [] */
 };
 /*
- * scheme://[user[:password]@]host[:port][/path][?query][#fragment]. Parts that are absent are empty;
- * nothing is unescaped; the fragment is dropped. Blanks and control characters are refused.
+ * scheme://[user[:password]@]host[:port][/path][?query][#fragment]. Parts that are absent
+ * are empty; nothing is unescaped; the fragment is dropped. Blanks and control characters
+ * are refused.
  */
 MUST_CHECK int url_parse(struct str s, struct url *out, struct err *e);
 /* application/x-www-form-urlencoded: all but A-Z a-z 0-9 - _ . ~ escaped, a blank is '+'. */
@@ -53,11 +54,11 @@ void url_escape_query(struct str s, struct buf *out);
 void url_escape_path(struct str s, struct buf *out);
 /* The same with '/' escaped: one segment of a path. */
 void url_escape_segment(struct str s, struct buf *out);
-/* Percent-decode (plus: '+' is a blank) into the arena; false on a bad escape. A text without
- * escapes is returned as it is. */
+/* Percent-decode (plus: '+' is a blank) into the arena; false on a bad escape. A text
+ * without escapes is returned as it is. */
 bool url_unescape(struct arena *a, struct str s, bool plus, struct str *out);
-/* Next "k=v" of a query string or form; false at its end. Pieces with a bad escape or a ';' set
- * *bad (which is never cleared) and are left out. */
+/* Next "k=v" of a query string or form; false at its end. Pieces with a bad escape or a
+ * ';' set *bad (which is never cleared) and are left out. */
 bool url_query_next(struct arena *a, struct str *rest, struct str *k, struct str *v,
 		    bool *bad);
 

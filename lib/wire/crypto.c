@@ -1,9 +1,9 @@
 /*
- * wire/crypto.c - SHA-256 and HMAC-SHA-256, by OpenSSL's EVP functions (which choose the fastest code
- * for the processor).
+ * wire/crypto.c - SHA-256 and HMAC-SHA-256, by OpenSSL's EVP functions (which choose the
+ * fastest code for the processor).
  *
- * These digests take memory of constant size and cannot fail but for a broken library: that is a
- * bug, not an error of the caller.
+ * These digests take memory of constant size and cannot fail but for a broken library:
+ * that is a bug, not an error of the caller.
  */
 #include "wire/codec.h"
 

@@ -9,8 +9,9 @@
 /* Set kind and value of an unquoted YAML scalar from its text d->s. */
 void doc_resolve_plain(struct doc *d);
 /*
- * The same for a scalar with an explicit tag (without the leading "tag:yaml.org,2002:" if it has that,
- * so "int", "str", "binary"; others make STR). False: the text is none of that type.
+ * The same for a scalar with an explicit tag (without the leading "tag:yaml.org,2002:" if
+ * it has that, so "int", "str", "binary"; others make STR). False: the text is none of
+ * that type.
  */
 bool doc_resolve_tagged(struct arena *a, struct doc *d, struct str tag);
 

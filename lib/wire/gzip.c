@@ -1,9 +1,9 @@
 /*
  * wire/gzip.c - gzip bodies decoded whole, answers deflated piece by piece.
  *
- * A gzip stream may have several members; all are decoded one after the other, and what follows the
- * last must again be a member (as Go's reader asks). The trailer's length is not trusted: output
- * grows by steps and stops at `max`.
+ * A gzip stream may have several members; all are decoded one after the other, and what
+ * follows the last must again be a member (as Go's reader asks). The trailer's length is
+ * not trusted: output grows by steps and stops at `max`.
  */
 #include "wire/codec.h"
 
@@ -32,7 +32,8 @@ static int inflate_member(z_stream *z, struct str *in, size_t *left, struct buf 
 	size_t step = STEP_MIN;
 
 	for (;;) {
-		/* One byte beyond the maximum tells a stream that ends there from a longer one. */
+		/* One byte beyond the maximum tells a stream that ends there from a
+		 * longer one. */
 		uint8_t over, *to = &over;
 		size_t room = MIN(step, *left);
 		if (room > 0) {

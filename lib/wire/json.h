@@ -1,12 +1,12 @@
 /*
- * wire/json.h - JSON: a writer for hot output, a pull reader for large or foreign input, and small
- * documents, JSON or YAML, as a tree.
+ * wire/json.h - JSON: a writer for hot output, a pull reader for large or foreign input,
+ * and small documents, JSON or YAML, as a tree.
  *
- * Writer: HTML-escaped as Go's encoder does (< > & as \u00XX, U+2028/9), invalid UTF-8 becomes
- * U+FFFD. The caller keeps the grammar (commas are the writer's affair: it knows whether one is due).
- * Reader: depth 64; strings are decoded into the arena only when they hold escapes or invalid UTF-8
- * (which becomes U+FFFD); otherwise they are views of the input. The arena may be NULL: then strings
- * are raw.
+ * Writer: HTML-escaped as Go's encoder does (< > & as \u00XX, U+2028/9), invalid UTF-8
+ * becomes U+FFFD. The caller keeps the grammar (commas are the writer's affair: it knows
+ * whether one is due). Reader: depth 64; strings are decoded into the arena only when
+ * they hold escapes or invalid UTF-8 (which becomes U+FFFD); otherwise they are views of
+ * the input. The arena may be NULL: then strings are raw.
  * Thread  CPU
  */
 #ifndef WIRE_JSON_H
@@ -31,8 +31,8 @@ void jw_key(struct jw *w, struct str key);
 void jw_str(struct jw *w, struct str s);
 void jw_i64(struct jw *w, int64_t v);
 void jw_u64(struct jw *w, uint64_t v);
-/* A bare JSON number as Go's encoding/json prints floats; infinities and NaN, which JSON cannot say,
- * become null. */
+/* A bare JSON number as Go's encoding/json prints floats; infinities and NaN, which JSON
+ * cannot say, become null. */
 void jw_f64(struct jw *w, double v);
 void jw_bool(struct jw *w, bool v);
 void jw_null(struct jw *w);
@@ -63,19 +63,22 @@ struct jr {
 };
 void jr_init(struct jr *j, struct arena *a, struct str text);
 enum json_tok jr_next(struct jr *j);
-/* Skip the value that begins with the next token (after a KEY: its value); -1: there is none. */
+/* Skip the value that begins with the next token (after a KEY: its value); -1: there is
+ * none. */
 MUST_CHECK int jr_skip(struct jr *j);
 size_t jr_offset(const struct jr *j); /* bytes read, for errors */
 
 /* ---- documents ---- */
 /*
- * A small JSON or YAML document as nodes with their place; every node knows line and column
- * (1-based; an aliased node those of its anchor). Everything lies in the arena; the text is not
- * needed afterwards. At most 64 levels and 1e6 nodes (YAML: after aliases).
+ * A small JSON or YAML document as nodes with their place; every node knows line and
+ * column (1-based; an aliased node those of its anchor). Everything lies in the arena;
+ * the text is not needed afterwards. At most 64 levels and 1e6 nodes (YAML: after
+ * aliases).
  *
- * YAML: one document; anchors, aliases and `<<` resolved, YAML 1.1 scalars as go-yaml reads them
- * (yes, no, on, off are BOOL; y and n stay STR), duplicate keys refused. Aliases share nodes: a tree
- * may be a graph without cycles. JSON: of equal keys doc_get finds the last.
+ * YAML: one document; anchors, aliases and `<<` resolved, YAML 1.1 scalars as go-yaml
+ * reads them (yes, no, on, off are BOOL; y and n stay STR), duplicate keys refused.
+ * Aliases share nodes: a tree may be a graph without cycles. JSON: of equal keys doc_get
+ * finds the last.
  */
 enum doc_kind { DOC_NULL, DOC_BOOL, DOC_INT, DOC_FLOAT, DOC_STR, DOC_LIST, DOC_MAP };
 struct doc {

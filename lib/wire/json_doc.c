@@ -1,12 +1,15 @@
 /*
- * wire/json_doc.c - small JSON texts as a tree of nodes, and look-up in such trees (of JSON or YAML).
+ * wire/json_doc.c - small JSON texts as a tree of nodes, and look-up in such trees (of
+ * JSON or YAML).
  *
- * Built over the pull reader, so that each node knows its place: the offset of a token is turned into
- * line and column by walking on from the token before. Recursion is bounded by the reader's depth
- * limit. The children of a container are gathered on one scratch stack shared by all levels and
- * moved into the arena when the container ends, so that memory follows the text.
+ * Built over the pull reader, so that each node knows its place: the offset of a token is
+ * turned into line and column by walking on from the token before. Recursion is bounded
+ * by the reader's depth limit. The children of a container are gathered on one scratch
+ * stack shared by all levels and moved into the arena when the container ends, so that
+ * memory follows the text.
  *
- * Of equal keys in one object all are kept; doc_get finds the last, as Go's decoder would.
+ * Of equal keys in one object all are kept; doc_get finds the last, as Go's decoder
+ * would.
  */
 #include "wire/json.h"
 

@@ -1,14 +1,14 @@
 /*
  * wire/json_read.c - JSON token by token, the grammar of RFC 8259 checked on the way.
  *
- * `want` says what may stand at the cursor, `stack` holds the kinds of the open containers. Keys are
- * returned after their colon has been read. Commas are read before the token that follows them, so
- * that a comma before a closing bracket is refused there.
+ * `want` says what may stand at the cursor, `stack` holds the kinds of the open
+ * containers. Keys are returned after their colon has been read. Commas are read before
+ * the token that follows them, so that a comma before a closing bracket is refused there.
  *
- * Strings without escapes are views of the input. One that holds escapes, or bytes that are not
- * UTF-8 (they become U+FFFD, as half surrogate pairs do), is decoded into the arena; with no arena
- * (jr_skip) nothing is decoded and `s` is the raw text. Failure is sticky and leaves the cursor at the
- * place of the trouble, which jr_offset tells.
+ * Strings without escapes are views of the input. One that holds escapes, or bytes that
+ * are not UTF-8 (they become U+FFFD, as half surrogate pairs do), is decoded into the
+ * arena; with no arena (jr_skip) nothing is decoded and `s` is the raw text. Failure is
+ * sticky and leaves the cursor at the place of the trouble, which jr_offset tells.
  */
 #include "wire/json.h"
 
@@ -95,7 +95,8 @@ static char *put_utf8(char *o, uint32_t c)
 	return o;
 }
 
-/* After "\u". Reads one or, for a surrogate pair, two escapes; the syntax was checked before. */
+/* After "\u". Reads one or, for a surrogate pair, two escapes; the syntax was checked
+ * before. */
 static const uint8_t *get_unicode(const uint8_t *p, const uint8_t *end, uint32_t *out)
 {
 	uint32_t c = (uint32_t)hex4(p, end);
@@ -128,8 +129,8 @@ static char unescape_char(uint8_t c)
 }
 
 /*
- * Decode the checked raw text. One invalid byte grows to three, an escape only shrinks: three times
- * the raw length is room enough.
+ * Decode the checked raw text. One invalid byte grows to three, an escape only shrinks:
+ * three times the raw length is room enough.
  */
 static bool decode(struct jr *j, const uint8_t *p, const uint8_t *end, bool clean_utf8)
 {

@@ -1,10 +1,10 @@
 /*
  * wire/json_write.c - JSON text appended to a buf.
  *
- * Strings are escaped as Go's JSON encoders do in an HTML-safe answer: `"` and `\`, control characters
- * as \n \r \t or \u00XX, < > & as \u00XX, U+2028 and U+2029 as \u2028 and \u2029, and each byte that is not
- * part of valid UTF-8 as \ufffd. Runs of bytes that need nothing of this are copied at once; the
- * table `special` tells where a run ends.
+ * Strings are escaped as Go's JSON encoders do in an HTML-safe answer: `"` and `\`,
+ * control characters as \n \r \t or \u00XX, < > & as \u00XX, U+2028 and U+2029 as \u2028
+ * and \u2029, and each byte that is not part of valid UTF-8 as \ufffd. Runs of bytes that
+ * need nothing of this are copied at once; the table `special` tells where a run ends.
  */
 #include "wire/json.h"
 
@@ -82,7 +82,8 @@ static void put_ctrl(struct buf *b, uint8_t c)
 	}
 }
 
-/* At a byte >= 0x80. Returns how many bytes were dealt with, 0: an ordinary character of *len bytes. */
+/* At a byte >= 0x80. Returns how many bytes were dealt with, 0: an ordinary character of
+ * *len bytes. */
 static unsigned put_high(struct buf *b, const char *p, size_t left, unsigned *len)
 {
 	*len = str_utf8_len(p, left);

@@ -1,11 +1,12 @@
 /*
  * wire/num.c - floats and timestamps as text.
  *
- * All float formats begin with the same digits: the shortest ones that read back as the same
- * double (nearest to it if several are as short), as Go's strconv computes with precision -1. Only
- * the layout differs: plain decimal, exponent form, or one of both by magnitude. Whole numbers below
- * 2^53, which most samples are, skip the digit search: all their digits are significant, and no
- * shorter text reads back as them once trailing zeros are taken off.
+ * All float formats begin with the same digits: the shortest ones that read back as the
+ * same double (nearest to it if several are as short), as Go's strconv computes with
+ * precision -1. Only the layout differs: plain decimal, exponent form, or one of both by
+ * magnitude. Whole numbers below 2^53, which most samples are, skip the digit search: all
+ * their digits are significant, and no shorter text reads back as them once trailing
+ * zeros are taken off.
  */
 #include "wire/num.h"
 

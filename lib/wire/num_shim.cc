@@ -1,6 +1,6 @@
 /*
- * wire/num_shim.cc - shortest digits by double-conversion (Grisu3, with bignums where that gives
- * up). The only C++ of this module.
+ * wire/num_shim.cc - shortest digits by double-conversion (Grisu3, with bignums where
+ * that gives up). The only C++ of this module.
  */
 #include "wire/num_shim.h"
 

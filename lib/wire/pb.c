@@ -1,11 +1,11 @@
 /*
  * wire/pb.c - protobuf fields.
  *
- * A message is a sequence of fields: a varint tag (field number << 3 | wire type), then the value:
- * a varint (0), 8 bytes (1), a varint length and that many bytes (2), or 4 bytes (5), little
- * endian. Wire types 3 and 4 delimit groups, which no message here uses; 6 and 7 do not exist.
- * Field numbers are 1 to 2^29-1. What a field means, and whether a repeated scalar is packed, is
- * the caller's affair.
+ * A message is a sequence of fields: a varint tag (field number << 3 | wire type), then
+ * the value: a varint (0), 8 bytes (1), a varint length and that many bytes (2), or 4
+ * bytes (5), little endian. Wire types 3 and 4 delimit groups, which no message here
+ * uses; 6 and 7 do not exist. Field numbers are 1 to 2^29-1. What a field means, and
+ * whether a repeated scalar is packed, is the caller's affair.
  */
 #include "wire/pb.h"
 

@@ -1,5 +1,6 @@
 /*
- * wire/pb.h - protobuf wire format: fields one by one. Messages themselves are declared in proto/.
+ * wire/pb.h - protobuf wire format: fields one by one. Messages themselves are declared
+ * in proto/.
  *
  * Source  protobuf.dev, "Encoding". Groups (wire types 3, 4) are refused.
  * Thread  CPU

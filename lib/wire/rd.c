@@ -1,10 +1,10 @@
 /*
  * wire/rd.c - the rare half of the cursor: variable length numbers of more than one byte.
  *
- * LEB128: seven bits a byte, least significant first, the top bit says that more follow. 64 bits
- * need at most ten bytes, and the tenth can only hold bit 63; a larger tenth byte or an eleventh
- * byte does not denote a 64-bit number. Padded forms (0x80 0x00) are accepted, as Go and protobuf
- * do.
+ * LEB128: seven bits a byte, least significant first, the top bit says that more follow.
+ * 64 bits need at most ten bytes, and the tenth can only hold bit 63; a larger tenth byte
+ * or an eleventh byte does not denote a 64-bit number. Padded forms (0x80 0x00) are
+ * accepted, as Go and protobuf do.
  */
 #include "wire/rd.h"
 

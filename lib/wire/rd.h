@@ -1,7 +1,7 @@
 /*
- * wire/rd.h - the cursor through which all foreign bytes are read. Failure is sticky: after a short
- * or malformed read `bad` is set and every later read gives zeros; check once. Lengths are compared
- * unsigned, never added to pointers before the check.
+ * wire/rd.h - the cursor through which all foreign bytes are read. Failure is sticky:
+ * after a short or malformed read `bad` is set and every later read gives zeros; check
+ * once. Lengths are compared unsigned, never added to pointers before the check.
  *
  * Thread  CPU; a cursor is a value on the stack.  Memory  views point into the input.
  */

@@ -1,10 +1,11 @@
 /*
- * wire/snappy.c - snappy blocks (not the framed stream format), as remote read and remote write use
- * them.
+ * wire/snappy.c - snappy blocks (not the framed stream format), as remote read and remote
+ * write use them.
  *
- * A block begins with its decoded length as a varint of at most 32 bits, so that the length is known,
- * and compared with the caller's maximum, before anything is allocated. A short block can announce
- * much: one copy element of 3 bytes makes at most 64, so a length beyond that ratio is refused, too.
+ * A block begins with its decoded length as a varint of at most 32 bits, so that the
+ * length is known, and compared with the caller's maximum, before anything is allocated.
+ * A short block can announce much: one copy element of 3 bytes makes at most 64, so a
+ * length beyond that ratio is refused, too.
  */
 #include "wire/codec.h"
 

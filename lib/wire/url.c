@@ -1,8 +1,9 @@
 /*
  * wire/url.c - URLs taken apart, percent-escapes, query strings and forms.
  *
- * RFC 3986, with the strictness of Go's net/url where a choice is left: ';' does not separate pairs, a '%'
- * must be followed by two hex digits, '+' is a blank in queries only.
+ * RFC 3986, with the strictness of Go's net/url where a choice is left: ';' does not
+ * separate pairs, a '%' must be followed by two hex digits, '+' is a blank in queries
+ * only.
  */
 #include "wire/codec.h"
 

@@ -1,6 +1,6 @@
 /*
- * wire/wr.c - numbers appended to a buf. Each is put together in a local array and added with one
- * call, so that a full buf never keeps half a number.
+ * wire/wr.c - numbers appended to a buf. Each is put together in a local array and added
+ * with one call, so that a full buf never keeps half a number.
  */
 #include "wire/wr.h"
 

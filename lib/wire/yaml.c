@@ -1,14 +1,17 @@
 /*
- * wire/yaml.c - YAML texts as a tree: libyaml finds the events, the composer below builds nodes.
+ * wire/yaml.c - YAML texts as a tree: libyaml finds the events, the composer below builds
+ * nodes.
  *
- * libyaml's own composer is not used: it knows neither merge keys nor limits. Each node is counted
- * when it is made, and an alias counts as many nodes as what it names, although it only points there:
- * so a text whose aliases multiply ("billion laughs") is refused before anybody walks the tree. For
- * the same reason each anchor remembers its height, which adds to the depth of an alias.
+ * libyaml's own composer is not used: it knows neither merge keys nor limits. Each node
+ * is counted when it is made, and an alias counts as many nodes as what it names,
+ * although it only points there: so a text whose aliases multiply ("billion laughs") is
+ * refused before anybody walks the tree. For the same reason each anchor remembers its
+ * height, which adds to the depth of an alias.
  *
- * Keys and values of the mapping at work lie on one stack shared by all levels; a merge key is a pair
- * with a NULL key. When a mapping ends, its own keys are taken first (equal ones are refused), then
- * those of the merged mappings, in order, as far as they are not there yet.
+ * Keys and values of the mapping at work lie on one stack shared by all levels; a merge
+ * key is a pair with a NULL key. When a mapping ends, its own keys are taken first (equal
+ * ones are refused), then those of the merged mappings, in order, as far as they are not
+ * there yet.
  */
 #include "wire/doc_int.h"
 

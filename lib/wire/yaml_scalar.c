@@ -1,14 +1,16 @@
 /*
- * wire/yaml_scalar.c - what an unquoted YAML scalar is: null, a boolean, a number or text.
+ * wire/yaml_scalar.c - what an unquoted YAML scalar is: null, a boolean, a number or
+ * text.
  *
- * The rules are those of YAML 1.1 as go-yaml applies them, since the files read here were written for
- * programs that use it:
+ * The rules are those of YAML 1.1 as go-yaml applies them, since the files read here were
+ * written for programs that use it:
  *   null     ~ null Null NULL and nothing
  *   boolean  true false yes no on off, in lower case, capitalised or in upper case
  *   integer  decimal, 0x hex, 0b binary, 0o octal, 0 octal; '_' between digits is dropped
  *   float    decimal with point or exponent; .inf -.inf +.inf .nan in three spellings
- * Base 60 numbers are text, and so are dates: nobody here asks for them. An integer beyond 64 bits is
- * a float. y and n are text here; where a boolean is wanted, conf/values.c takes them, too.
+ * Base 60 numbers are text, and so are dates: nobody here asks for them. An integer
+ * beyond 64 bits is a float. y and n are text here; where a boolean is wanted,
+ * conf/yaml_bind.c takes them, too.
  */
 #include "wire/doc_int.h"
 
@@ -116,7 +118,8 @@ static bool to_int(struct str s, int64_t *i, bool *fits, double *f)
 	return *fits || !neg;
 }
 
-/* [-+]? (.digits | digits[.digits]) exponent? - what YAML calls a float, unlike hex, "inf", "1e". */
+/* [-+]? (.digits | digits[.digits]) exponent? - what YAML calls a float, unlike hex,
+ * "inf", "1e". */
 static bool float_shape(struct str s)
 {
 	size_t i = s.n && (s.p[0] == '-' || s.p[0] == '+'), whole = i, frac;

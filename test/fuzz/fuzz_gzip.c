@@ -1,5 +1,6 @@
 /*
- * fuzz_gzip.c - any bytes as gzip, and any bytes through the streaming encoder and the decoder.
+ * fuzz_gzip.c - any bytes as gzip, and any bytes through the streaming encoder and the
+ * decoder.
  */
 #include "wire/codec.h"
 

@@ -1,6 +1,7 @@
 /*
- * fuzz_json.c - any bytes through the pull reader and the document builder. Both must agree on what is
- * JSON (limits aside), and what was read and is written again must read the same.
+ * fuzz_json.c - any bytes through the pull reader and the document builder. Both must
+ * agree on what is JSON (limits aside), and what was read and is written again must read
+ * the same.
  */
 #include "wire/json.h"
 
@@ -31,8 +32,8 @@ static void write_doc(struct jw *w, const struct doc *d)
 	}
 }
 
-/* Write d, read it, write it again and so on: from the second text on nothing may change (the first
- * may turn -0e1 into -0, which then is the integer 0). */
+/* Write d, read it, write it again and so on: from the second text on nothing may change
+ * (the first may turn -0e1 into -0, which then is the integer 0). */
 static void check_round_trip(struct arena *a, struct doc *d)
 {
 	struct err e = ERR_INIT;

@@ -1,6 +1,6 @@
 /*
- * fuzz_pb.c - any bytes as protobuf fields, bytes fields tried as messages in turn. Fields that were
- * read and are written again must read the same.
+ * fuzz_pb.c - any bytes as protobuf fields, bytes fields tried as messages in turn.
+ * Fields that were read and are written again must read the same.
  */
 #include "wire/pb.h"
 

@@ -1,5 +1,6 @@
 /*
- * fuzz_url.c - any bytes as a URL, a query string, base64 text; escaping must be undone by unescaping.
+ * fuzz_url.c - any bytes as a URL, a query string, base64 text; escaping must be undone
+ * by unescaping.
  */
 #include "wire/codec.h"
 

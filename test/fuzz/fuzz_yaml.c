@@ -1,6 +1,6 @@
 /*
- * fuzz_yaml.c - any bytes as YAML; the tree is walked as its users would, which must end soon however
- * its aliases multiply.
+ * fuzz_yaml.c - any bytes as YAML; the tree is walked as its users would, which must end
+ * soon however its aliases multiply.
  */
 #include "wire/json.h"
 

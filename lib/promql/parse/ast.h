@@ -77,7 +77,7 @@ const char *aggr_op_text(enum aggr_op op);
 
 /* Functions: ids from fn.def, with signatures. */
 enum fn_id {
-#define FN(name, args, result, traits, doc) FN_ID_##name,
+#define FN(name, ...) FN_ID_##name,
 #include "promql/parse/fn.def"
 #undef FN
 	FN_ID_COUNT
@@ -153,6 +153,7 @@ struct expr {
 		struct {
 			enum bin_op op;
 			struct expr *l, *r;
+			uint32_t op_pos;
 			bool ret_bool;
 			struct match_node match; /* vector-vector only */
 		} bin;

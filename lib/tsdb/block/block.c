@@ -191,7 +191,8 @@ static int open_tombstones(struct opening *o, struct err *e)
 int block_open_dir(struct ctx *ctx, const char *dir, struct block **out, struct err *e)
 {
 	struct opening o = { .ctx = ctx, .dir = dir, .b = block_new() };
-	const char *slash = strrchr(dir, '/'), *base = slash && slash[1] ? slash + 1 : dir;
+	const char *slash = strrchr(dir, '/'),
+		   *base = slash && slash[1] ? slash + 1 : dir;
 	int rc;
 
 	snprintf(o.b->id, sizeof(o.b->id), "%s", base);

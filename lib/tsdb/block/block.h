@@ -60,8 +60,9 @@ struct block_meta {
 MUST_CHECK int block_meta_parse(struct ctx *ctx, struct arena *a, struct str json,
 				struct block_meta *out, struct err *e);
 /* Deep copy; all memory in `a`. */
-MUST_CHECK int block_meta_dup(struct ctx *ctx, struct arena *a, const struct block_meta *m,
-			      struct block_meta *out, struct err *e);
+MUST_CHECK int block_meta_dup(struct ctx *ctx, struct arena *a,
+			      const struct block_meta *m, struct block_meta *out,
+			      struct err *e);
 /* As Prometheus and Thanos write it: tab-indented, same field order, omitted where they omit. */
 void block_meta_write(const struct block_meta *m, struct buf *out);
 

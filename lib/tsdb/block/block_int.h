@@ -34,7 +34,7 @@ uint64_t block_read_cost(const uint64_t *off, const uint64_t *len, size_t n);
 
 /* ---- sort.c: order of shown labels where labels are left out ---- */
 struct block_sort_entry {
-	uint32_t ref, n;	/* n ordinals: n / 2 labels */
+	uint32_t ref, n;       /* n ordinals: n / 2 labels */
 	const uint32_t *label; /* the labels that are left, as ordinals */
 };
 /*

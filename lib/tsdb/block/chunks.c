@@ -151,8 +151,8 @@ static int read_chunks(struct stage *g, struct err *e)
 		}
 		return 0;
 	}
-	if (segments_read(s->b->segments, g->ctx, s->need, s->n_need, on_bad_chunk, g, e) <
-	    0)
+	if (segments_read(s->b->segments, g->ctx, s->need, s->n_need, on_bad_chunk, g,
+			  e) < 0)
 		return err_wrap(g->ctx, e, "block %s: chunks", s->b->id);
 	for (size_t i = 0; i < s->n_need; i++) {
 		s->read_chunks += !s->need[i].bad;
@@ -249,8 +249,7 @@ static int fill_shown(struct stage *g, struct err *e)
 		const struct block_item *it = g->item[i];
 		struct block_views l = { .cap = it->n };
 		bool skip = s->req->skip_chunks;
-		l.v = skip ? NULL :
-			     arena_try(g->a, g->ctx, it->n * sizeof(*l.v), e);
+		l.v = skip ? NULL : arena_try(g->a, g->ctx, it->n * sizeof(*l.v), e);
 		if (!l.v && !skip)
 			return -1;
 		for (uint32_t c = 0; !skip && c < it->n; c++, k++)
@@ -269,10 +268,9 @@ static int fill_shown(struct stage *g, struct err *e)
 
 int block_set_show(struct block_set *s, struct ctx *ctx, struct err *e)
 {
-	struct stage g = { .s = s,
-			   .ctx = ctx,
-			   .a = &s->chunks,
-			   .item = &s->ready[s->at_ready] };
+	struct stage g = {
+		.s = s, .ctx = ctx, .a = &s->chunks, .item = &s->ready[s->at_ready]
+	};
 
 	block_set_release(s);
 	if (ctx_check(ctx, e) < 0)

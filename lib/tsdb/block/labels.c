@@ -25,8 +25,7 @@ static void mark(struct marking *m, const struct idx_series *s)
 	}
 }
 
-static int mark_series(struct marking *m, struct postings p,
-		       struct err *e)
+static int mark_series(struct marking *m, struct postings p, struct err *e)
 {
 	uint32_t sorted[BLOCK_BATCH_SERIES];
 	struct arena batch;
@@ -65,8 +64,7 @@ static int collect(struct marking *m, struct arena *a, size_t words, struct str 
 	n = 0;
 	for (size_t w = 0; w < words; w++)
 		for (uint64_t bits = m->bits[w]; bits; bits &= bits - 1) {
-			uint32_t o = (uint32_t)(w * 64) +
-				     (uint32_t)__builtin_ctzll(bits);
+			uint32_t o = (uint32_t)(w * 64) + (uint32_t)__builtin_ctzll(bits);
 			v[n++] = idx_symbol(m->b->index, o, &bad);
 		}
 	*out = v;

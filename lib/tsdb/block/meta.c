@@ -44,9 +44,9 @@ static int bad_type(struct meta_parser *p, const char *field, const char *want,
 	if (got == JSON_ERR)
 		return bad_json(p);
 	return err_set(p->ctx, p->e, E_CORRUPT, "%s: %s where %s is expected", field,
-		       (unsigned)got < ARRAY_LEN(tok_names) && tok_names[got] ?
-			       tok_names[got] :
-			       "something",
+		       (unsigned)got < ARRAY_LEN(tok_names) && tok_names[got]
+			       ? tok_names[got]
+			       : "something",
 		       want);
 }
 
@@ -133,8 +133,8 @@ static int get_i32(struct meta_parser *p, const char *field, int32_t *out)
 	if (get_i64(p, field, &v) < 0)
 		return -1;
 	if (v < INT32_MIN || v > INT32_MAX)
-		return err_set(p->ctx, p->e, E_CORRUPT,
-			       "%s: %lld is no 32-bit integer", field, (long long)v);
+		return err_set(p->ctx, p->e, E_CORRUPT, "%s: %lld is no 32-bit integer",
+			       field, (long long)v);
 	*out = (int32_t)v;
 	return 0;
 }
@@ -175,8 +175,7 @@ static int get_raw(struct meta_parser *p, struct str *out)
 
 	if (skip(p) < 0)
 		return -1;
-	struct str s = str_trim(
-		str_n(p->j.start + from, jr_offset(&p->j) - from));
+	struct str s = str_trim(str_n(p->j.start + from, jr_offset(&p->j) - from));
 	*out = STR_NULL;
 	if (str_eqz(s, "null"))
 		return 0;
@@ -262,9 +261,10 @@ static int parse_stats(struct meta_parser *p)
 		size_t i = 0;
 		while (i < ARRAY_LEN(fields) && !str_eqz(key, fields[i].key))
 			i++;
-		uint64_t *to = i < ARRAY_LEN(fields) ?
-				       (uint64_t *)(void *)((char *)p->m + fields[i].off) :
-				       NULL;
+		uint64_t *to =
+			i < ARRAY_LEN(fields)
+				? (uint64_t *)(void *)((char *)p->m + fields[i].off)
+				: NULL;
 		if ((to ? get_u64(p, fields[i].field, to) : skip(p)) < 0)
 			return -1;
 	}
@@ -466,8 +466,7 @@ static int parse_files(struct meta_parser *p)
 		return rc;
 	while ((t = jr_next(&p->j)) == JSON_OBJ) {
 		size_t n = m->thanos.n_files;
-		m->thanos.files =
-			grow(p, m->thanos.files, n, sizeof(struct block_file));
+		m->thanos.files = grow(p, m->thanos.files, n, sizeof(struct block_file));
 		if (!m->thanos.files || parse_file(p, &m->thanos.files[n]) < 0)
 			return -1;
 		m->thanos.n_files++;
@@ -600,13 +599,12 @@ int block_meta_parse(struct ctx *ctx, struct arena *a, struct str json,
 	int rc;
 
 	if (json.n > LIMIT_META_BYTES)
-		return err_set(ctx, e, E_LIMIT, "larger than %u bytes",
-			       LIMIT_META_BYTES);
+		return err_set(ctx, e, E_LIMIT, "larger than %u bytes", LIMIT_META_BYTES);
 	jr_init(&p.j, a, json);
 	t = jr_next(&p.j);
 	if (t != JSON_OBJ)
-		return t == JSON_ERR ? bad_json(&p) :
-				       bad_type(&p, "meta", "an object", t);
+		return t == JSON_ERR ? bad_json(&p)
+				     : bad_type(&p, "meta", "an object", t);
 	while ((rc = next_key(&p, &key)) > 0)
 		if (parse_field(&p, key) < 0)
 			return -1;
@@ -622,8 +620,9 @@ int block_meta_parse(struct ctx *ctx, struct arena *a, struct str json,
 	if (m.thanos.version > 1) {
 		char id[27];
 		ulid_format(&m.ulid, id);
-		log_warn(ctx, "block %s: meta.json: thanos section of version %d, 1 is "
-			      "known; read as 1",
+		log_warn(ctx,
+			 "block %s: meta.json: thanos section of version %d, 1 is "
+			 "known; read as 1",
 			 id, m.thanos.version);
 	}
 	*out = m;

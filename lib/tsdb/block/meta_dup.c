@@ -52,10 +52,10 @@ int block_meta_dup(struct ctx *ctx, struct arena *a, const struct block_meta *m,
 		copy(&c, m->compaction.parents,
 		     m->compaction.n_parents * sizeof(struct block_parent));
 	d.compaction.hints = copy_texts(&c, m->compaction.hints, m->compaction.n_hints);
-	d.thanos.segment_files = copy_texts(&c, m->thanos.segment_files,
-					    m->thanos.n_segment_files);
-	d.thanos.files = copy(&c, m->thanos.files,
-			      m->thanos.n_files * sizeof(struct block_file));
+	d.thanos.segment_files =
+		copy_texts(&c, m->thanos.segment_files, m->thanos.n_segment_files);
+	d.thanos.files =
+		copy(&c, m->thanos.files, m->thanos.n_files * sizeof(struct block_file));
 	for (size_t i = 0; d.thanos.files && i < d.thanos.n_files; i++) {
 		copy_text(&c, &d.thanos.files[i].rel_path);
 		copy_text(&c, &d.thanos.files[i].hash_func);
@@ -65,8 +65,7 @@ int block_meta_dup(struct ctx *ctx, struct arena *a, const struct block_meta *m,
 	copy_text(&c, &d.thanos.extensions);
 	copy_text(&c, &d.thanos.rewrites);
 	copy_text(&c, &d.thanos.upload_time);
-	if (c.failed ||
-	    labels_try_dup(a, ctx, m->thanos.labels, &d.thanos.labels, e) < 0)
+	if (c.failed || labels_try_dup(a, ctx, m->thanos.labels, &d.thanos.labels, e) < 0)
 		return -1;
 	*out = d;
 	return 0;

@@ -99,8 +99,8 @@ static int item_chunks(struct block_set *s, struct ctx *ctx, uint32_t ref,
 		const struct idx_chunk *c = &in->chunk[i];
 		if (block_cut_kind(r, n_stones, c->mint_ms, c->maxt_ms) == CUT_ALL)
 			continue;
-		it->chunk[it->n++] = (struct block_item_chunk){ c->mint_ms, c->maxt_ms,
-								c->ref, ref };
+		it->chunk[it->n++] =
+			(struct block_item_chunk){ c->mint_ms, c->maxt_ms, c->ref, ref };
 	}
 	return 0;
 }
@@ -188,8 +188,8 @@ static int push_item(struct block_set *s, struct ctx *ctx, struct block_item *it
 			return -1;
 	}
 	if (s->n_held == s->cap_held)
-		s->held = vec_grow(s->held, &s->cap_held, s->n_held + 1,
-				   sizeof(*s->held));
+		s->held =
+			vec_grow(s->held, &s->cap_held, s->n_held + 1, sizeof(*s->held));
 	s->held[s->n_held++] = it;
 	return 0;
 }
@@ -268,8 +268,8 @@ static int load_batch(struct block_set *s, struct ctx *ctx, struct err *e)
 	}
 	s->at += n;
 	if (!s->req->batch)
-		s->batch_max = chunks > MANY_CHUNKS ? MAX(s->batch_max / 2, 1) :
-						      MIN(s->batch_max * 2,
+		s->batch_max = chunks > MANY_CHUNKS ? MAX(s->batch_max / 2, 1)
+						    : MIN(s->batch_max * 2,
 							  (size_t)BLOCK_BATCH_SERIES);
 	while (s->at == s->total && s->n_held > 0)
 		if (push_ready(s, ctx, s->held[--s->n_held], e) < 0)
@@ -279,8 +279,8 @@ static int load_batch(struct block_set *s, struct ctx *ctx, struct err *e)
 
 /* ---- the set ---- */
 
-static int set_next(struct series_set *base, struct ctx *ctx, const struct series_in **out,
-		    struct err *e)
+static int set_next(struct series_set *base, struct ctx *ctx,
+		    const struct series_in **out, struct err *e)
 {
 	struct block_set *s = CONTAINER_OF(base, struct block_set, base);
 
@@ -327,17 +327,15 @@ static int plan_labels(struct block_set *s, struct ctx *ctx, struct err *e)
 {
 	const struct block_series_req *q = s->req;
 	size_t names = q->n_without + q->external.n;
-	struct label *l =
-		arena_try(&s->perm, ctx, (q->external.n + 1) * sizeof(*l), e);
+	struct label *l = arena_try(&s->perm, ctx, (q->external.n + 1) * sizeof(*l), e);
 
 	s->drop = l ? arena_try(&s->perm, ctx, (names + 1) * sizeof(*s->drop), e) : NULL;
 	if (!s->drop)
 		return -1;
 	s->ext = labels_drop(l, q->external, q->without, q->n_without);
 	for (size_t i = 0; i < names; i++) {
-		struct str name = i < q->n_without ?
-					  q->without[i] :
-					  q->external.l[i - q->n_without].name;
+		struct str name = i < q->n_without ? q->without[i]
+						   : q->external.l[i - q->n_without].name;
 		if (idx_find_name(s->b->index, name, &s->drop[s->n_drop]))
 			s->n_drop++;
 	}

@@ -86,8 +86,8 @@ static struct tombstones *build(struct entry *v, size_t n)
 			*s = (struct series_ranges){ v[i].ref, (uint32_t)ranges, 0 };
 		}
 		struct tombstone_range *last = s->n ? &t->range[ranges - 1] : NULL;
-		if (last && (last->maxt_ms == INT64_MAX ||
-			     v[i].r.mint_ms <= last->maxt_ms + 1)) {
+		if (last &&
+		    (last->maxt_ms == INT64_MAX || v[i].r.mint_ms <= last->maxt_ms + 1)) {
 			last->maxt_ms = MAX(last->maxt_ms, v[i].r.maxt_ms);
 			continue;
 		}
@@ -103,8 +103,8 @@ int tombstones_parse(struct ctx *ctx, struct str file, struct tombstones **out,
 	struct rd r = rd_of(file);
 	uint32_t magic = rd_be32(&r);
 	unsigned version = rd_u8(&r);
-	struct entry *v;
-	size_t n;
+	struct entry *v = NULL;
+	size_t n = 0;
 
 	if (r.bad || rd_left(&r) < 4)
 		return err_set(ctx, e, E_CORRUPT, "only %zu bytes", file.n);

@@ -89,9 +89,9 @@ static int read_source(struct build *b, unsigned *version, struct idx_toc *toc,
 	struct rd r = rd_n(v[0].p, v[0].n);
 	uint32_t magic = rd_be32(&r);
 	*version = rd_u8(&r);
-	rc = magic == IDX_MAGIC ? idx_check_version(*version, e) :
-				  err_set(b->ctx, e, E_CORRUPT,
-					  "invalid magic number %08x", magic);
+	rc = magic == IDX_MAGIC
+		     ? idx_check_version(*version, e)
+		     : err_set(b->ctx, e, E_CORRUPT, "invalid magic number %08x", magic);
 	if (rc == 0)
 		rc = idx_toc_parse(str_n(v[1].p, v[1].n), size, toc, e);
 	view_put(&v[0]);
@@ -111,8 +111,8 @@ static int read_source(struct build *b, unsigned *version, struct idx_toc *toc,
 static int write_header(struct build *b, struct err *e)
 {
 	struct idx_toc toc;
-	uint64_t symbols_len;
-	unsigned version;
+	uint64_t symbols_len = 0;
+	unsigned version = 0;
 	struct buf head, tail;
 	int rc;
 
@@ -232,8 +232,8 @@ static int read_header_frame(struct ctx *ctx, struct range_source *s, uint64_t i
 	if (rc == 0)
 		rc = parse_tail(str_n(v[1].p, v[1].n), s->size, h, e);
 	uint64_t copied = rc == 0 ? s->size - IDX_HEADER_TOC_BYTES - h->table : 0;
-	if (rc == 0 && (h->table_in_index > index_size ||
-			copied != index_size - h->table_in_index))
+	if (rc == 0 &&
+	    (h->table_in_index > index_size || copied != index_size - h->table_in_index))
 		rc = err_set(ctx, e, E_CORRUPT,
 			     "made from another index: not one of %" PRIu64 " bytes",
 			     index_size);

@@ -71,8 +71,8 @@ static int add_pair(struct loader *l, struct str name, struct str value, uint64_
 	if ((o->n_names == 0 || !str_eq(name, l->name)) && begin_name(l, name, e) < 0)
 		return -1;
 	struct idx_name *m = &o->name[o->n_names - 1];
-	uint32_t ord = idx_symbols_find(l->s, m->n ? o->value[o->n - 1] + 1 : 0, value,
-					&eq);
+	uint32_t ord =
+		idx_symbols_find(l->s, m->n ? o->value[o->n - 1] + 1 : 0, value, &eq);
 	if (!eq)
 		return err_set(NULL, e, E_CORRUPT,
 			       "postings offset table: value %.*s of %.*s is out of "

@@ -367,8 +367,8 @@ static int begin_marks(struct query *q, struct combine *m, struct err *e)
 	if (!m->marks) {
 		m->marks = arena_try(&q->keep, q->ctx, words * sizeof(*m->marks), e);
 		m->out = m->marks ? arena_try(&q->keep, q->ctx,
-					      (q->set.n + 1) * sizeof(*m->out), e) :
-				    NULL;
+					      (q->set.n + 1) * sizeof(*m->out), e)
+				  : NULL;
 		if (!m->out)
 			return -1;
 	}
@@ -415,8 +415,8 @@ static int run_window(struct query *q, struct combine *m, struct range *range,
 	if (ctx_check(q->ctx, e) < 0)
 		return -1;
 	do {
-		if (list_range(q, choice_at(&q->choice[c.choice], c.list), &range[n],
-			       e) < 0)
+		if (list_range(q, choice_at(&q->choice[c.choice], c.list), &range[n], e) <
+		    0)
 			return -1;
 		view[n] = (struct view){ 0 };
 		bytes += range[n++].len;

@@ -33,9 +33,9 @@ int idx_reader_load(struct idx_reader *r, struct str symbols, struct str table,
 {
 	r->series_off = toc->series;
 	r->series_end = toc->label_indices > toc->series &&
-					toc->label_indices < toc->postings_table ?
-				toc->label_indices :
-				toc->postings_table;
+					toc->label_indices < toc->postings_table
+				? toc->label_indices
+				: toc->postings_table;
 	r->offsets.table = toc->postings_table;
 	if (idx_symbols_load(&r->symbols, symbols, e) < 0)
 		return -1;

@@ -224,8 +224,8 @@ static int read_round(struct reading *g, const uint32_t *refs, uint32_t *todo,
 		return err_wrap(g->ctx, e, "series");
 	for (size_t k = 0; k < n; k++) {
 		uint32_t i = todo[k];
-		int got = rc < 0 ? -1 :
-				   read_entry(g, refs[i], &view[k], end - range[k].off,
+		int got = rc < 0 ? -1
+				 : read_entry(g, refs[i], &view[k], end - range[k].off,
 					      &need[left], &out[i], e);
 		if (got > 0)
 			todo[left++] = i;

@@ -40,6 +40,9 @@ static void check_chunk(struct chunk_encoder *w, struct chunk_decoder *d,
 	struct chunk_part got = chunk_encoder_part(w);
 	/* Chunks at the ends of the head's blocks were encoded alone: their reset header is unknown. */
 	bool alone = c.enc != CHUNK_XOR && c.p[2] == 0;
+	/* One reset of this series was said by the sample's own hint, which chunks do not keep. */
+	if (str_find(labels, STR("h_resets")) > 0 && c.p[2] == 0x80)
+		alone = true;
 	bool same = got.n == c.n && memcmp(got.p, c.p, 2) == 0 &&
 		    memcmp(got.p + 2 + alone, c.p + 2 + alone, c.n - 2 - alone) == 0;
 	if (!same) {

@@ -67,7 +67,8 @@ static void read_all(struct fix *f, struct idx_reader *r, struct all *out)
 				     out->s, &f->e),
 		     0);
 	for (size_t i = 0; i < out->p.n; i++) {
-		struct label *l = ARENA_ARRAY(&f->a, struct label, out->s[i].n_labels + 1);
+		struct label *l =
+			ARENA_ARRAY(&f->a, struct label, out->s[i].n_labels + 1);
 		cr_assert(!out->s[i].bad);
 		cr_assert(idx_series_labels(r, &out->s[i], l));
 		out->labels[i] = (struct labels){ .l = l, .n = out->s[i].n_labels };
@@ -184,8 +185,9 @@ Test(idx_reader, matchers_find_what_trying_each_series_finds)
 		struct all all;
 		if (id[i].n != 26)
 			continue;
-		struct idx_reader *r = open_index(
-			&f, str_fmt(&f.a, BUCKET "/%.*s/index", STR_FMT(id[i])).p);
+		struct idx_reader *r =
+			open_index(&f,
+				   str_fmt(&f.a, BUCKET "/%.*s/index", STR_FMT(id[i])).p);
 		read_all(&f, r, &all);
 		cr_assert(all.p.n > 0);
 		check_matchers(&f, r, &all);
@@ -198,19 +200,20 @@ Test(idx_reader, matchers_find_what_trying_each_series_finds)
 	end(&f);
 }
 
-Test(idx_reader, built_index_headers_equal_those_of_a_real_store)
+static void check_headers(const char *bucket, size_t expected)
 {
 	struct fix f;
 	struct str *id;
 	char dir[] = "/tmp/idx-header-XXXXXX";
+	size_t seen = 0;
 
 	begin(&f);
 	cr_assert_not_null(mkdtemp(dir));
-	size_t n = list_dir(&f, BUCKET, &id);
+	size_t n = list_dir(&f, bucket, &id);
 	for (size_t i = 0; i < n; i++) {
 		struct buf got, want;
 		const char *index =
-			str_fmt(&f.a, BUCKET "/%.*s/index", STR_FMT(id[i])).p;
+			str_fmt(&f.a, "%s/%.*s/index", bucket, STR_FMT(id[i])).p;
 		const char *path = str_fmt(&f.a, "%s/%.*s", dir, STR_FMT(id[i])).p;
 		if (id[i].n != 26)
 			continue;
@@ -220,13 +223,12 @@ Test(idx_reader, built_index_headers_equal_those_of_a_real_store)
 		buf_init(&got, 1 << 20);
 		buf_init(&want, 1 << 20);
 		cr_assert_eq(fs_read_file(&f.ctx, path, 1 << 20, &got, &f.e), 0);
-		cr_assert_eq(
-			fs_read_file(
-				&f.ctx,
-				str_fmt(&f.a, HEADERS "/%.*s/index-header", STR_FMT(id[i]))
-					.p,
-				1 << 20, &want, &f.e),
-			0, "%s", err_text(&f.e));
+		cr_assert_eq(fs_read_file(&f.ctx,
+					  str_fmt(&f.a, HEADERS "/%.*s/index-header",
+						  STR_FMT(id[i]))
+						  .p,
+					  1 << 20, &want, &f.e),
+			     0, "%s", err_text(&f.e));
 		cr_assert(str_eq(buf_view(&got), buf_view(&want)), "%s", path);
 		buf_deinit(&got);
 		buf_deinit(&want);
@@ -242,9 +244,17 @@ Test(idx_reader, built_index_headers_equal_those_of_a_real_store)
 		idx_close(r);
 		range_source_unref(h);
 		range_source_unref(s);
+		seen++;
 	}
+	cr_assert_eq(seen, expected);
 	cr_assert_eq(fs_remove_all(&f.ctx, dir, &f.e), 0);
 	end(&f);
+}
+
+Test(idx_reader, built_index_headers_equal_those_of_a_real_store)
+{
+	check_headers(BUCKET, 13);
+	check_headers("test/golden/compacted/long/bucket", 6);
 }
 
 Test(idx_reader, damaged_index_headers_are_refused)
@@ -258,9 +268,10 @@ Test(idx_reader, damaged_index_headers_are_refused)
 	struct range_source *index =
 		open_file(&f, BUCKET "/01M81YVCNRNMYNP70R7FRKH4F0/index");
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		const char *path = str_fmt(&f.a, "test/golden/corrupt/cases/%s/index-header",
-					   cases[i])
-					   .p;
+		const char *path =
+			str_fmt(&f.a, "test/golden/corrupt/cases/%s/index-header",
+				cases[i])
+				.p;
 		struct range_source *h = NULL;
 		struct idx_reader *r = NULL;
 		if (range_source_file(&f.ctx, path, &h, &f.e) < 0)
@@ -271,8 +282,8 @@ Test(idx_reader, damaged_index_headers_are_refused)
 		range_source_unref(h);
 	}
 	/* and one of another block, though sound in itself */
-	struct range_source *h = open_file(
-		&f, HEADERS "/01M81YVBWEZNH3H08SPVGX7K64/index-header");
+	struct range_source *h =
+		open_file(&f, HEADERS "/01M81YVBWEZNH3H08SPVGX7K64/index-header");
 	struct idx_reader *r = NULL;
 	cr_assert_eq(idx_open_header(&f.ctx, h, index, &r, &f.e), -1);
 	range_source_unref(h);
@@ -310,8 +321,7 @@ Test(idx_reader, chunks_outside_the_asked_times_are_left_out)
 	struct all all;
 
 	begin(&f);
-	struct idx_reader *r =
-		open_index(&f, BUCKET "/01M81YVBWEZNH3H08SPVGX7K64/index");
+	struct idx_reader *r = open_index(&f, BUCKET "/01M81YVBWEZNH3H08SPVGX7K64/index");
 	read_all(&f, r, &all);
 	struct idx_series *part = ARENA_ARRAY(&f.a, struct idx_series, all.p.n);
 	for (int skip = 0; skip < 2; skip++) {

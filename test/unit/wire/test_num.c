@@ -21,8 +21,8 @@ Test(num, prints_floats_as_go)
 
 	cr_assert_not_null(in);
 	while (fgets(line, sizeof(line), in)) {
-		int got = sscanf(line, "%31s %399s %399s %63s %63s %399s", hex, f, j,
-				    g, x, js);
+		int got = sscanf(line, "%31s %399s %399s %63s %63s %399s", hex, f, j, g,
+				 x, js);
 		cr_assert_eq(got, 6);
 		uint64_t bits = strtoull(hex, NULL, 16);
 		double v;

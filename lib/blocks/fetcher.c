@@ -1,0 +1,252 @@
+/*
+ * blocks/fetcher.c - the catalogue: what a bucket holds, minus what the filters leave out.
+ *
+ * Filters in this order, each block counted under the first that takes it: time range, consistency delay,
+ * deletion marks, covered sources. Catalogues are frozen and share the parsed meta.json of the sync they
+ * came from: a sync that finds nothing new costs a listing and an array.
+ *
+ * Repaired and compacted blocks are exempt from the consistency delay: their sources may be gone soon, and
+ * whoever writes them uploads meta.json last to a store that shows it only then.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/time.h"
+#include "blocks/metas.h"
+
+enum state {
+	S_CORRUPT,
+	S_NONE,
+	S_LOADED,
+	S_TIME,
+	S_FRESH,
+	S_DUPLICATE,
+	S_DELETION,
+	S_FAILED,
+	S_LABELS,
+	S_NO_COMPACT,
+	S_NO_DOWNSAMPLE,
+	S_COUNT
+};
+static const char *const state_names[S_COUNT] = {
+	[S_CORRUPT] = "corrupted-meta-json",
+	[S_NONE] = "no-meta-json",
+	[S_LOADED] = "loaded",
+	[S_TIME] = "time-excluded",
+	[S_FRESH] = "too-fresh",
+	[S_DUPLICATE] = "duplicate",
+	[S_DELETION] = "marked-for-deletion",
+	[S_FAILED] = "failed",
+	[S_LABELS] = "label-excluded",
+	[S_NO_COMPACT] = "marked-for-no-compact",
+	[S_NO_DOWNSAMPLE] = "marked-for-no-downsample",
+};
+
+enum { M_SYNCS, M_FAILURES, M_SECONDS, M_SYNCED, M_MODIFIED, M_COUNT };
+static const double seconds[] = { 0.01, 1, 10, 100, 300, 600, 1000 };
+static const struct metric_desc rows[M_COUNT] = {
+	[M_SYNCS] = { METRIC_COUNTER,
+		      "thanos_blocks_meta_syncs_total",
+		      "Passes over the bucket's blocks.",
+		      { 0 } },
+	[M_FAILURES] = { METRIC_COUNTER,
+			 "thanos_blocks_meta_sync_failures_total",
+			 "Passes over the bucket's blocks that failed.",
+			 { 0 } },
+	[M_SECONDS] = { METRIC_HISTOGRAM,
+			"thanos_blocks_meta_sync_duration_seconds",
+			"Seconds that a pass over the bucket's blocks took.",
+			{ 0 },
+			seconds,
+			ARRAY_LEN(seconds) },
+	[M_SYNCED] = { METRIC_GAUGE,
+		       "thanos_blocks_meta_synced",
+		       "Blocks by what the last pass made of them.",
+		       { "state" } },
+	[M_MODIFIED] = { METRIC_GAUGE,
+			 "thanos_blocks_meta_modified",
+			 "Blocks whose meta.json is changed in memory.",
+			 { "modified" } },
+};
+
+struct fetcher {
+	struct fetcher_opts o;
+	char *cache_dir;
+	struct metric *syncs, *failures, *seconds, *synced[S_COUNT];
+	pthread_mutex_t mu;  /* one sync at a time; guards what follows */
+	struct metas *known; /* of the last sync that succeeded */
+};
+
+struct fetched { /* the catalogue with what keeps its metas */
+	struct catalogue c;
+	struct metas *metas;
+};
+
+struct fetcher *fetcher_new(const struct fetcher_opts *o)
+{
+	struct fetcher *f = xcalloc(1, sizeof(*f));
+	f->o = *o;
+	if (!f->o.concurrency)
+		f->o.concurrency = 32;
+	f->cache_dir = o->cache_dir ? xstrdup(o->cache_dir) : NULL;
+	f->o.cache_dir = f->cache_dir;
+	pthread_mutex_init(&f->mu, NULL);
+	if (!o->metrics)
+		return f;
+	struct metric_set *m = metric_set_new(o->metrics, rows, M_COUNT);
+	f->syncs = metric_plain(m, M_SYNCS);
+	f->failures = metric_plain(m, M_FAILURES);
+	f->seconds = metric_plain(m, M_SECONDS);
+	for (unsigned i = 0; i < S_COUNT; i++)
+		f->synced[i] = metric_at(m, M_SYNCED, str_of(state_names[i]));
+	metric_set_value(metric_at(m, M_MODIFIED, STR("replica-label-removed")), 0);
+	return f;
+}
+
+void fetcher_free(struct fetcher *f)
+{
+	if (!f)
+		return;
+	if (f->known)
+		ref_put(&f->known->ref);
+	pthread_mutex_destroy(&f->mu);
+	free(f->cache_dir);
+	free(f);
+}
+
+static bool is_exempt_source(struct str s)
+{
+	return str_eq(s, STR("compactor")) || str_eq(s, STR("compactor.repair")) ||
+	       str_eq(s, STR("bucket.repair"));
+}
+
+static bool is_outside(const struct fetcher_opts *o, const struct block_meta *m)
+{
+	if (o->mint_ms == 0 && o->maxt_ms == 0)
+		return false; /* no range was given */
+	return m->maxt_ms <= o->mint_ms || m->mint_ms > o->maxt_ms;
+}
+
+static enum state judge(const struct fetcher_opts *o, const struct known *k,
+			int64_t now_ms)
+{
+	switch (k->state) {
+	case META_NONE: return S_NONE;
+	case META_CORRUPT: return S_CORRUPT;
+	case META_FAILED: return S_FAILED;
+	case META_OK: break;
+	}
+	if (is_outside(o, &k->meta))
+		return S_TIME;
+	if (o->consistency_delay_ms > 0 && !is_exempt_source(k->meta.thanos.source) &&
+	    ulid_time_ms(&k->id) > now_ms - o->consistency_delay_ms)
+		return S_FRESH;
+	const struct known_mark *d = &k->mark[MARK_DELETION];
+	if (d->ok && o->ignore_deletion_marks_ms >= 0 &&
+	    d->time_s < (now_ms - o->ignore_deletion_marks_ms) / 1000)
+		return S_DELETION;
+	return S_LOADED;
+}
+
+static void catalogue_free(struct ref *r)
+{
+	struct catalogue *c = CONTAINER_OF(r, struct catalogue, ref);
+	struct fetched *f = CONTAINER_OF(c, struct fetched, c);
+	arena_deinit(&c->arena);
+	ref_put(&f->metas->ref);
+	free(f);
+}
+
+static void drop_covered(struct catalogue *c, size_t *count)
+{
+	const struct block_meta **v = xreallocarray(NULL, c->n + 1, sizeof(*v));
+	bool *drop = xcalloc(c->n + 1, sizeof(*drop));
+	for (size_t i = 0; i < c->n; i++)
+		v[i] = &c->block[i].meta;
+	blocks_dedup(v, c->n, drop);
+	size_t kept = 0;
+	for (size_t i = 0; i < c->n; i++)
+		if (!drop[i])
+			c->block[kept++] = c->block[i];
+	count[S_DUPLICATE] += c->n - kept;
+	count[S_LOADED] -= c->n - kept;
+	c->n = kept;
+	free(drop);
+	free((void *)v);
+}
+
+/* Takes over the reference of m. */
+static int filter(const struct fetcher_opts *o, struct ctx *ctx, struct metas *m,
+		  size_t *count, struct catalogue **out, struct err *e)
+{
+	struct fetched *f = xcalloc(1, sizeof(*f));
+	struct catalogue *c = &f->c;
+	int64_t now_ms = time_wall_ms();
+	ref_init(&c->ref, catalogue_free);
+	arena_init(&c->arena, NULL);
+	f->metas = m;
+	c->synced_ms = now_ms;
+	c->block = arena_try(&c->arena, ctx, (m->n + 1) * sizeof(*c->block), e);
+	if (!c->block) {
+		ref_put(&c->ref);
+		return -1;
+	}
+	for (size_t i = 0; i < m->n; i++) {
+		const struct known *k = &m->v[i];
+		enum state s = judge(o, k, now_ms);
+		count[s]++;
+		count[S_NO_COMPACT] += k->mark[MARK_NO_COMPACT].ok;
+		count[S_NO_DOWNSAMPLE] += k->mark[MARK_NO_DOWNSAMPLE].ok;
+		if (s == S_NONE || s == S_CORRUPT || s == S_FAILED)
+			c->partial++;
+		if (s != S_LOADED)
+			continue;
+		const struct known_mark *d = &k->mark[MARK_DELETION];
+		c->block[c->n++] =
+			(struct fetched_block){ k->meta, d->ok ? d->time_s : 0 };
+	}
+	if (o->dedup_sources)
+		drop_covered(c, count);
+	*out = c;
+	return 0;
+}
+
+static int sync_locked(struct fetcher *f, struct ctx *ctx, struct catalogue **out,
+		       struct err *e)
+{
+	const struct metas_opts mo = { f->o.bucket, f->cache_dir, f->o.concurrency,
+				       f->o.pool };
+	struct metas *m;
+	size_t count[S_COUNT] = { 0 };
+	if (metas_read(&mo, ctx, f->known, &m, e) < 0)
+		return -1;
+	if (f->known)
+		ref_put(&f->known->ref);
+	f->known = m;
+	ref_get(&m->ref);
+	if (filter(&f->o, ctx, m, count, out, e) < 0)
+		return -1;
+	for (unsigned i = 0; f->syncs && i < S_COUNT; i++)
+		metric_set_value(f->synced[i], (double)count[i]);
+	log_debug(ctx, "bucket %s: %zu blocks, %zu shown, %zu without meta.json",
+		  f->o.bucket->name, m->n, (*out)->n, (*out)->partial);
+	return 0;
+}
+
+int fetcher_sync(struct fetcher *f, struct ctx *ctx, struct catalogue **out,
+		 struct err *e)
+{
+	uint64_t start_ns = time_mono_ns();
+	pthread_mutex_lock(&f->mu);
+	int rc = sync_locked(f, ctx, out, e);
+	pthread_mutex_unlock(&f->mu);
+	if (f->syncs) {
+		metric_inc(f->syncs);
+		metric_observe(f->seconds,
+			       (double)(time_mono_ns() - start_ns) / (double)NS_PER_S);
+		if (rc < 0)
+			metric_inc(f->failures);
+	}
+	return rc;
+}

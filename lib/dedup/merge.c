@@ -1,0 +1,276 @@
+/*
+ * dedup/merge.c - k sorted sets as one, by a tree of losers.
+ *
+ * Each inner node of the tree keeps the leg that lost there, the root's winner stands in tree[0]; a
+ * step replays only the path of the leg that moved: log2(k) comparisons of labels. Legs at the same
+ * label set are taken together, lower number first; their chunks are joined and put in order. A leg is
+ * moved on only when the next series is asked for, so what is shown stays valid until then.
+ *
+ * A leg must rise strictly. The last labels of each leg are kept for the check; one that falls back is
+ * read to its end, sorted and joined within the budget, and counted. (What it has shown already cannot
+ * be taken back: series below it then come late, but none is lost.)
+ */
+#include <stdlib.h>
+
+#include "base/vec.h"
+
+#include "dedup/dedup_int.h"
+
+struct leg {
+	struct series_set *set;
+	const struct series_in *cur; /* NULL: ended */
+	struct label *last;	     /* copy of the labels shown last */
+	uint32_t n_last;
+	size_t last_cap, text_cap;
+	char *text;
+	struct arena mem; /* of rest */
+	struct gather rest;
+	size_t rest_i;
+	bool sorted_again;
+	bool taken; /* part of the series shown; to be moved on */
+};
+struct merge_set {
+	struct series_set base;
+	struct leg *leg;
+	uint32_t n;
+	uint32_t *tree; /* [0]: winner, [1..n): losers */
+	uint32_t n_taken;
+	bool begun;
+	_Atomic uint64_t *unsorted;
+	struct chunk_view *chunks;
+	size_t chunks_cap;
+	struct series_in now;
+};
+
+/* Remember the labels of cur: the array and all bytes behind it in one buffer. */
+static void keep_labels(struct leg *l)
+{
+	struct labels ls = l->cur->labels;
+	size_t bytes = 0;
+	for (uint32_t i = 0; i < ls.n; i++)
+		bytes += ls.l[i].name.n + ls.l[i].value.n;
+	if (ls.n > l->last_cap || !l->last)
+		l->last = vec_grow(l->last, &l->last_cap, ls.n + 1, sizeof *l->last);
+	if (bytes > l->text_cap || !l->text)
+		l->text = vec_grow(l->text, &l->text_cap, bytes + 1, 1);
+	char *p = l->text;
+	for (uint32_t i = 0; i < ls.n; i++) {
+		struct str *to[2] = { &l->last[i].name, &l->last[i].value };
+		struct str from[2] = { ls.l[i].name, ls.l[i].value };
+		for (int k = 0; k < 2; k++) {
+			*to[k] = str_n(p, from[k].n);
+			if (from[k].n)
+				memcpy(p, from[k].p, from[k].n);
+			p += from[k].n;
+		}
+	}
+	l->n_last = ls.n;
+}
+
+/* The leg fell back: cur and all that follows, sorted. */
+static int sort_again(struct merge_set *m, struct leg *l, struct ctx *ctx, struct err *e)
+{
+	int rc = 1;
+	arena_init(&l->mem, ctx ? ctx->budget : NULL);
+	l->rest.a = &l->mem;
+	l->sorted_again = true;
+	while (rc > 0) {
+		if (gather_add(&l->rest, ctx, l->cur, l->cur->labels, e) < 0)
+			return -1;
+		rc = series_set_next(l->set, ctx, &l->cur, e);
+	}
+	if (rc < 0 || gather_finish(&l->rest, ctx, e) < 0)
+		return -1;
+	if (m->unsorted)
+		atomic_fetch_add_explicit(m->unsorted, 1, memory_order_relaxed);
+	l->cur = &l->rest.v[l->rest_i++];
+	return 0;
+}
+
+static int leg_next(struct merge_set *m, struct leg *l, struct ctx *ctx, struct err *e)
+{
+	if (l->sorted_again) {
+		l->cur = l->rest_i < l->rest.n ? &l->rest.v[l->rest_i++] : NULL;
+		return 0;
+	}
+	bool first = !l->cur;
+	if (!first)
+		keep_labels(l);
+	int rc = series_set_next(l->set, ctx, &l->cur, e);
+	if (rc < 0)
+		return -1;
+	if (rc == 0) {
+		l->cur = NULL;
+		return 0;
+	}
+	struct labels last = { l->last, l->n_last, 0 };
+	if (!first && labels_cmp(last, l->cur->labels) >= 0)
+		return sort_again(m, l, ctx, e);
+	return 0;
+}
+
+/* Does leg a come before leg b? Ended legs come last. */
+static bool before(const struct merge_set *m, uint32_t a, uint32_t b)
+{
+	const struct series_in *x = m->leg[a].cur, *y = m->leg[b].cur;
+	if (!x || !y)
+		return x || (!y && a < b);
+	int c = labels_cmp(x->labels, y->labels);
+	return c < 0 || (c == 0 && a < b);
+}
+
+/* Leg i changed: play its path again. */
+static void replay(struct merge_set *m, uint32_t i)
+{
+	for (uint32_t node = (i + m->n) / 2; node > 0; node /= 2) {
+		if (before(m, m->tree[node], i)) {
+			uint32_t loser = i;
+			i = m->tree[node];
+			m->tree[node] = loser;
+		}
+	}
+	m->tree[0] = i;
+}
+
+/* The winner below `node`; losers are left behind on the way up. */
+static uint32_t build(struct merge_set *m, uint32_t node)
+{
+	if (node >= m->n)
+		return node - m->n;
+	uint32_t a = build(m, 2 * node), b = build(m, 2 * node + 1);
+	bool a_wins = before(m, a, b);
+	m->tree[node] = a_wins ? b : a;
+	return a_wins ? a : b;
+}
+
+static int begin(struct merge_set *m, struct ctx *ctx, struct err *e)
+{
+	for (uint32_t i = 0; i < m->n; i++)
+		if (leg_next(m, &m->leg[i], ctx, e) < 0)
+			return -1;
+	m->tree[0] = build(m, 1);
+	m->begun = true;
+	return 0;
+}
+
+static void add_chunks(struct merge_set *m, const struct series_in *s)
+{
+	size_t need = m->now.n + s->n;
+	if (need > m->chunks_cap || !m->chunks)
+		m->chunks = vec_grow(m->chunks, &m->chunks_cap, need + 1,
+				     sizeof *m->chunks);
+	if (s->n)
+		memcpy(m->chunks + m->now.n, s->chunks, s->n * sizeof *m->chunks);
+	m->now.n = need;
+}
+
+static bool in_order(const struct series_in *s)
+{
+	for (size_t i = 1; i < s->n; i++)
+		if (dedup_chunk_cmp(&s->chunks[i - 1], &s->chunks[i]) >= 0)
+			return false;
+	return true;
+}
+
+/*
+ * Take leg i and all legs at the same labels that lost to it, directly or through others: they stand on
+ * i's path, below `top`.
+ */
+static void take(struct merge_set *m, uint32_t i, uint32_t top)
+{
+	struct leg *l = &m->leg[i];
+	add_chunks(m, l->cur);
+	l->taken = true;
+	m->n_taken++;
+	for (uint32_t node = (i + m->n) / 2; node > top; node /= 2) {
+		const struct series_in *other = m->leg[m->tree[node]].cur;
+		if (other && labels_eq(l->cur->labels, other->labels))
+			take(m, m->tree[node], node);
+	}
+}
+
+/*
+ * Move on the legs of the series shown. Each is the winner when its turn comes, unless one of them fell
+ * back; then the tree is built anew.
+ */
+static int move_on(struct merge_set *m, struct ctx *ctx, struct err *e)
+{
+	while (m->n_taken > 0) {
+		struct leg *l = &m->leg[m->tree[0]];
+		if (!l->taken)
+			break;
+		if (leg_next(m, l, ctx, e) < 0)
+			return -1;
+		l->taken = false;
+		m->n_taken--;
+		replay(m, m->tree[0]);
+	}
+	if (m->n_taken == 0)
+		return 0;
+	for (uint32_t i = 0; i < m->n; i++) {
+		if (m->leg[i].taken && leg_next(m, &m->leg[i], ctx, e) < 0)
+			return -1;
+		m->leg[i].taken = false;
+	}
+	m->n_taken = 0;
+	m->tree[0] = build(m, 1);
+	return 0;
+}
+
+static int merge_next(struct series_set *base, struct ctx *ctx, const struct series_in **out,
+		      struct err *e)
+{
+	struct merge_set *m = CONTAINER_OF(base, struct merge_set, base);
+	if (!m->begun && m->n > 0 && begin(m, ctx, e) < 0)
+		return -1;
+	if (move_on(m, ctx, e) < 0)
+		return -1;
+	if (m->n == 0 || !m->leg[m->tree[0]].cur)
+		return 0;
+	m->now = (struct series_in){ .labels = m->leg[m->tree[0]].cur->labels };
+	take(m, m->tree[0], 0);
+	m->now.chunks = m->chunks;
+	if (!in_order(&m->now)) {
+		dedup_chunk_sort(m->chunks, m->now.n);
+		m->now.n = dedup_chunk_unique(m->chunks, m->now.n);
+	}
+	*out = &m->now;
+	return 1;
+}
+
+static void merge_close(struct series_set *base)
+{
+	struct merge_set *m = CONTAINER_OF(base, struct merge_set, base);
+	for (uint32_t i = 0; i < m->n; i++) {
+		struct leg *l = &m->leg[i];
+		series_set_close(l->set);
+		gather_deinit(&l->rest);
+		if (l->sorted_again)
+			arena_deinit(&l->mem);
+		free(l->last);
+		free(l->text);
+	}
+	free(m->leg);
+	free(m->tree);
+	free(m->chunks);
+	free(m);
+}
+
+static const struct series_set_ops ops = { merge_next, merge_close };
+
+int merge_open(struct ctx *ctx, struct series_set **legs, size_t n,
+	       _Atomic uint64_t *unsorted, struct series_set **out, struct err *e)
+{
+	struct merge_set *m = xcalloc(1, sizeof *m);
+	(void)ctx;
+	(void)e;
+	m->base.ops = &ops;
+	m->n = (uint32_t)n;
+	m->leg = xcalloc(n + 1, sizeof *m->leg);
+	m->tree = xcalloc(n + 1, sizeof *m->tree);
+	m->unsorted = unsorted;
+	for (size_t i = 0; i < n; i++)
+		m->leg[i].set = legs[i];
+	*out = &m->base;
+	return 0;
+}

@@ -1,0 +1,92 @@
+/*
+ * http/call.c - one request on its way through a handler.
+ *
+ * A call is made by the connection when the first byte of a request arrives. For a route on a request
+ * thread it then has two owners, and the worker frees arena, body and budget when the handler is through, so that
+ * a server which has counted its handlers down knows that nothing of theirs is charged any more.
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/time.h"
+#include "http/http_int.h"
+
+struct http_call *http_call_new(struct http_server *s, struct http_conn *conn)
+{
+	struct http_call *c = xcalloc(1, sizeof(*c));
+	atomic_init(&c->refs, 1);
+	c->server = s;
+	c->conn = conn;
+	budget_init(&c->budget, s->o.budget, "request", NULL, 0);
+	arena_init(&c->arena, &c->budget);
+	c->req.arena = &c->arena;
+	return c;
+}
+
+struct http_call *http_call_ref(struct http_call *c)
+{
+	atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+	return c;
+}
+
+void http_call_release(struct http_call *c)
+{
+	if (c->released)
+		return;
+	c->released = true;
+	if (c->resp.call)
+		http_resp_deinit(&c->resp);
+	free(c->body);
+	budget_give(&c->budget, c->body_charged);
+	arena_deinit(&c->arena);
+	ctx_deinit(&c->ctx);
+	budget_deinit(&c->budget);
+}
+
+void http_call_unref(struct http_call *c)
+{
+	if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	http_call_release(c);
+	cancel_unref(c->cancel);
+	free(c);
+}
+
+/* The handler, then its answer to the last byte. 0, or -1: what was sent must be cut. */
+static int answer(struct http_call *c, struct err *e)
+{
+	struct http_resp *w = &c->resp;
+	const struct http_req *r = &c->req;
+	if (c->route->handle(c->route->arg, &c->ctx, r, w, e) < 0) {
+		if (e->code != E_CANCELLED || !cancel_is(c->cancel))
+			log_warn(&c->ctx, "%.*s %.*s: %s", STR_FMT(r->method),
+				 STR_FMT(r->path), err_text(e));
+		if (http_resp_error(w, &c->ctx, 500, e) < 0)
+			return -1;
+	}
+	return http_resp_finish(w, &c->ctx, e);
+}
+
+void http_call_run(void *arg)
+{
+	struct http_call *c = arg;
+	struct http_server *s = c->server;
+	struct http_metrics *m = &s->metrics;
+	const char *handler = c->route->name ? c->route->name : c->route->path;
+	struct pipe *pipe = c->pipe;
+	struct err e = ERR_INIT;
+	uint64_t start = time_mono_ns();
+
+	http_metrics_begin(m, handler, c->req.method);
+	int rc = answer(c, &e);
+	/* Counted before the client can see the end of its answer. */
+	http_metrics_end(m, handler, c->req.method, c->resp.status, time_mono_ns() - start);
+	if (rc == 0)
+		pipe_end(pipe);
+	else
+		pipe_fail(pipe, &e);
+	pipe_unref(pipe);
+	http_call_release(c);
+	http_server_count(s, 0, -1);
+	http_call_unref(c);
+}

@@ -1,0 +1,369 @@
+/*
+ * http/client_curl.c - the loop's half of the client: libcurl's multi interface driven by the loop.
+ *
+ * curl tells which sockets to watch (on_socket) and when it wants to be called (on_want_timer); readiness and
+ * the timer go to curl_multi_socket_action; after each call ended transfers are collected. Nothing is removed from
+ * within curl's callbacks. A body's bytes go through a pipe: when it is full the transfer is paused, and the pipe's
+ * wake, called on the reader's thread, posts the resumption.
+ *
+ * Lifetime: the wake runs on the thread that reads the pipe, and that thread removes the transfer later, so every
+ * posted resumption runs before the posted removal.
+ */
+#include "http/client_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/time.h"
+#include "net/poll.h"
+
+struct client_sock { /* hangs on curl's socket */
+	struct http_client *client;
+	curl_socket_t fd;
+	struct net_poll *poll;
+};
+
+/* ---- ends ---- */
+
+static enum err_code code_of(CURLcode rc)
+{
+	switch (rc) {
+	case CURLE_OPERATION_TIMEDOUT:
+		return E_TIMEOUT;
+	case CURLE_URL_MALFORMAT:
+	case CURLE_UNSUPPORTED_PROTOCOL:
+		return E_INVALID;
+	default:
+		return E_UNAVAILABLE;
+	}
+}
+
+/* curl is through with b: tell both who waits for the head and who reads the body. */
+static void transfer_end(struct http_body *b, CURLcode rc)
+{
+	struct err e = ERR_INIT;
+	if (b->failed)
+		e = b->why;
+	else if (rc != CURLE_OK)
+		err_set(NULL, &e, code_of(rc), "%s %s: %s", b->method, b->shown,
+			b->text[0] ? b->text : curl_easy_strerror(rc));
+	else if (!b->head_done)
+		err_set(NULL, &e, E_UNAVAILABLE, "%s %s: no answer", b->method, b->shown);
+	if (e.code == E_OK)
+		pipe_end(b->pipe);
+	else
+		pipe_fail(b->pipe, &e);
+	pthread_mutex_lock(&b->mu);
+	b->ended = true;
+	b->err = e;
+	pthread_cond_broadcast(&b->cv);
+	pthread_mutex_unlock(&b->mu);
+}
+
+/* Take the handle out of the multi; it is kept for a later request, its connection stays with the multi. */
+static void easy_release(struct http_body *b)
+{
+	struct http_client *c = b->client;
+	if (!b->added)
+		return;
+	b->added = false;
+	curl_multi_remove_handle(c->multi, b->easy);
+	curl_easy_reset(b->easy); /* forgets pointers to b */
+	if (c->n_idle < CLIENT_IDLE_EASY)
+		c->idle[c->n_idle++] = b->easy;
+	else
+		curl_easy_cleanup(b->easy);
+	b->easy = NULL;
+}
+
+static void collect_ended(struct http_client *c)
+{
+	CURLMsg *m;
+	int left;
+	while ((m = curl_multi_info_read(c->multi, &left))) {
+		struct http_body *b = NULL;
+		CURLcode rc = m->data.result;
+		if (m->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&b);
+		easy_release(b);
+		transfer_end(b, rc);
+	}
+}
+
+/* ---- curl's wishes ---- */
+
+static void act(struct http_client *c, curl_socket_t fd, int bits)
+{
+	int running;
+	curl_multi_socket_action(c->multi, fd, bits, &running);
+	collect_ended(c);
+}
+
+static void on_ready(void *arg, int events)
+{
+	const struct client_sock *s = arg;
+	int bits = (events & NET_POLL_IN ? CURL_CSELECT_IN : 0) |
+		   (events & NET_POLL_OUT ? CURL_CSELECT_OUT : 0);
+	act(s->client, s->fd, bits); /* may free s */
+}
+
+static void on_timer(void *arg)
+{
+	act(arg, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static int on_want_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+	struct http_client *c = arg;
+	(void)multi;
+	if (timeout_ms < 0)
+		loop_timer_stop(c->timer);
+	else
+		loop_timer_start(c->timer, (uint64_t)timeout_ms * NS_PER_MS, 0);
+	return 0;
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *of_socket)
+{
+	struct http_client *c = arg;
+	struct client_sock *s = of_socket;
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		if (s) {
+			curl_multi_assign(c->multi, fd, NULL);
+			net_poll_free(s->poll);
+			free(s);
+		}
+		return 0;
+	}
+	if (!s) {
+		s = xcalloc(1, sizeof(*s));
+		*s = (struct client_sock){ .client = c, .fd = fd };
+		s->poll = net_poll_new(c->loop, fd, on_ready, s);
+		if (!s->poll) {
+			free(s);
+			return -1;
+		}
+		curl_multi_assign(c->multi, fd, s);
+	}
+	net_poll_start(s->poll, (what & CURL_POLL_IN ? NET_POLL_IN : 0) |
+					(what & CURL_POLL_OUT ? NET_POLL_OUT : 0));
+	return 0;
+}
+
+/* ---- what arrives ---- */
+
+static void head_ready(struct http_body *b)
+{
+	pthread_mutex_lock(&b->mu);
+	b->head_done = true;
+	pthread_cond_broadcast(&b->cv);
+	pthread_mutex_unlock(&b->mu);
+}
+
+static size_t on_header(char *p, size_t size, size_t n, void *arg)
+{
+	struct http_body *b = arg;
+	struct str line = str_trim(str_n(p, size * n));
+	if (b->head_done) /* trailers */
+		return size * n;
+	if (line.n >= 5 && memcmp(line.p, "HTTP/", 5) == 0) {
+		buf_reset(&b->head); /* a 1xx before the answer */
+		return size * n;
+	}
+	if (line.n == 0) {
+		long status = 0;
+		curl_easy_getinfo(b->easy, CURLINFO_RESPONSE_CODE, &status);
+		b->status = (int)status;
+		if (status >= 200)
+			head_ready(b);
+		return size * n;
+	}
+	buf_str(&b->head, line);
+	buf_byte(&b->head, '\n');
+	if (b->head.failed) {
+		b->failed = true;
+		err_set(NULL, &b->why, E_LIMIT, "%s %s: answer's head larger than %zu bytes",
+			b->method, b->shown, b->head.max);
+		return 0;
+	}
+	return size * n;
+}
+
+static size_t on_bytes(char *p, size_t size, size_t n, void *arg)
+{
+	struct http_body *b = arg;
+	size_t len = size * n;
+	if (len == 0)
+		return 0;
+	if (pipe_full(b->pipe)) {
+		b->paused = true;
+		return CURL_WRITEFUNC_PAUSE;
+	}
+	struct slab *s = slab_new(NULL, len); /* the pipe charges */
+	memcpy(s->data, p, len);
+	s->used = len;
+	if (pipe_push(b->pipe, (struct view){ s->data, len, &s->ref }, &b->why) < 0) {
+		b->failed = true;
+		return 0;
+	}
+	return len;
+}
+
+static void resume(void *arg)
+{
+	struct http_body *b = arg;
+	if (!b->added || !b->paused)
+		return;
+	b->paused = false;
+	curl_easy_pause(b->easy, CURLPAUSE_CONT); /* hands over what it kept, asks for the timer */
+	collect_ended(b->client);
+}
+
+static void on_room(void *arg) /* on the reader's thread */
+{
+	struct http_body *b = arg;
+	loop_post(b->client->loop, resume, b);
+}
+
+/* ---- adding and removing ---- */
+
+static void set_method(const struct http_body *b)
+{
+	CURL *h = b->easy;
+	bool sends = b->send.n > 0 || strcmp(b->method, "POST") == 0 ||
+		     strcmp(b->method, "PUT") == 0;
+	if (strcmp(b->method, "HEAD") == 0) {
+		curl_easy_setopt(h, CURLOPT_NOBODY, 1L);
+		return;
+	}
+	if (sends) {
+		curl_easy_setopt(h, CURLOPT_POST, 1L);
+		curl_easy_setopt(h, CURLOPT_POSTFIELDS, b->send.n ? b->send.p : "");
+		curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)b->send.n);
+	}
+	if (strcmp(b->method, sends ? "POST" : "GET") != 0)
+		curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, b->method);
+}
+
+static void set_options(struct http_body *b)
+{
+	const struct http_client *c = b->client;
+	CURL *h = b->easy;
+	curl_easy_setopt(h, CURLOPT_PRIVATE, (void *)b);
+	curl_easy_setopt(h, CURLOPT_URL, b->url);
+	curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(h, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(h, CURLOPT_PROXY, ""); /* not from the environment */
+	curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(h, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(h, CURLOPT_BUFFERSIZE, 64L << 10);
+	curl_easy_setopt(h, CURLOPT_ERRORBUFFER, b->text);
+	curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS,
+			 (long)(c->connect_timeout_ns / NS_PER_MS) + 1);
+	if (c->user_agent)
+		curl_easy_setopt(h, CURLOPT_USERAGENT, c->user_agent);
+	if (c->ca) {
+		struct curl_blob blob = { c->ca, c->n_ca, CURL_BLOB_NOCOPY };
+		curl_easy_setopt(h, CURLOPT_CAINFO_BLOB, &blob);
+	}
+	curl_easy_setopt(h, CURLOPT_HTTPHEADER, b->headers);
+	curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(h, CURLOPT_HEADERDATA, (void *)b);
+	curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_bytes);
+	curl_easy_setopt(h, CURLOPT_WRITEDATA, (void *)b);
+	set_method(b);
+}
+
+struct client_op {
+	struct loop_op base;
+	struct http_body *b;
+};
+
+static void client_op_free(struct loop_op *op)
+{
+	free(CONTAINER_OF(op, struct client_op, base));
+}
+
+static void run_add(struct loop_op *op)
+{
+	struct http_body *b = CONTAINER_OF(op, struct client_op, base)->b;
+	struct http_client *c = b->client;
+	b->easy = c->n_idle ? c->idle[--c->n_idle] : curl_easy_init();
+	BUG_ON(!b->easy);
+	set_options(b);
+	pipe_producer_wake(b->pipe, on_room, b);
+	CURLMcode rc = curl_multi_add_handle(c->multi, b->easy);
+	if (rc == CURLM_OK) {
+		b->added = true;
+	} else {
+		b->failed = true;
+		err_set(NULL, &b->why, E_INTERNAL, "%s %s: %s", b->method, b->shown,
+			curl_multi_strerror(rc));
+		curl_easy_cleanup(b->easy);
+		b->easy = NULL;
+		transfer_end(b, CURLE_OK);
+	}
+	loop_op_done(op, NULL);
+}
+
+static void run_remove(struct loop_op *op)
+{
+	struct http_body *b = CONTAINER_OF(op, struct client_op, base)->b;
+	if (b->added) {
+		easy_release(b);
+		struct err e = ERR_INIT;
+		err_set(NULL, &e, E_CANCELLED, "%s %s: given up", b->method, b->shown);
+		pipe_fail(b->pipe, &e); /* no wake comes from here on */
+	}
+	loop_op_done(op, NULL);
+}
+
+static void call(struct http_body *b, void (*fn)(struct loop_op *op))
+{
+	struct client_op *op = xcalloc(1, sizeof(*op));
+	struct err e = ERR_INIT;
+	loop_op_init(&op->base, client_op_free);
+	op->b = b;
+	BUG_ON(loop_call(b->client->loop, NULL, fn, &op->base, &e) < 0);
+	loop_op_unref(&op->base);
+}
+
+void client_add(struct http_body *b)
+{
+	call(b, run_add);
+}
+
+void client_remove(struct http_body *b)
+{
+	call(b, run_remove);
+}
+
+/* ---- the multi ---- */
+
+int client_loop_begin(struct http_client *c, struct err *e)
+{
+	c->multi = curl_multi_init();
+	if (!c->multi)
+		return err_set(NULL, e, E_INTERNAL, "http client: cannot start libcurl");
+	c->timer = loop_timer_new(c->loop, on_timer, c);
+	curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
+	curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_want_timer);
+	curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
+	curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)c->max_conns_per_host);
+	curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, 256L);
+	return 0;
+}
+
+void client_loop_end(struct http_client *c)
+{
+	while (c->n_idle)
+		curl_easy_cleanup(c->idle[--c->n_idle]);
+	curl_multi_cleanup(c->multi); /* closes sockets: on_socket frees the polls */
+	c->multi = NULL;
+	loop_timer_free(c->timer);
+	c->timer = NULL;
+}

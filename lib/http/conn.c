@@ -1,0 +1,527 @@
+/*
+ * http/conn.c - one server connection on its loop: bytes in, requests out, answers in order.
+ *
+ *   READ ---request complete---> RUN ---answer out---> READ ...
+ *     \--bad, too large, no route--> LINGER             \--last answer--> FLUSH
+ *
+ * READ    no call: idle. With a call: head or body is on its way; the timer guards it (408).
+ * RUN     a request thread has the call. Reading goes on into a small buffer, so that a client that goes away
+ *         is seen at once and cancels the call's token; a client that pipelines more than the buffer takes is
+ *         not read, and its going is then seen only when the answer is written.
+ * FLUSH   the last bytes are queued; the connection closes when they are written.
+ * LINGER  the same with input still coming: it is read and dropped for a moment, because closing a
+ *         socket with unread input resets it and the client might lose the answer.
+ *
+ * The pipe between handler and loop is read while the socket is not full. Who takes no bytes for
+ * body_timeout_ns is cut; http_write gives up a moment before.
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/time.h"
+#include "http/http_int.h"
+
+#define PIPELINE_MAX ((size_t)64 << 10)
+#define INPUT_MAX    (PIPELINE_MAX + ((size_t)256 << 10)) /* and one read of the loop */
+#define PIPE_BYTES   ((size_t)256 << 10)
+#define LINGER_NS    NS_PER_S
+
+enum conn_state { CONN_READ, CONN_RUN, CONN_FLUSH, CONN_LINGER };
+
+struct http_conn {
+	struct http_server *server;
+	struct http_shard *shard;
+	struct http_conn *next, **prev; /* of the shard */
+	struct net_conn *net;
+	struct loop_timer *timer;
+	struct h1_parser *parser;
+	enum conn_state st;
+	struct http_call *call; /* the request being read or answered */
+	struct http_match match;
+	struct str query;
+	struct buf in; /* came while it could not be parsed */
+	bool in_body, paused, eof;
+	uint64_t linger_until;
+	size_t last_queued; /* at the timer's last look */
+};
+
+struct http_conn *http_conn_next(const struct http_conn *c)
+{
+	return c->next;
+}
+
+static void pause_reading(struct http_conn *c, bool paused)
+{
+	if (c->paused == paused || c->eof)
+		return;
+	c->paused = paused;
+	net_conn_pause(c->net, paused);
+}
+
+/* ---- ending ---- */
+
+static void begin_flush(struct http_conn *c)
+{
+	c->st = CONN_FLUSH;
+	c->last_queued = net_conn_queued(c->net);
+	loop_timer_start(c->timer, c->server->o.body_timeout_ns,
+			 c->server->o.body_timeout_ns);
+	net_conn_finish(c->net);
+}
+
+static void begin_linger(struct http_conn *c)
+{
+	if (c->eof) {
+		begin_flush(c);
+		return;
+	}
+	c->st = CONN_LINGER;
+	c->linger_until = time_after_ns(c->server->o.body_timeout_ns);
+	pause_reading(c, false);
+	loop_timer_start(c->timer, LINGER_NS, LINGER_NS);
+}
+
+static void drop_call(struct http_conn *c)
+{
+	struct http_call *call = c->call;
+	if (!call)
+		return;
+	c->call = NULL;
+	call->conn = NULL;
+	if (call->pipe && c->st == CONN_RUN) {
+		cancel_now(call->cancel, "client disconnected");
+		pipe_close(call->pipe, "client disconnected");
+		pipe_unref(call->pipe);
+	}
+	http_call_unref(call);
+}
+
+static void on_close(void *arg, const struct err *why)
+{
+	struct http_conn *c = arg;
+	struct http_server *s = c->server;
+	if (why)
+		log_debug(NULL, "http: %s", err_text(why));
+	h1_free(c->parser); /* its body is charged to the call */
+	drop_call(c);
+	loop_timer_free(c->timer);
+	buf_deinit(&c->in);
+	*c->prev = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	free(c);
+	http_server_count(s, -1, 0);
+}
+
+/* ---- answers made here ---- */
+
+/* Run `handle` on the loop and write its answer. */
+static void answer_on_loop(struct http_conn *c,
+			   int (*handle)(void *arg, struct ctx *ctx,
+					 const struct http_req *r, struct http_resp *w,
+					 struct err *e),
+			   void *arg, const char *handler)
+{
+	struct http_call *call = c->call;
+	struct http_resp *w = &call->resp;
+	struct http_metrics *m = &c->server->metrics;
+	struct ctx ctx = { .budget = &call->budget };
+	struct err e = ERR_INIT;
+	uint64_t start = time_mono_ns();
+	http_resp_init(w, call, true);
+	if (handler)
+		http_metrics_begin(m, handler, call->req.method);
+	if (handle(arg, &ctx, &call->req, w, &e) < 0 &&
+	    http_resp_error(w, &ctx, 500, &e) < 0)
+		w->close = true;
+	http_resp_loop_out(w, c->net);
+	if (handler)
+		http_metrics_end(m, handler, call->req.method, w->status,
+				 time_mono_ns() - start);
+}
+
+struct plain {
+	int status;
+	const char *text;
+	const char *name; /* one more header, or NULL */
+	struct str value;
+};
+
+static int reply_plain(void *arg, struct ctx *ctx, const struct http_req *r,
+		       struct http_resp *w, struct err *e)
+{
+	const struct plain *p = arg;
+	(void)r;
+	if (p->name)
+		http_add_header(w, p->name, p->value);
+	if (p->status == 204) {
+		http_status(w, 204);
+		return 0;
+	}
+	struct str text = str_fmt(r->arena, "%s\n", p->text);
+	return http_reply(w, ctx, p->status, "text/plain; charset=utf-8", text, e);
+}
+
+/* Refuse what was not read to its end: the connection closes behind the answer. */
+static void refuse(struct http_conn *c, int status, const char *text)
+{
+	struct plain p = { .status = status, .text = text };
+	c->call->keep_alive = false;
+	answer_on_loop(c, reply_plain, &p, NULL);
+	begin_linger(c);
+}
+
+static void answer_no_route(struct http_conn *c)
+{
+	struct plain p = { .status = c->match.status };
+	switch (p.status) {
+	case 404: p.text = "404 page not found"; break;
+	case 302:
+		p.text = "Found";
+		p.name = "Location";
+		p.value = str_fmt(&c->call->arena, "%s/", c->server->prefix);
+		break;
+	case 400: p.text = "malformed request target"; break;
+	default: p.text = http_reason(p.status); break;
+	}
+	if (c->match.allow) {
+		p.name = "Allow";
+		p.value = str_of(c->match.allow);
+	}
+	answer_on_loop(c, reply_plain, &p, NULL);
+}
+
+/* ---- running ---- */
+
+static void process_input(struct http_conn *c);
+
+/* The answer of the current call is queued whole. */
+static void answer_done(struct http_conn *c, bool close)
+{
+	drop_call(c);
+	c->in_body = false;
+	if (close || c->eof) {
+		begin_flush(c);
+		return;
+	}
+	c->st = CONN_READ;
+	loop_timer_start(c->timer, c->server->o.idle_timeout_ns, 0);
+}
+
+/* Move what the handler wrote to the socket, as much as it takes. */
+static void drain(struct http_conn *c)
+{
+	struct http_call *call = c->call;
+	struct err e = ERR_INIT;
+	struct view v;
+	while (!net_conn_full(c->net)) {
+		int rc = pipe_try_read(call->pipe, &v, &e);
+		if (rc == PIPE_AGAIN) {
+			loop_timer_stop(c->timer);
+			return;
+		}
+		if (rc < 0) { /* the handler failed in the middle */
+			log_debug(NULL, "http: %s: answer cut: %s", net_conn_peer(c->net),
+				  err_text(&e));
+			net_conn_close(c->net);
+			return;
+		}
+		if (rc == PIPE_END) {
+			bool close = call->resp.close;
+			pipe_unref(call->pipe);
+			call->pipe = NULL;
+			answer_done(c, close);
+			process_input(c);
+			return;
+		}
+		ref_get(v.pin);
+		net_conn_write_view(c->net, v);
+		pipe_release(call->pipe, &v);
+	}
+	c->last_queued = net_conn_queued(c->net);
+	loop_timer_start(c->timer, c->server->o.body_timeout_ns + NS_PER_S,
+			 c->server->o.body_timeout_ns);
+}
+
+static void on_wake(void *arg)
+{
+	struct http_call *call = arg;
+	if (call->conn)
+		drain(call->conn);
+	http_call_unref(call);
+}
+
+/* Under the pipe's lock, on the worker's thread. */
+static void wake(void *arg)
+{
+	struct http_call *call = arg;
+	loop_post(call->loop, on_wake, http_call_ref(call));
+}
+
+static void answer_busy(struct http_conn *c, const struct err *why)
+{
+	struct plain p = { .status = 503, .text = err_text(why) };
+	answer_on_loop(c, reply_plain, &p, NULL);
+}
+
+/* False: no thread is free; the call is still ours alone. */
+static bool start_worker(struct http_conn *c, struct err *e)
+{
+	struct http_call *call = c->call;
+	struct http_server *s = c->server;
+	struct pipe_opts po = { .limit = PIPE_BYTES };
+	ctx_init(&call->ctx, &call->budget, 0);
+	call->cancel = cancel_ref(call->ctx.cancel);
+	call->loop = net_conn_loop(c->net);
+	call->pipe = pipe_new(&po);
+	pipe_consumer_wake(call->pipe, wake, call);
+	http_resp_init(&call->resp, call, false);
+	http_call_ref(call);
+	http_server_count(s, 0, 1);
+	c->st = CONN_RUN;
+	loop_timer_stop(c->timer);
+	if (task_request(s->pool, http_call_run, call, e) == 0) {
+		/* The first look at the pipe makes it tell us of more. */
+		loop_post(call->loop, on_wake, http_call_ref(call));
+		return true;
+	}
+	http_server_count(s, 0, -1);
+	http_resp_deinit(&call->resp);
+	pipe_unref(call->pipe);
+	pipe_unref(call->pipe);
+	call->pipe = NULL;
+	http_call_unref(call);
+	return false;
+}
+
+/* The request is complete. */
+static void dispatch(struct http_conn *c)
+{
+	struct http_call *call = c->call;
+	struct http_req *r = &call->req;
+	const struct http_route *route = c->match.route;
+	struct err e = ERR_INIT;
+	r->body = h1_body(c->parser);
+	call->body = h1_take_body(c->parser, &call->body_charged);
+	if (!route) {
+		answer_no_route(c);
+	} else if (http_params_parse(r, c->query, &e) < 0) {
+		struct plain p = { .status = 413, .text = err_text(&e) };
+		answer_on_loop(c, reply_plain, &p, NULL);
+	} else if (route->where == HTTP_ON_LOOP) {
+		answer_on_loop(c, route->handle, route->arg,
+			       route->name ? route->name : route->path);
+	} else {
+		call->route = route;
+		if (start_worker(c, &e))
+			return;
+		answer_busy(c, &e);
+	}
+	answer_done(c, call->resp.close);
+}
+
+/* ---- reading ---- */
+
+static void begin_request(struct http_conn *c)
+{
+	c->call = http_call_new(c->server, c);
+	c->in_body = false;
+	h1_begin(c->parser, &c->call->arena, &c->call->budget);
+	loop_timer_start(c->timer, c->server->o.header_timeout_ns, 0);
+}
+
+static void on_head(struct http_conn *c)
+{
+	const struct h1_head *h = h1_head(c->parser);
+	struct http_call *call = c->call;
+	struct http_req *r = &call->req;
+	r->method = h->method;
+	r->target = h->target;
+	r->headers = h->headers;
+	r->n_headers = h->n_headers;
+	r->peer = str_dupz(&call->arena, str_of(net_conn_peer(c->net)));
+	call->minor = h->minor;
+	call->keep_alive = h->keep_alive && !str_eq(h->method, STR("CONNECT"));
+	http_route_find(c->server, r, &c->query, &c->match);
+	if (!h->has_body)
+		return;
+	if (!c->match.route) { /* no use in reading the body */
+		call->keep_alive = false;
+		answer_no_route(c);
+		begin_linger(c);
+		return;
+	}
+	if (h->expect_continue)
+		net_conn_write(c->net, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+	c->in_body = true;
+	loop_timer_start(c->timer, c->server->o.body_timeout_ns, 0);
+}
+
+static void on_bad(struct http_conn *c)
+{
+	const char *why;
+	int status = h1_fault(c->parser, &why);
+	struct http_call *call = c->call;
+	if (!call->req.peer) { /* before on_head: nothing of the request is known */
+		call->req.method = STR("GET");
+		call->req.peer = str_dupz(&call->arena, str_of(net_conn_peer(c->net)));
+		call->minor = 1;
+	}
+	refuse(c, status, why);
+}
+
+/* Parse; returns the bytes used. Stops where a request is being answered. */
+static size_t feed(struct http_conn *c, const uint8_t *p, size_t n)
+{
+	size_t off = 0;
+	while (c->st == CONN_READ && !net_conn_full(c->net)) {
+		size_t used;
+		if (!c->call) {
+			if (off == n)
+				break;
+			begin_request(c);
+		}
+		enum h1_event ev = h1_feed(c->parser, p + off, n - off, &used);
+		off += used;
+		if (ev == H1_HEAD)
+			on_head(c);
+		else if (ev == H1_DONE)
+			dispatch(c);
+		else if (ev == H1_BAD)
+			on_bad(c);
+		else
+			break;
+	}
+	return off;
+}
+
+static void end_of_input(struct http_conn *c)
+{
+	if (c->st == CONN_READ && !net_conn_full(c->net))
+		begin_flush(c);
+}
+
+/* What waited in the buffer; then the socket again. */
+static void process_input(struct http_conn *c)
+{
+	if (c->in.n && c->st == CONN_READ)
+		buf_cut_front(&c->in, feed(c, c->in.p, c->in.n));
+	if (c->st == CONN_LINGER || c->st == CONN_FLUSH)
+		buf_reset(&c->in);
+	pause_reading(c, c->in.n > PIPELINE_MAX);
+	if (c->eof)
+		end_of_input(c);
+}
+
+static void on_data(void *arg, const uint8_t *p, size_t n)
+{
+	struct http_conn *c = arg;
+	if (c->st == CONN_FLUSH || c->st == CONN_LINGER)
+		return;
+	if (c->in_body)
+		loop_timer_start(c->timer, c->server->o.body_timeout_ns, 0);
+	if (c->in.n == 0) {
+		size_t used = feed(c, p, n);
+		p += used;
+		n -= used;
+	}
+	if (n && (c->st == CONN_RUN || c->st == CONN_READ)) {
+		buf_add(&c->in, p, n);
+		BUG_ON(c->in.failed); /* one read beyond the pause at most */
+	}
+	process_input(c);
+}
+
+/* ---- events ---- */
+
+static void on_eof(void *arg)
+{
+	struct http_conn *c = arg;
+	c->eof = true;
+	switch (c->st) {
+	case CONN_READ: end_of_input(c); break;
+	case CONN_RUN: cancel_now(c->call->cancel, "client disconnected"); break;
+	case CONN_LINGER: begin_flush(c); break;
+	case CONN_FLUSH: break;
+	}
+}
+
+static void on_drain(void *arg)
+{
+	struct http_conn *c = arg;
+	if (c->st == CONN_RUN)
+		drain(c);
+	else
+		process_input(c);
+}
+
+/* Timer while bytes are to be written: cut who takes none. */
+static void check_progress(struct http_conn *c)
+{
+	size_t queued = net_conn_queued(c->net);
+	if (queued && queued >= c->last_queued)
+		net_conn_close(c->net);
+	c->last_queued = queued;
+}
+
+static void on_timer(void *arg)
+{
+	struct http_conn *c = arg;
+	switch (c->st) {
+	case CONN_READ:
+		if (c->call && h1_started(c->parser)) {
+			c->call->req.method = STR("GET");
+			c->call->minor = 1;
+			refuse(c, 408, "request timed out");
+		} else {
+			begin_flush(c);
+		}
+		break;
+	case CONN_RUN:
+	case CONN_FLUSH: check_progress(c); break;
+	case CONN_LINGER:
+		if (net_conn_queued(c->net) == 0)
+			begin_flush(c);
+		else if (time_mono_ns() > c->linger_until)
+			net_conn_close(c->net);
+		break;
+	}
+}
+
+void http_conn_stop(struct http_conn *c, enum http_stop how)
+{
+	bool idle = c->st == CONN_READ && c->in.n == 0 &&
+		    !(c->call && h1_started(c->parser));
+	if (how == HTTP_STOP_CLOSE || (how == HTTP_STOP_CANCEL && c->st != CONN_RUN))
+		net_conn_close(c->net);
+	else if (idle)
+		begin_flush(c);
+	else if (how == HTTP_STOP_CANCEL)
+		cancel_now(c->call->cancel, "server is shutting down");
+}
+
+void http_conn_accept(void *server, struct net_conn *net)
+{
+	static const struct net_conn_ops ops = { on_data, on_eof, on_drain, on_close };
+	struct http_server *s = server;
+	struct http_conn *c = xcalloc(1, sizeof(*c));
+	uint32_t i = 0;
+	while (s->shards[i].loop != net_conn_loop(net))
+		i++;
+	c->server = s;
+	c->shard = &s->shards[i];
+	c->net = net;
+	c->next = c->shard->first;
+	c->prev = &c->shard->first;
+	if (c->next)
+		c->next->prev = &c->next;
+	c->shard->first = c;
+	c->parser = h1_new(s->o.max_body);
+	c->timer = loop_timer_new(c->shard->loop, on_timer, c);
+	buf_init(&c->in, INPUT_MAX);
+	http_server_count(s, 1, 0);
+	loop_timer_start(c->timer, s->o.header_timeout_ns, 0);
+	net_conn_set_ops(net, &ops, c);
+	if (atomic_load(&s->stopping))
+		begin_flush(c);
+}

@@ -1,0 +1,147 @@
+/*
+ * http/http_int.h - the server's insides: server, connection, call (one request and its answer).
+ *
+ * A call is shared by its connection (LOOP) and the thread that runs the handler. What only one of them may
+ * touch is marked; the pipe between them orders the rest: what the worker wrote before pipe_end, the loop may
+ * read after PIPE_END.
+ */
+#ifndef HTTP_HTTP_INT_H
+#define HTTP_HTTP_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "http/h1_parse.h"
+#include "http/http.h"
+#include "net/net.h"
+#include "task/pipe.h"
+#include "wire/codec.h"
+
+#define HTTP_LOOP_BODY_MAX ((size_t)16 << 20) /* an answer made on the loop */
+#define HTTP_CODING_MIN	   1024u	      /* bodies up to this are sent as they are */
+
+/* ---- router ---- */
+struct http_pattern { /* a route's path cut at '/' */
+	struct str *seg;
+	uint32_t n;
+	bool rest; /* ends in "*" */
+};
+struct http_match {
+	const struct http_route *route; /* NULL: status says why */
+	int status;			/* 204 OPTIONS, 302, 400, 404, 405 */
+	const char *allow;		/* of 204 and 405 */
+};
+struct http_server;
+void http_pattern_init(struct http_pattern *p, const char *path);
+void http_pattern_deinit(struct http_pattern *p);
+/* Fills r->path, r->capture and *query (raw). Memory of r->arena. LOOP */
+void http_route_find(const struct http_server *s, struct http_req *r, struct str *query,
+		     struct http_match *out);
+
+/* ---- form ---- */
+/* Sets r->params from r->body (if it is a form) and the query; E_LIMIT when there are too many. */
+MUST_CHECK int http_params_parse(struct http_req *r, struct str query, struct err *e);
+
+/* ---- metrics ---- */
+struct http_metrics {
+	struct metric_set *set; /* NULL: not counted */
+};
+void http_metrics_init(struct http_metrics *m, struct metric_registry *reg);
+void http_metrics_begin(struct http_metrics *m, const char *handler, struct str method);
+void http_metrics_end(struct http_metrics *m, const char *handler, struct str method,
+		      int status, uint64_t took_ns);
+
+/* ---- answer ---- */
+enum http_coding { HTTP_IDENTITY, HTTP_GZIP, HTTP_DEFLATE };
+struct http_resp_header {
+	struct http_resp_header *next;
+	struct str k, v;
+};
+struct http_call;
+struct http_resp {
+	struct http_call *call;
+	int status;
+	struct http_resp_header *headers, **tail;
+	bool on_loop, is_head;	/* a HEAD request */
+	bool decided;		/* coding is what is used, no more what the client accepts */
+	bool has_coding;	/* the handler has encoded the body itself */
+	bool head_sent, chunked, close, failed;
+	enum http_coding coding;
+	struct gzip_enc *enc;
+	uint64_t raw_n;	  /* body bytes that the handler wrote */
+	uint64_t known_n; /* of http_reply; 0: not known */
+	struct buf raw;	  /* not decided yet: at most HTTP_CODING_MIN; on the loop: the whole body */
+	struct slab *cur; /* being filled */
+	size_t cur_n;
+};
+void http_resp_init(struct http_resp *w, struct http_call *call, bool on_loop);
+void http_resp_deinit(struct http_resp *w);
+/* Forget what was not sent and answer with the handler's error; -1 if bytes are out already. */
+MUST_CHECK int http_resp_error(struct http_resp *w, struct ctx *ctx, int status,
+			       const struct err *why);
+/* WORKER: send what is left; the pipe's end is the caller's affair. */
+MUST_CHECK int http_resp_finish(struct http_resp *w, struct ctx *ctx, struct err *e);
+/* LOOP: head and body of an answer made on the loop. */
+void http_resp_loop_out(struct http_resp *w, struct net_conn *to);
+const char *http_reason(int status);
+
+/* ---- call ---- */
+struct http_conn;
+struct http_call {
+	_Atomic uint32_t refs; /* connection; worker; posts under way */
+	struct http_server *server;
+	struct loop *loop;
+	struct http_conn *conn;	  /* LOOP; NULL once the connection has gone */
+	struct cancel *cancel;	  /* the token of ctx; SHARED */
+	struct pipe *pipe;	  /* worker -> loop; NULL for answers made on the loop */
+	const struct http_route *route;
+	int minor;
+	bool keep_alive, released;
+	/* the worker's from task_request on */
+	struct budget budget;
+	struct arena arena;
+	struct ctx ctx;
+	struct http_req req;
+	uint8_t *body;
+	size_t body_charged;
+	struct http_resp resp;
+};
+struct http_call *http_call_new(struct http_server *s, struct http_conn *c);
+struct http_call *http_call_ref(struct http_call *c);
+void http_call_unref(struct http_call *c);
+/* Free all but the shared part: the worker when it is done, else the last unref. */
+void http_call_release(struct http_call *c);
+void http_call_run(void *call); /* task_request's function: handler, answer, end. WORKER */
+
+/* ---- server ---- */
+struct http_shard { /* LOOP: the connections of one loop */
+	struct http_server *server;
+	struct loop *loop;
+	struct http_conn *first;
+};
+struct http_server {
+	struct loops *loops;
+	struct task_pool *pool;
+	struct net_listener *listener;
+	struct http_server_opts o; /* defaults filled in */
+	char *prefix;		   /* "" or "/x" */
+	struct http_route *routes;
+	struct http_pattern *patterns;
+	size_t n_routes;
+	struct http_metrics metrics;
+	struct http_shard *shards; /* one a loop */
+	_Atomic bool stopping;
+	pthread_mutex_t mu; /* conns, running */
+	pthread_cond_t changed;
+	uint32_t conns, running; /* connections; handlers on request threads */
+};
+void http_server_count(struct http_server *s, int conns, int running);
+
+/* ---- connection; LOOP ---- */
+void http_conn_accept(void *server, struct net_conn *net);
+/* IDLE: idle ones close, the others when their answer is out; CANCEL: tokens, too; CLOSE: all. */
+enum http_stop { HTTP_STOP_IDLE, HTTP_STOP_CANCEL, HTTP_STOP_CLOSE };
+void http_conn_stop(struct http_conn *c, enum http_stop how);
+struct http_conn *http_conn_next(const struct http_conn *c);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * http/http_metrics.c - requests counted and timed as Prometheus' client library names them: methods in lower
+ * case and "unknown" beyond the usual ones, the buckets those of Thanos' dashboards.
+ */
+#include <stdio.h>
+
+#include "base/time.h"
+#include "http/http_int.h"
+
+enum { M_TOTAL, M_DURATION, M_INFLIGHT, M_COUNT };
+
+static const double seconds[] = { 0.001, 0.01, 0.1, 0.3, 0.6, 1,   3,	6,   9,
+				  20,	 30,   60,  90,	 120, 240, 360, 720 };
+
+static const struct metric_desc rows[M_COUNT] = {
+	[M_TOTAL] = { METRIC_COUNTER,
+		      "http_requests_total",
+		      "Tracks the number of HTTP requests.",
+		      { "code", "handler", "method" } },
+	[M_DURATION] = { METRIC_HISTOGRAM,
+			 "http_request_duration_seconds",
+			 "Tracks the latencies for HTTP requests.",
+			 { "code", "handler", "method" },
+			 seconds,
+			 ARRAY_LEN(seconds) },
+	[M_INFLIGHT] = { METRIC_GAUGE,
+			 "http_inflight_requests",
+			 "Current number of HTTP requests the handler is responding to.",
+			 { "handler", "method" } },
+};
+
+static struct str method_label(struct str m)
+{
+	static const char *const known[][2] = {
+		{ "GET", "get" },	{ "POST", "post" },	  { "HEAD", "head" },
+		{ "PUT", "put" },	{ "DELETE", "delete" },	  { "OPTIONS", "options" },
+		{ "PATCH", "patch" },	{ "CONNECT", "connect" }, { "TRACE", "trace" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (str_eqz(m, known[i][0]))
+			return str_of(known[i][1]);
+	return STR("unknown");
+}
+
+void http_metrics_init(struct http_metrics *m, struct metric_registry *reg)
+{
+	m->set = reg ? metric_set_new(reg, rows, M_COUNT) : NULL;
+}
+
+void http_metrics_begin(struct http_metrics *m, const char *handler, struct str method)
+{
+	if (m->set)
+		metric_add(metric_at(m->set, M_INFLIGHT, str_of(handler),
+				     method_label(method)),
+			   1);
+}
+
+void http_metrics_end(struct http_metrics *m, const char *handler, struct str method,
+		      int status, uint64_t took_ns)
+{
+	char code[16];
+	if (!m->set)
+		return;
+	struct str h = str_of(handler), verb = method_label(method);
+	snprintf(code, sizeof(code), "%d", status);
+	metric_add(metric_at(m->set, M_INFLIGHT, h, verb), -1);
+	metric_inc(metric_at(m->set, M_TOTAL, str_of(code), h, verb));
+	metric_observe(metric_at(m->set, M_DURATION, str_of(code), h, verb),
+		       (double)took_ns / (double)NS_PER_S);
+}

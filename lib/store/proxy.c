@@ -1,0 +1,419 @@
+/*
+ * store/proxy.c - one store over many endpoints.
+ *
+ * An endpoint is asked if its time range, its external labels and one of its TSDBs may hold what the request
+ * wants. All requests are sent before the first answer is read. An endpoint that matches but is known
+ * to be dead costs nothing and is named in a warning.
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/vec.h"
+#include "dedup/dedup.h"
+#include "store/endpoint_int.h"
+#include "store/proxy_int.h"
+#include "thanospb/convert.h"
+
+struct proxy {
+	struct store store;
+	struct proxy_opts o;
+	_Atomic uint64_t unsorted;
+};
+struct view_store {
+	struct store store;
+	struct proxy *p;
+	const struct proxy_view *view;
+};
+
+/* ---- choice of endpoints ---- */
+
+/* Could a store with these external labels hold series that match? A label it lacks may be a series' own. */
+static bool labels_may_match(struct labels ext, const struct matcher *m, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (labels_has(ext, m[i].name) &&
+		    !matcher_matches(&m[i], labels_get(ext, m[i].name)))
+			return false;
+	return true;
+}
+
+static bool sets_may_match(const struct store_info *s, const struct matcher *m, size_t n)
+{
+	if (s->n_label_sets == 0)
+		return true;
+	for (size_t i = 0; i < s->n_label_sets; i++)
+		if (labels_may_match(s->label_sets[i], m, n))
+			return true;
+	return false;
+}
+
+static bool tsdbs_may_match(const struct store_info *s, int64_t mint, int64_t maxt,
+			    const struct matcher *m, size_t n)
+{
+	if (s->n_tsdbs == 0)
+		return true;
+	for (size_t i = 0; i < s->n_tsdbs; i++)
+		if (s->tsdbs[i].mint_ms <= maxt && s->tsdbs[i].maxt_ms >= mint &&
+		    labels_may_match(s->tsdbs[i].labels, m, n))
+			return true;
+	return false;
+}
+
+/* storeMatch[]: any of the sets; __address__ is the endpoint's address. */
+static bool view_matches(const struct proxy_view *v, const char *addr, const struct store_info *s)
+{
+	if (!v || v->n_sets == 0)
+		return true;
+	for (size_t i = 0; i < v->n_sets; i++) {
+		bool all = true;
+		for (size_t k = 0; all && k < v->n_store_match[i]; k++) {
+			const struct matcher *m = &v->store_match[i][k];
+			if (str_eq(m->name, STR("__address__")))
+				all = matcher_matches(m, str_of(addr));
+			else
+				all = s && sets_may_match(s, m, 1);
+		}
+		if (all)
+			return true;
+	}
+	return false;
+}
+
+struct want {
+	int64_t mint_ms, maxt_ms;
+	const struct matcher *m;
+	size_t n;
+	enum partial_strategy partial;
+	const struct proxy_view *view;
+};
+struct chosen {
+	struct endpoint *ep;
+	struct endpoint_info *info; /* a reference */
+};
+
+static int note_dead(struct ctx *ctx, const struct want *w, const char *addr, const char *why,
+		     struct err *e)
+{
+	if (w->partial == PARTIAL_ABORT)
+		return err_set(ctx, e, E_ABORTED, "store %s is not available: %s", addr, why);
+	notes_warn(ctx->notes, "store %s is not available: %s", addr, why);
+	return 0;
+}
+
+static void chosen_free(struct chosen *c, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		ref_put(&c[i].info->ref);
+	free(c);
+}
+
+static int choose(struct proxy *p, struct ctx *ctx, const struct want *w, struct chosen **out,
+		  size_t *n, struct err *e)
+{
+	struct endpoints *s = p->o.endpoints;
+	struct chosen *c = xcalloc(s->n, sizeof(*c));
+	size_t k = 0, expected = 0;
+	for (size_t i = 0; i < s->n; i++) {
+		struct endpoint_info *info;
+		char why[256];
+		bool healthy = endpoint_snapshot(&s->ep[i], &info, why);
+		const struct store_info *si = info ? &info->info : NULL;
+		bool fits = view_matches(w->view, s->ep[i].addr, si);
+		if (si)
+			fits = fits && info->has_store && si->mint_ms <= w->maxt_ms &&
+			       si->maxt_ms >= w->mint_ms && sets_may_match(si, w->m, w->n) &&
+			       tsdbs_may_match(si, w->mint_ms, w->maxt_ms, w->m, w->n);
+		expected += fits;
+		if (fits && healthy) {
+			c[k++] = (struct chosen){ &s->ep[i], info };
+			continue;
+		}
+		if (info)
+			ref_put(&info->ref);
+		if (fits && note_dead(ctx, w, s->ep[i].addr, why, e) < 0) {
+			chosen_free(c, k);
+			return -1;
+		}
+	}
+	notes_stores(ctx->notes, (uint32_t)expected, (uint32_t)k);
+	*out = c;
+	*n = k;
+	return 0;
+}
+
+/* ---- Series ---- */
+
+static int open_leg(struct proxy *p, struct ctx *ctx, const struct chosen *c,
+		    const struct store_series_req *req, struct str bytes, struct series_set **out,
+		    struct err *e)
+{
+	struct rpc_stream *stream;
+	struct rpc_call_opts o = { .budget = ctx->budget };
+	if (rpc_open(c->ep->channel, ctx, "/thanos.Store/Series", bytes, &o, &stream, e) < 0)
+		return -1;
+	struct series_set *leg =
+		proxy_leg_new(stream, c->ep->addr, req->partial, p->o.response_timeout_ns);
+	if (req->n_without == 0 || c->info->info.without_replica_labels) {
+		*out = leg;
+		return 0;
+	}
+	return strip_open(ctx, leg, req->without_replica_labels, req->n_without, out, e);
+}
+
+static int series(struct proxy *p, const struct proxy_view *view, struct ctx *ctx,
+		  const struct store_series_req *req, struct series_set **out, struct err *e)
+{
+	struct want w = { req->mint_ms, req->maxt_ms,  req->matchers,
+			  req->n_matchers, req->partial, view };
+	struct chosen *c;
+	struct arena a;
+	struct buf b;
+	size_t n, k = 0;
+	int rc = 0;
+	struct store_series_req ask = *req;
+	if (choose(p, ctx, &w, &c, &n, e) < 0)
+		return -1;
+	struct series_set **legs = xcalloc(n, sizeof(struct series_set *));
+	arena_init(&a, NULL);
+	buf_init(&b, LIMIT_RPC_REQUEST_BYTES);
+	ask.want_lanes = true;
+	if (ask.batch <= 1)
+		ask.batch = 64;
+	proto_series_req_encode(&a, &ask, &b);
+	rc = buf_check(&b, ctx, "Series request", e);
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		struct err why = ERR_INIT;
+		if (open_leg(p, ctx, &c[i], req, buf_view(&b), &legs[k], &why) == 0)
+			k++;
+		else
+			rc = note_dead(ctx, &w, c[i].ep->addr, err_text(&why), e);
+	}
+	if (rc == 0)
+		rc = merge_open(ctx, legs, k, &p->unsorted, out, e);
+	else
+		while (k)
+			series_set_close(legs[--k]);
+	buf_deinit(&b);
+	arena_deinit(&a);
+	free(legs);
+	chosen_free(c, n);
+	return rc;
+}
+
+static int proxy_series(struct store *s, struct ctx *ctx, const struct store_series_req *req,
+			struct series_set **out, struct err *e)
+{
+	return series((struct proxy *)s, NULL, ctx, req, out, e);
+}
+
+static int view_series(struct store *s, struct ctx *ctx, const struct store_series_req *req,
+		       struct series_set **out, struct err *e)
+{
+	struct view_store *v = (struct view_store *)s;
+	return series(v->p, v->view, ctx, req, out, e);
+}
+
+/* ---- LabelNames, LabelValues ---- */
+
+static int by_str(const void *x, const void *y, void *arg)
+{
+	(void)arg;
+	return str_cmp(*(const struct str *)x, *(const struct str *)y);
+}
+
+struct answers {
+	struct str *v;
+	size_t n, cap;
+};
+
+static int take_answer(struct ctx *ctx, struct arena *a, struct rpc_stream *stream,
+		       struct answers *to, struct err *e)
+{
+	struct store_labels_resp resp;
+	struct str *warnings;
+	size_t n;
+	struct view msg;
+	int rc = rpc_recv(stream, ctx, &msg, e);
+	if (rc <= 0)
+		return rc;
+	struct str keep = str_dup(a, str_n(msg.p, msg.n));
+	rpc_release(stream, &msg);
+	if (proto_labels_resp_decode(ctx, a, keep, &resp, &warnings, &n, e) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		notes_warn(ctx->notes, "%.*s", STR_FMT(warnings[i]));
+	for (size_t i = 0; i < resp.n; i++) {
+		if (to->n == to->cap)
+			to->v = vec_grow(to->v, &to->cap, to->n + 1, sizeof(*to->v));
+		to->v[to->n++] = resp.v[i];
+	}
+	return 0;
+}
+
+static int labels_of(struct proxy *p, const struct proxy_view *view, bool values,
+		     struct ctx *ctx, struct arena *a, const struct store_labels_req *req,
+		     struct store_labels_resp *out, struct err *e)
+{
+	struct want w = { req->mint_ms, req->maxt_ms,  req->matchers,
+			  req->n_matchers, req->partial, view };
+	const char *method = values ? "/thanos.Store/LabelValues" : "/thanos.Store/LabelNames";
+	struct chosen *c;
+	struct answers all = { 0 };
+	struct buf b;
+	size_t n;
+	int rc = 0;
+	if (choose(p, ctx, &w, &c, &n, e) < 0)
+		return -1;
+	struct rpc_stream **streams = xcalloc(n, sizeof(struct rpc_stream *));
+	struct rpc_call_opts o = { .budget = ctx->budget };
+	buf_init(&b, LIMIT_RPC_REQUEST_BYTES);
+	proto_labels_req_encode(a, values, req, &b);
+	for (size_t i = 0; i < n; i++) {
+		struct err why = ERR_INIT;
+		if (rpc_open(c[i].ep->channel, ctx, method, buf_view(&b), &o, &streams[i], &why) < 0)
+			rc |= note_dead(ctx, &w, c[i].ep->addr, err_text(&why), e);
+	}
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		struct err why = ERR_INIT;
+		if (streams[i] && take_answer(ctx, a, streams[i], &all, &why) < 0) {
+			if (ctx_check(ctx, e) < 0)
+				rc = -1;
+			else
+				rc = note_dead(ctx, &w, c[i].ep->addr, err_text(&why), e);
+		}
+	}
+	for (size_t i = 0; i < n; i++)
+		rpc_stream_close(streams[i]);
+	if (rc == 0) {
+		vec_sort(all.v, all.n, sizeof(*all.v), by_str, NULL);
+		size_t k = 0;
+		out->v = ARENA_ARRAY(a, struct str, all.n + 1);
+		for (size_t i = 0; i < all.n; i++)
+			if (k == 0 || !str_eq(all.v[i], out->v[k - 1]))
+				out->v[k++] = all.v[i];
+		out->n = k;
+		out->hints = STR_NULL;
+	}
+	free(all.v);
+	free(streams);
+	buf_deinit(&b);
+	chosen_free(c, n);
+	return rc;
+}
+
+static int proxy_names(struct store *s, struct ctx *ctx, struct arena *a,
+		       const struct store_labels_req *req, struct store_labels_resp *out,
+		       struct err *e)
+{
+	return labels_of((struct proxy *)s, NULL, false, ctx, a, req, out, e);
+}
+static int proxy_values(struct store *s, struct ctx *ctx, struct arena *a,
+			const struct store_labels_req *req, struct store_labels_resp *out,
+			struct err *e)
+{
+	return labels_of((struct proxy *)s, NULL, true, ctx, a, req, out, e);
+}
+static int view_names(struct store *s, struct ctx *ctx, struct arena *a,
+		      const struct store_labels_req *req, struct store_labels_resp *out,
+		      struct err *e)
+{
+	struct view_store *v = (struct view_store *)s;
+	return labels_of(v->p, v->view, false, ctx, a, req, out, e);
+}
+static int view_values(struct store *s, struct ctx *ctx, struct arena *a,
+		       const struct store_labels_req *req, struct store_labels_resp *out,
+		       struct err *e)
+{
+	struct view_store *v = (struct view_store *)s;
+	return labels_of(v->p, v->view, true, ctx, a, req, out, e);
+}
+
+/* ---- Info: what all healthy endpoints say together ---- */
+
+static void add_info(struct arena *a, const struct store_info *i, struct store_info *out)
+{
+	if (out->n_label_sets == 0 && out->n_tsdbs == 0 && out->maxt_ms == INT64_MIN) {
+		out->mint_ms = i->mint_ms;
+		out->maxt_ms = i->maxt_ms;
+	}
+	out->mint_ms = MIN(out->mint_ms, i->mint_ms);
+	out->maxt_ms = MAX(out->maxt_ms, i->maxt_ms);
+	struct labels *sets =
+		ARENA_ARRAY(a, struct labels, out->n_label_sets + i->n_label_sets + 1);
+	if (out->n_label_sets)
+		memcpy(sets, out->label_sets, out->n_label_sets * sizeof(*sets));
+	out->label_sets = sets;
+	for (size_t k = 0; k < i->n_label_sets; k++) {
+		bool have = false;
+		for (size_t j = 0; j < out->n_label_sets; j++)
+			have |= labels_eq(sets[j], i->label_sets[k]);
+		if (!have)
+			sets[out->n_label_sets++] = labels_dup(a, i->label_sets[k]);
+	}
+	struct tsdb_info *t = ARENA_ARRAY(a, struct tsdb_info, out->n_tsdbs + i->n_tsdbs + 1);
+	if (out->n_tsdbs)
+		memcpy(t, out->tsdbs, out->n_tsdbs * sizeof(*t));
+	out->tsdbs = t;
+	for (size_t k = 0; k < i->n_tsdbs; k++) {
+		t[out->n_tsdbs] = i->tsdbs[k];
+		t[out->n_tsdbs++].labels = labels_dup(a, i->tsdbs[k].labels);
+	}
+}
+
+static void proxy_info(struct store *s, struct arena *a, struct store_info *out)
+{
+	struct proxy *p = (struct proxy *)s;
+	*out = (struct store_info){ .component = p->o.component,
+				    .mint_ms = INT64_MAX,
+				    .maxt_ms = INT64_MIN,
+				    .sharding = true,
+				    .without_replica_labels = true };
+	for (size_t i = 0; i < p->o.endpoints->n; i++) {
+		struct endpoint_info *info;
+		char why[256];
+		bool healthy = endpoint_snapshot(&p->o.endpoints->ep[i], &info, why);
+		if (healthy && info->has_store)
+			add_info(a, &info->info, out);
+		if (info)
+			ref_put(&info->ref);
+	}
+	if (out->maxt_ms == INT64_MIN) {
+		out->mint_ms = 0;
+		out->maxt_ms = 0;
+	}
+}
+
+static void view_info(struct store *s, struct arena *a, struct store_info *out)
+{
+	proxy_info(&((struct view_store *)s)->p->store, a, out);
+}
+
+static const struct store_ops proxy_ops = { proxy_info, proxy_series, proxy_names, proxy_values };
+static const struct store_ops view_ops = { view_info, view_series, view_names, view_values };
+
+struct proxy *proxy_new(const struct proxy_opts *o)
+{
+	struct proxy *p = xcalloc(1, sizeof(*p));
+	p->store.ops = &proxy_ops;
+	p->o = *o;
+	return p;
+}
+
+void proxy_free(struct proxy *p)
+{
+	free(p);
+}
+
+struct store *proxy_store(struct proxy *p)
+{
+	return &p->store;
+}
+
+struct store *proxy_view_store(struct proxy *p, struct arena *a, const struct proxy_view *v)
+{
+	struct view_store *s = ARENA_NEW(a, struct view_store);
+	s->store.ops = &view_ops;
+	s->p = p;
+	s->view = v;
+	return &s->store;
+}

@@ -1,0 +1,279 @@
+/*
+ * store/service.c - the gRPC face of a store: thanos.Store and thanos.info.Info.
+ *
+ * Series: the store's set is pulled and sent in batches, as the request asks; what a batch was made of is
+ * forgotten when it is sent. The concurrency slot covers work: it is given back while a send may wait, so that a
+ * client that does not read keeps no one else out. Warnings that gathered in ctx->notes are sent as frames behind
+ * the series; under the ABORT strategy they end the call instead.
+ */
+#include "base/log.h"
+#include "store/store.h"
+#include "thanospb/convert.h"
+#include "wire/pb.h"
+#include "wire/wr.h"
+
+#include <stdlib.h>
+
+#define BATCH_BYTES ((size_t)1 << 20)
+#define MAX_FRAME ((size_t)1 << 30)
+
+enum { M_SERIES, M_CHUNKS, M_ROWS };
+static const double count_bounds[] = { 1, 10, 100, 1000, 10000, 100000, 1000000 };
+static const struct metric_desc rows[M_ROWS] = {
+	[M_SERIES] = { METRIC_HISTOGRAM, "thanos_store_server_series_requested",
+		       "Number of series in one Series answer.", { 0 }, count_bounds,
+		       ARRAY_LEN(count_bounds), 0, NULL },
+	[M_CHUNKS] = { METRIC_HISTOGRAM, "thanos_store_server_chunks_requested",
+		       "Number of chunks in one Series answer.", { 0 }, count_bounds,
+		       ARRAY_LEN(count_bounds), 0, NULL },
+};
+
+struct store_service {
+	struct store_service_opts o;
+	struct task_gate *gate; /* NULL: none */
+	struct metric *series, *chunks;
+	struct rpc_method methods[4];
+};
+
+/* One Series call on its way out. */
+struct out {
+	struct store_service *s;
+	bool slot; /* a place in the gate is held */
+	struct ctx *ctx;
+	struct rpc_call *call;
+	const struct store_series_req *req;
+	struct buf series; /* encoded SeriesBatch fields, or one Series */
+	size_t in_batch;
+	uint64_t n_series, n_chunks;
+};
+
+static int send_frame(struct out *o, uint32_t field, struct err *e)
+{
+	uint8_t head[16];
+	struct buf h = { head, 0, sizeof(head), sizeof(head), false };
+	/* SeriesResponse { field: length-prefixed bytes } */
+	h.p[h.n++] = (uint8_t)(field << 3 | 2);
+	h.n += wr_uvarint_to(h.p + h.n, o->series.n);
+	struct str parts[2] = { buf_view(&h), buf_view(&o->series) };
+	if (o->slot)
+		task_gate_leave(o->s->gate);
+	o->slot = false;
+	int rc = rpc_send(o->call, o->ctx, parts, 2, e);
+	if (rc == 0 && o->s->gate) {
+		rc = task_gate_enter(o->s->gate, o->ctx, e);
+		o->slot = rc == 0;
+	}
+	buf_reset(&o->series);
+	o->in_batch = 0;
+	return rc;
+}
+
+static int flush(struct out *o, struct err *e)
+{
+	if (o->in_batch == 0)
+		return 0;
+	return send_frame(o, o->req->batch > 1 ? 4 : 1, e);
+}
+
+static int check_limits(struct out *o, struct err *e)
+{
+	const struct store_limits *l = &o->s->o.limits;
+	uint64_t samples = o->n_chunks * 120;
+	if (l->series && o->n_series > l->series)
+		return err_set(o->ctx, e, E_LIMIT,
+			       "exceeded series limit: limit %llu violated (got %llu)",
+			       (unsigned long long)l->series, (unsigned long long)o->n_series);
+	if (l->samples && samples > l->samples)
+		return err_set(o->ctx, e, E_LIMIT,
+			       "exceeded samples limit: limit %llu violated (got %llu)",
+			       (unsigned long long)l->samples, (unsigned long long)samples);
+	return 0;
+}
+
+static int add_series(struct out *o, const struct series_in *in, struct err *e)
+{
+	bool batch = o->req->batch > 1;
+	o->n_series++;
+	o->n_chunks += in->n;
+	if (check_limits(o, e) < 0)
+		return -1;
+	if (batch) {
+		pb_put_tag(&o->series, 1, PB_BYTES);
+		wr_uvarint(&o->series, proto_series_size(in, o->req->want_lanes));
+	}
+	proto_series_encode(in, o->req->want_lanes, &o->series);
+	if (buf_check(&o->series, o->ctx, "Series message", e) < 0)
+		return -1;
+	o->in_batch++;
+	if (!batch || o->in_batch >= (size_t)o->req->batch || o->series.n >= BATCH_BYTES)
+		return flush(o, e);
+	return 0;
+}
+
+static int send_warnings(struct out *o, struct arena *a, struct err *e)
+{
+	struct notes_view v;
+	notes_view(o->ctx->notes, a, &v);
+	for (size_t i = 0; i < v.n_warnings; i++) {
+		if (o->req->partial == PARTIAL_ABORT)
+			return err_set(o->ctx, e, E_ABORTED, "%.*s", STR_FMT(v.warnings[i]));
+		buf_str(&o->series, v.warnings[i]);
+		if (send_frame(o, 2, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int stream_series(struct out *o, struct arena *a, struct err *e)
+{
+	struct series_set *set;
+	const struct series_in *in;
+	int rc;
+	if (store_series(o->s->o.store, o->ctx, o->req, &set, e) < 0)
+		return -1;
+	while ((rc = series_set_next(set, o->ctx, &in, e)) > 0) {
+		if (add_series(o, in, e) < 0) {
+			rc = -1;
+			break;
+		}
+		if (o->req->limit > 0 && o->n_series >= (uint64_t)o->req->limit) {
+			rc = 0;
+			break;
+		}
+	}
+	series_set_close(set);
+	if (rc < 0 || flush(o, e) < 0)
+		return -1;
+	return send_warnings(o, a, e);
+}
+
+static int handle_series(void *arg, struct ctx *ctx, struct rpc_call *call, struct str request,
+			 struct err *e)
+{
+	struct store_service *s = arg;
+	struct store_series_req req;
+	struct arena a;
+	int rc = -1;
+	arena_init(&a, ctx->budget);
+	struct out o = { .s = s, .ctx = ctx, .call = call, .req = &req };
+	buf_init(&o.series, MAX_FRAME);
+	if (proto_series_req_decode(ctx, &a, request, &req, e) < 0) {
+		if (e->code == E_CORRUPT)
+			e->code = E_INVALID;
+		goto out;
+	}
+	if (s->gate && task_gate_enter(s->gate, ctx, e) < 0)
+		goto out;
+	o.slot = s->gate != NULL;
+	rc = stream_series(&o, &a, e);
+	if (o.slot)
+		task_gate_leave(s->gate);
+	metric_observe(s->series, (double)o.n_series);
+	metric_observe(s->chunks, (double)o.n_chunks);
+out:
+	buf_deinit(&o.series);
+	arena_deinit(&a);
+	return rc;
+}
+
+static int handle_labels(struct store_service *s, bool values, struct ctx *ctx,
+			 struct rpc_call *call, struct str request, struct err *e)
+{
+	struct store_labels_req req;
+	struct store_labels_resp resp = { 0 };
+	struct notes_view v;
+	struct arena a;
+	struct buf b;
+	int rc = -1;
+	arena_init(&a, ctx->budget);
+	buf_init(&b, MAX_FRAME);
+	if (proto_labels_req_decode(ctx, &a, values, request, &req, e) < 0) {
+		if (e->code == E_CORRUPT)
+			e->code = E_INVALID;
+		goto out;
+	}
+	const struct store_ops *ops = s->o.store->ops;
+	if ((values ? ops->label_values : ops->label_names)(s->o.store, ctx, &a, &req, &resp, e) < 0)
+		goto out;
+	if (req.limit > 0 && resp.n > (size_t)req.limit)
+		resp.n = (size_t)req.limit;
+	notes_view(ctx->notes, &a, &v);
+	if (v.n_warnings && req.partial == PARTIAL_ABORT) {
+		err_set(ctx, e, E_ABORTED, "%.*s", STR_FMT(v.warnings[0]));
+		goto out;
+	}
+	proto_labels_resp_encode(&a, &resp, v.warnings, v.n_warnings, &b);
+	if (buf_check(&b, ctx, "label answer", e) < 0)
+		goto out;
+	struct str part = buf_view(&b);
+	rc = rpc_send(call, ctx, &part, 1, e);
+out:
+	buf_deinit(&b);
+	arena_deinit(&a);
+	return rc;
+}
+
+static int handle_names(void *arg, struct ctx *ctx, struct rpc_call *call, struct str request,
+			struct err *e)
+{
+	return handle_labels(arg, false, ctx, call, request, e);
+}
+
+static int handle_values(void *arg, struct ctx *ctx, struct rpc_call *call, struct str request,
+			 struct err *e)
+{
+	return handle_labels(arg, true, ctx, call, request, e);
+}
+
+/* On the loop, from the store's frozen snapshot: load never makes a store look dead. */
+static int handle_info(void *arg, struct ctx *ctx, struct rpc_call *call, struct str request,
+		       struct err *e)
+{
+	struct store_service *s = arg;
+	struct store_info info;
+	struct arena a;
+	struct buf b;
+	(void)request;
+	arena_init(&a, NULL);
+	buf_init(&b, MAX_FRAME);
+	s->o.store->ops->info(s->o.store, &a, &info);
+	struct proto_info_bits bits = { s->o.query_api, s->o.rules,	s->o.targets,
+					s->o.metadata,	s->o.exemplars, s->o.status };
+	proto_info_encode(&a, &info, bits, &b);
+	struct str part = buf_view(&b);
+	int rc = rpc_send(call, ctx, &part, 1, e);
+	buf_deinit(&b);
+	arena_deinit(&a);
+	return rc;
+}
+
+struct store_service *store_service_new(const struct store_service_opts *o)
+{
+	struct store_service *s = xcalloc(1, sizeof(*s));
+	struct metric_set *m = metric_set_new(o->metrics, rows, M_ROWS);
+	s->o = *o;
+	s->series = metric_plain(m, M_SERIES);
+	s->chunks = metric_plain(m, M_CHUNKS);
+	if (o->max_concurrent)
+		s->gate = task_gate_new(o->max_concurrent);
+	s->methods[0] = (struct rpc_method){ "/thanos.Store/Series", false, handle_series, s };
+	s->methods[1] = (struct rpc_method){ "/thanos.Store/LabelNames", false, handle_names, s };
+	s->methods[2] = (struct rpc_method){ "/thanos.Store/LabelValues", false, handle_values, s };
+	s->methods[3] = (struct rpc_method){ "/thanos.info.Info/Info", true, handle_info, s };
+	return s;
+}
+
+void store_service_free(struct store_service *s)
+{
+	if (!s)
+		return;
+	if (s->gate)
+		task_gate_free(s->gate);
+	free(s);
+}
+
+const struct rpc_method *store_service_methods(struct store_service *s, size_t *n)
+{
+	*n = ARRAY_LEN(s->methods);
+	return s->methods;
+}

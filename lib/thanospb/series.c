@@ -1,0 +1,268 @@
+/*
+ * thanospb/series.c - Series frames, field by field without tables: what flows most through a querier.
+ *
+ * Two passes over a series: the first counts labels and chunks, so that the arrays are made once at their size
+ * (bounded by the frame: every label and chunk costs at least two bytes there).
+ */
+#include "thanospb/convert.h"
+
+#include "wire/pb.h"
+#include "wire/wr.h"
+
+enum chunk_enc proto_chunk_enc(int32_t type, bool *known)
+{
+	*known = type >= 0 && type <= 2;
+	return *known ? (enum chunk_enc)(type + 1) : CHUNK_NONE;
+}
+
+int32_t proto_chunk_type(unsigned enc)
+{
+	return (int32_t)enc - 1;
+}
+
+static int bad(struct ctx *ctx, struct err *e, const char *what)
+{
+	return err_set(ctx, e, E_CORRUPT, "message Series: %s", what);
+}
+
+static bool take_label(struct str in, struct label *l)
+{
+	struct rd r = rd_of(in);
+	struct pb_field f;
+	int rc;
+	l->name = l->value = STR("");
+	while ((rc = pb_next(&r, &f)) > 0)
+		if (f.wire == PB_BYTES && (f.num == 1 || f.num == 2))
+			*(f.num == 1 ? &l->name : &l->value) = f.bytes;
+	return rc == 0;
+}
+
+static int take_chunk(struct ctx *ctx, struct str in, struct chunk_part *part, uint64_t *hash,
+		      struct err *e)
+{
+	struct rd r = rd_of(in);
+	struct pb_field f;
+	int32_t type = 0;
+	int rc;
+	bool known;
+	*part = (struct chunk_part){ (const uint8_t *)"", 0, CHUNK_XOR };
+	while ((rc = pb_next(&r, &f)) > 0) {
+		if (f.num == 1 && f.wire == PB_VARINT)
+			type = (int32_t)f.u;
+		else if (f.num == 2 && f.wire == PB_BYTES) {
+			part->p = (const uint8_t *)f.bytes.p;
+			part->n = (uint32_t)f.bytes.n;
+		} else if (f.num == 3 && f.wire == PB_VARINT && hash)
+			*hash = f.u;
+	}
+	if (rc < 0)
+		return bad(ctx, e, "malformed chunk");
+	part->enc = (uint8_t)proto_chunk_enc(type, &known);
+	if (!known)
+		return err_set(ctx, e, E_UNSUPPORTED, "chunk type %d is not supported", type);
+	return 0;
+}
+
+/* Field numbers 3..8 of AggrChunk are raw, count, sum, min, max, counter: the order of enum aggr. */
+static int take_aggr_chunk(struct ctx *ctx, struct str in, struct chunk_view *c, struct err *e)
+{
+	struct rd r = rd_of(in);
+	struct pb_field f;
+	int rc;
+	*c = (struct chunk_view){ 0 };
+	while ((rc = pb_next(&r, &f)) > 0) {
+		if (f.wire == PB_VARINT) {
+			if (f.num == 1)
+				c->mint_ms = (int64_t)f.u;
+			else if (f.num == 2)
+				c->maxt_ms = (int64_t)f.u;
+			else if (f.num == 1000)
+				c->lane = f.u;
+		} else if (f.wire == PB_BYTES && f.num >= 3 && f.num <= 8) {
+			if (take_chunk(ctx, f.bytes, &c->part[f.num - 3],
+				       f.num == 3 ? &c->hash : NULL, e) < 0)
+				return -1;
+		}
+	}
+	return rc < 0 ? bad(ctx, e, "malformed chunk") : 0;
+}
+
+static int take_series(struct ctx *ctx, struct arena *a, struct str in, struct series_in *s,
+		       struct err *e)
+{
+	struct rd r = rd_of(in);
+	struct pb_field f;
+	size_t labels = 0, chunks = 0;
+	int rc;
+	while ((rc = pb_next(&r, &f)) > 0) {
+		labels += f.num == 1 && f.wire == PB_BYTES;
+		chunks += f.num == 2 && f.wire == PB_BYTES;
+	}
+	if (rc < 0)
+		return bad(ctx, e, "cut short or malformed");
+	struct label *l = arena_try(a, ctx, labels * sizeof(*l) + 1, e);
+	struct chunk_view *c = l ? arena_try(a, ctx, chunks * sizeof(*c) + 1, e) : NULL;
+	if (!c)
+		return -1;
+	*s = (struct series_in){ { l, (uint32_t)labels, 0 }, c, chunks };
+	r = rd_of(in);
+	while (pb_next(&r, &f) > 0) {
+		if (f.wire != PB_BYTES)
+			continue;
+		if (f.num == 1 && !take_label(f.bytes, l++))
+			return bad(ctx, e, "malformed label");
+		if (f.num == 2 && take_aggr_chunk(ctx, f.bytes, c++, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int take_batch(struct ctx *ctx, struct arena *a, struct str in,
+		      struct proto_series_frame *out, struct err *e)
+{
+	struct rd r = rd_of(in);
+	struct pb_field f;
+	size_t n = 0;
+	int rc;
+	while ((rc = pb_next(&r, &f)) > 0)
+		n += f.num == 1 && f.wire == PB_BYTES;
+	if (rc < 0)
+		return bad(ctx, e, "malformed batch");
+	out->series = arena_try(a, ctx, n * sizeof(*out->series) + 1, e);
+	if (!out->series)
+		return -1;
+	r = rd_of(in);
+	while (pb_next(&r, &f) > 0)
+		if (f.num == 1 && f.wire == PB_BYTES &&
+		    take_series(ctx, a, f.bytes, &out->series[out->n++], e) < 0)
+			return -1;
+	return 0;
+}
+
+int proto_series_frame_decode(struct ctx *ctx, struct arena *a, struct str frame,
+			      struct proto_series_frame *out, struct err *e)
+{
+	struct rd r = rd_of(frame);
+	struct pb_field f;
+	int rc;
+	*out = (struct proto_series_frame){ 0 };
+	while ((rc = pb_next(&r, &f)) > 0) {
+		if (f.wire != PB_BYTES)
+			continue;
+		switch (f.num) {
+		case 1:
+			out->series = arena_try(a, ctx, sizeof(*out->series), e);
+			if (!out->series || take_series(ctx, a, f.bytes, out->series, e) < 0)
+				return -1;
+			out->n = 1;
+			break;
+		case 2: out->warning = f.bytes.p ? f.bytes : STR(""); break;
+		case 3: out->hints = f.bytes.p ? f.bytes : STR(""); break;
+		case 4:
+			out->n = 0;
+			if (take_batch(ctx, a, f.bytes, out, e) < 0)
+				return -1;
+			break;
+		default: break;
+		}
+	}
+	return rc < 0 ? bad(ctx, e, "cut short or malformed") : 0;
+}
+
+/* ---- encoding ---- */
+
+static size_t bytes_size(size_t n) /* field numbers below 16 */
+{
+	return 1 + wr_uvarint_len(n) + n;
+}
+
+static size_t part_size(const struct chunk_part *p, uint64_t hash)
+{
+	int32_t type = proto_chunk_type(p->enc);
+	return (type ? pb_size_varint(1, (uint64_t)type) : 0) + (p->n ? bytes_size(p->n) : 0) +
+	       (hash ? pb_size_varint(3, hash) : 0);
+}
+
+static size_t chunk_size(const struct chunk_view *c, bool lanes)
+{
+	size_t n = (c->mint_ms ? pb_size_varint(1, (uint64_t)c->mint_ms) : 0) +
+		   (c->maxt_ms ? pb_size_varint(2, (uint64_t)c->maxt_ms) : 0);
+	for (int i = 0; i < AGGR_N; i++)
+		if (c->part[i].p)
+			n += bytes_size(part_size(&c->part[i], i == AGGR_RAW ? c->hash : 0));
+	return n + (lanes && c->lane ? pb_size_varint(1000, c->lane) : 0);
+}
+
+static size_t label_size(const struct label *l)
+{
+	return (l->name.n ? bytes_size(l->name.n) : 0) + (l->value.n ? bytes_size(l->value.n) : 0);
+}
+
+size_t proto_series_size(const struct series_in *s, bool lanes)
+{
+	size_t n = 0;
+	for (uint32_t i = 0; i < s->labels.n; i++)
+		n += bytes_size(label_size(&s->labels.l[i]));
+	for (size_t i = 0; i < s->n; i++)
+		n += bytes_size(chunk_size(&s->chunks[i], lanes));
+	return n;
+}
+
+static void put_len(struct buf *b, uint32_t num, size_t n)
+{
+	pb_put_tag(b, num, PB_BYTES);
+	wr_uvarint(b, n);
+}
+
+static void put_chunk(const struct chunk_view *c, bool lanes, struct buf *b)
+{
+	put_len(b, 2, chunk_size(c, lanes));
+	if (c->mint_ms)
+		pb_put_varint(b, 1, (uint64_t)c->mint_ms);
+	if (c->maxt_ms)
+		pb_put_varint(b, 2, (uint64_t)c->maxt_ms);
+	for (int i = 0; i < AGGR_N; i++) {
+		const struct chunk_part *p = &c->part[i];
+		uint64_t hash = i == AGGR_RAW ? c->hash : 0;
+		if (!p->p)
+			continue;
+		put_len(b, (uint32_t)i + 3, part_size(p, hash));
+		if (proto_chunk_type(p->enc))
+			pb_put_varint(b, 1, (uint64_t)proto_chunk_type(p->enc));
+		if (p->n)
+			pb_put_bytes(b, 2, str_n(p->p, p->n));
+		if (hash)
+			pb_put_varint(b, 3, hash);
+	}
+	if (lanes && c->lane)
+		pb_put_varint(b, 1000, c->lane);
+}
+
+void proto_series_encode(const struct series_in *s, bool lanes, struct buf *b)
+{
+	for (uint32_t i = 0; i < s->labels.n; i++) {
+		const struct label *l = &s->labels.l[i];
+		put_len(b, 1, label_size(l));
+		if (l->name.n)
+			pb_put_bytes(b, 1, l->name);
+		if (l->value.n)
+			pb_put_bytes(b, 2, l->value);
+	}
+	for (size_t i = 0; i < s->n; i++)
+		put_chunk(&s->chunks[i], lanes, b);
+}
+
+void proto_series_frame_encode(struct str series, struct buf *out)
+{
+	pb_put_bytes(out, 1, series);
+}
+
+void proto_warning_frame_encode(struct str warning, struct buf *out)
+{
+	pb_put_bytes(out, 2, warning);
+}
+
+void proto_hints_frame_encode(struct str any, struct buf *out)
+{
+	pb_put_bytes(out, 3, any);
+}

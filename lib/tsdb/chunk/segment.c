@@ -1,0 +1,243 @@
+/*
+ * tsdb/chunk/segment.c - chunks out of the segment files of a block.
+ *
+ *   header  u32 BE magic 0x85bd40dd | version 1 | 3 bytes of padding
+ *   entry   uvarint length of data | encoding byte | data | u32 BE CRC-32C over encoding and data
+ * A chunk reference is (segment << 32) | offset of the entry; segments count from 0.
+ *
+ * A reference does not say how long the chunk is. The first round reads each entry as far as its hint
+ * (the next entry's place, or 16000 bytes); those that turn out longer are read again, whole. A round
+ * is one range_source_read a segment, which joins neighbouring ranges. What is wrong with one chunk
+ * stays with that chunk. Source  prometheus.md §1.3
+ */
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/limits.h"
+#include "wire/rd.h"
+
+#include "tsdb/chunk/chunk.h"
+
+#define SEGMENT_MAGIC	   0x85bd40ddu
+#define SEGMENT_HEADER	   8
+#define HINT_UNKNOWN	   16000
+#define ENTRY_EXTRA	   (1 + 4) /* encoding byte, CRC */
+#define LENGTH_BYTES_MAX   10
+
+struct segments {
+	size_t n;
+	struct range_source *source[];
+};
+
+static int check_header(struct ctx *ctx, struct range_source *s, struct err *e)
+{
+	struct view v;
+	if (s->size < SEGMENT_HEADER)
+		return err_set(ctx, e, E_CORRUPT, "%s: segment of %llu bytes", s->name,
+			       (unsigned long long)s->size);
+	if (range_source_read1(s, ctx, 0, SEGMENT_HEADER, &v, e) < 0)
+		return -1;
+	struct rd r = rd_n(v.p, v.n);
+	uint32_t magic = rd_be32(&r);
+	uint8_t version = rd_u8(&r);
+	bool bad = r.bad;
+	view_put(&v);
+	if (bad || magic != SEGMENT_MAGIC)
+		return err_set(ctx, e, E_CORRUPT, "%s: segment magic %08x", s->name,
+			       magic);
+	if (version != 1)
+		return err_set(ctx, e, E_UNSUPPORTED, "%s: segment version %u", s->name,
+			       version);
+	return 0;
+}
+
+int segments_open(struct ctx *ctx, struct range_source *const *sources, size_t n,
+		  struct segments **out, struct err *e)
+{
+	struct segments *s = xcalloc(1, sizeof *s + n * sizeof s->source[0]);
+	int rc = 0;
+	s->n = n;
+	for (size_t i = 0; i < n; i++) {
+		s->source[i] = sources[i];
+		if (rc == 0)
+			rc = check_header(ctx, sources[i], e);
+	}
+	if (rc < 0)
+		segments_close(s);
+	else
+		*out = s;
+	return rc;
+}
+
+void segments_close(struct segments *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->n; i++)
+		range_source_unref(s->source[i]);
+	free(s);
+}
+
+/* One call of segments_read. */
+struct job {
+	struct segments *s;
+	struct ctx *ctx;
+	struct segment_need *need;
+	void (*on_bad)(void *arg, size_t i, const struct err *why);
+	void *arg;
+	size_t *todo; /* indices into need[], by reference */
+	uint64_t *len; /* bytes to read of todo[k] */
+	size_t n;
+	struct range *range; /* scratch of a round */
+	struct view *view;
+};
+
+static void refuse(struct job *j, size_t i, const struct err *why)
+{
+	struct segment_need *need = &j->need[i];
+	view_put(&need->pin);
+	need->part = (struct chunk_part){ 0 };
+	need->bad = true;
+	if (j->on_bad)
+		j->on_bad(j->arg, i, why);
+}
+
+static void refuse_text(struct job *j, size_t i, const char *what)
+{
+	struct err why = ERR_INIT;
+	uint64_t ref = j->need[i].ref, seg = ref >> 32;
+	const char *name = seg < j->s->n ? j->s->source[seg]->name : "segment";
+	err_set(j->ctx, &why, E_CORRUPT, "%s: chunk at %u of segment %llu: %s", name,
+		(unsigned)ref, (unsigned long long)seg + 1, what);
+	refuse(j, i, &why);
+}
+
+/*
+ * Look at an entry: 0 done (good or refused), else the bytes it needs, more than are there.
+ */
+static uint64_t parse(struct job *j, size_t i)
+{
+	struct segment_need *need = &j->need[i];
+	struct range_source *src = j->s->source[need->ref >> 32];
+	uint64_t left = src->size - (uint32_t)need->ref;
+	struct rd r = rd_n(need->pin.p, need->pin.n);
+	uint64_t len = rd_uvarint(&r);
+	if (r.bad) {
+		if (need->pin.n < MIN(left, LENGTH_BYTES_MAX))
+			return MIN(left, HINT_UNKNOWN);
+		refuse_text(j, i, "bad length");
+		return 0;
+	}
+	if (len > LIMIT_CHUNK_BYTES) {
+		refuse_text(j, i, "length out of range");
+		return 0;
+	}
+	uint64_t whole = (uint64_t)(r.p - need->pin.p) + ENTRY_EXTRA + len;
+	if (whole > left) {
+		refuse_text(j, i, "cut short by the end of the segment");
+		return 0;
+	}
+	if (whole > need->pin.n)
+		return whole;
+	const uint8_t *body = rd_take(&r, len + 1);
+	uint32_t crc = rd_be32(&r);
+	if (!body || crc != crc32c(0, body, len + 1)) {
+		refuse_text(j, i, "checksum mismatch");
+		return 0;
+	}
+	need->part = (struct chunk_part){ body + 1, (uint32_t)len, body[0] };
+	return 0;
+}
+
+static int cmp_need(const void *a, const void *b, void *arg)
+{
+	const struct segment_need *need = arg;
+	uint64_t x = need[*(const size_t *)a].ref, y = need[*(const size_t *)b].ref;
+	return (x > y) - (x < y);
+}
+
+/* Read todo[from..to), all of one segment, into the pins. */
+static int read_group(struct job *j, size_t from, size_t to, struct err *e)
+{
+	struct range_source *src = j->s->source[j->need[j->todo[from]].ref >> 32];
+	for (size_t k = from; k < to; k++) {
+		uint64_t off = (uint32_t)j->need[j->todo[k]].ref;
+		j->range[k] = (struct range){ off, MIN(j->len[k], src->size - off) };
+	}
+	if (range_source_read(src, j->ctx, j->range + from, to - from, j->view + from,
+			      e) < 0)
+		return -1;
+	for (size_t k = from; k < to; k++) {
+		view_put(&j->need[j->todo[k]].pin);
+		j->need[j->todo[k]].pin = j->view[k];
+	}
+	return 0;
+}
+
+/* Read and look at todo[]; what must be read again stays in it. */
+static int round_of(struct job *j, struct err *e)
+{
+	size_t left = 0;
+	for (size_t from = 0, to; from < j->n; from = to) {
+		uint64_t seg = j->need[j->todo[from]].ref >> 32;
+		to = from + 1;
+		while (to < j->n && j->need[j->todo[to]].ref >> 32 == seg)
+			to++;
+		if (read_group(j, from, to, e) < 0)
+			return -1;
+	}
+	for (size_t k = 0; k < j->n; k++) {
+		uint64_t more = parse(j, j->todo[k]);
+		if (more == 0)
+			continue;
+		j->todo[left] = j->todo[k];
+		j->len[left++] = more;
+	}
+	j->n = left;
+	return 0;
+}
+
+/* All needs whose reference is inside its segment, by reference. */
+static void plan(struct job *j, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct segment_need *need = &j->need[i];
+		uint64_t seg = need->ref >> 32, off = (uint32_t)need->ref;
+		need->bad = false;
+		need->part = (struct chunk_part){ 0 };
+		need->pin = (struct view){ 0 };
+		if (seg >= j->s->n)
+			refuse_text(j, i, "no such segment");
+		else if (off < SEGMENT_HEADER || off >= j->s->source[seg]->size)
+			refuse_text(j, i, "reference past the end");
+		else
+			j->todo[j->n++] = i;
+	}
+	qsort_r(j->todo, j->n, sizeof *j->todo, cmp_need, j->need);
+	for (size_t k = 0; k < j->n; k++) {
+		uint32_t hint = j->need[j->todo[k]].len_hint;
+		j->len[k] = hint ? hint : HINT_UNKNOWN;
+	}
+}
+
+int segments_read(struct segments *s, struct ctx *ctx, struct segment_need *need, size_t n,
+		  void (*on_bad)(void *arg, size_t i, const struct err *why), void *arg,
+		  struct err *e)
+{
+	struct job j = { .s = s, .ctx = ctx, .need = need, .on_bad = on_bad, .arg = arg };
+	int rc = 0;
+	j.todo = xreallocarray(NULL, n + 1, sizeof *j.todo);
+	j.len = xreallocarray(NULL, n + 1, sizeof *j.len);
+	j.range = xreallocarray(NULL, n + 1, sizeof *j.range);
+	j.view = xcalloc(n + 1, sizeof *j.view);
+	plan(&j, n);
+	while (j.n > 0 && rc == 0)
+		rc = round_of(&j, e);
+	for (size_t i = 0; rc < 0 && i < n; i++)
+		view_put(&need[i].pin);
+	free(j.todo);
+	free(j.len);
+	free(j.range);
+	free(j.view);
+	return rc;
+}
