@@ -20,7 +20,7 @@ COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 WARN := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla \
 	-Wformat=2 -Wundef -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wnull-dereference
 CWARN := $(WARN) -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
-INC  := -Ilib -I$(T)/curl/include
+INC  := -Ilib -I$(T)/curl/include -isystem /usr/share/include/llhttp
 CPP  := $(INC) -D_GNU_SOURCE -DCURL_STATICLIB -MMD -MP
 MODE_release := -O2 -g1 -fno-plt -fno-omit-frame-pointer
 MODE_asan    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
@@ -73,7 +73,7 @@ $(O)/%.cc.o: %.cc
 	@$(CXX) $(CPP) $(CXXFLAGS) -c -o $@ $<
 $(O)/llhttp/%.o: /usr/share/llhttp/%.c
 	@mkdir -p $(@D)
-	@$(CC) -O2 $(MODE_$(MODE)) -w -c -o $@ $<
+	@$(CC) -O2 $(MODE_$(MODE)) -I/usr/share/include/llhttp -w -c -o $@ $<
 
 $(O)/cmd/thanosc/version.c.o: CPP += -DTHANOSC_VERSION='"$(VERSION)"' -DTHANOSC_COMMIT='"$(COMMIT)"'
 
@@ -113,6 +113,14 @@ $(O)/test/replay_%: $(O)/test/fuzz/%.c.o $(O)/test/fuzz/replay.c.o $(ALL_ARCHIVE
 	@$(CXX) $(FLAGS) -o $@ $(filter %.o,$^) $(call link_mods,$(MODULES)) $(LIBS)
 $(O)/fuzz_%: $(O)/test/fuzz/fuzz_%.c.o $(ALL_ARCHIVES) $(T)/curl/lib/libcurl.a
 	@$(CXX) $(FLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(call link_mods,$(MODULES)) $(LIBS)
+
+# ---- programs that tests drive: test/tools; they link the engine, blocks and rendering, no servers ----
+TOOLS := $(patsubst test/tools/%.c,%,$(wildcard test/tools/*.c))
+TOOL_MODULES := $(CLOSURE_promql/exec) fs tsdb/index tsdb/block
+tools: $(patsubst %,$(O)/test/tool_%,$(TOOLS))
+$(O)/test/tool_%: $(O)/test/tools/%.c.o $(O)/lib/api/render.c.o $(foreach m,$(TOOL_MODULES),$(call archive,$m))
+	@mkdir -p $(@D)
+	@$(CXX) $(FLAGS) -o $@ $(filter %.o,$^) $(call link_mods,$(TOOL_MODULES)) $(filter-out %.a,$(LIBS))
 
 # ---- benchmarks and other programs of test/bench ----
 $(O)/test/bench_%: $(O)/test/bench/bench_%.c.o $(ALL_ARCHIVES) $(T)/curl/lib/libcurl.a

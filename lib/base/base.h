@@ -22,8 +22,8 @@
 #define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #undef MIN /* sys/param.h has them, too */
 #undef MAX
-#define MIN(a, b)			((a) < (b) ? (a) : (b))
-#define MAX(a, b)			((a) > (b) ? (a) : (b))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 NORETURN void base_bug(const char *file, int line, const char *cond);
 #define BUG_ON(cond)                                                                     \

@@ -54,7 +54,7 @@ struct ship_overlap {
 	struct overlap_range {
 		struct ulid id;
 		int64_t mint_ms, maxt_ms;
-	} *v;
+	} * v;
 	size_t n, cap;
 };
 void ship_overlap_init(struct ship_overlap *o, struct bucket *b);

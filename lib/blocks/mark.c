@@ -7,6 +7,7 @@
  * Unknown fields are passed over, as Thanos does. Source: thanos.md §3.5.
  */
 #include "blocks/blocks_int.h"
+#include "wire/json.h"
 
 static const struct {
 	const char *file, *noun, *time;

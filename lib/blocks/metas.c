@@ -96,8 +96,7 @@ static bool is_unchanged(const struct listing *l, const struct metas *old)
 			return false;
 		for (unsigned k = 0; k < BLOCKS_MARK_KINDS; k++)
 			if (!same(&x->mark[k].seen, &y->mark[k].seen) ||
-			    (y->seen.there && y->mark[k].seen.there &&
-			     !y->mark[k].ok))
+			    (y->seen.there && y->mark[k].seen.there && !y->mark[k].ok))
 				return false;
 	}
 	return true;
@@ -145,8 +144,9 @@ static int fetch(struct loader *l, const struct item *it, struct buf *out, bool 
 	ulid_format(&k->id, id);
 	int n = snprintf(name, sizeof(name), "%s/%s", id,
 			 meta ? BLOCKS_META_NAME : mark_filename(it->what));
-	*cached = use_cache && meta && l->o->cache_dir &&
-		  meta_cache_get(l->o->cache_dir, l->ctx, &k->id, k->seen.attrs.size, out);
+	*cached =
+		use_cache && meta && l->o->cache_dir &&
+		meta_cache_get(l->o->cache_dir, l->ctx, &k->id, k->seen.attrs.size, out);
 	if (*cached)
 		return 0;
 	return bucket_get(l->o->bucket, l->ctx, str_n(name, (size_t)n),
@@ -196,9 +196,9 @@ static void blame(struct loader *l, const struct item *it, const struct err *e)
 			it->block->state = META_NONE;
 			return;
 		}
-		it->block->state = e->code == E_CORRUPT || e->code == E_PARSE ?
-					   META_CORRUPT :
-					   META_FAILED;
+		it->block->state = e->code == E_CORRUPT || e->code == E_PARSE
+					   ? META_CORRUPT
+					   : META_FAILED;
 		log_warn(l->ctx, "block %s is left out: meta.json: %s", id, err_text(e));
 	} else if (e->code != E_NOT_FOUND) {
 		log_warn(l->ctx, "block %s: %s is ignored: %s", id,
@@ -216,8 +216,8 @@ static void load(struct loader *l, const struct item *it, bool use_cache)
 	bool fetched = rc == 0;
 	pthread_mutex_lock(&l->mu);
 	if (fetched)
-		rc = meta ? take_meta(l, it->block, buf_view(&raw), &e) :
-			    take_mark(l, it->block, it->what, buf_view(&raw), &e);
+		rc = meta ? take_meta(l, it->block, buf_view(&raw), &e)
+			  : take_mark(l, it->block, it->what, buf_view(&raw), &e);
 	if (!fetched && ends_sync(e.code)) {
 		if (l->e.code == E_OK)
 			l->e = e;
@@ -299,7 +299,8 @@ static int plan(struct loader *l, const struct metas *old, struct err *e)
 			continue; /* META_NONE: its marks matter to nobody */
 		const struct known *was = metas_find(old, &k->id);
 		if (was && was->state == META_OK && same(&was->seen, &k->seen)) {
-			if (block_meta_dup(l->ctx, &m->arena, &was->meta, &k->meta, e) < 0)
+			if (block_meta_dup(l->ctx, &m->arena, &was->meta, &k->meta, e) <
+			    0)
 				return -1;
 			k->state = META_OK;
 		} else {

@@ -193,8 +193,7 @@ int ship_stage_block(struct ctx *ctx, struct arena *a, const char *from, const c
 	if (list_segments(ctx, a, from, &chunks, &names, e) < 0)
 		return -1;
 	struct block_file *v = arena_try(a, ctx, (names.n + 2) * sizeof(*v), e);
-	if (!v ||
-	    fs_mkdir_p(ctx, str_dupz(a, str_fmt(a, "%s/chunks", to)), e) < 0)
+	if (!v || fs_mkdir_p(ctx, str_dupz(a, str_fmt(a, "%s/chunks", to)), e) < 0)
 		return -1;
 	size_t n = 0;
 	for (; n < names.n; n++) {

@@ -12,6 +12,7 @@
 #include "base/vec.h"
 #include "blocks/blocks_int.h"
 #include "fs/fs.h"
+#include "wire/json.h"
 
 void ship_state_deinit(struct ship_state *s)
 {
@@ -36,10 +37,10 @@ void ship_state_add(struct ship_state *s, const struct ulid *id)
 
 static int take(struct ship_state *s, struct ctx *ctx, const struct doc *d, struct err *e)
 {
-	const struct doc *version = doc_get(d, "version");
-	const struct doc *list = doc_get(d, "uploaded");
 	if (d->kind != DOC_MAP)
 		return err_set(ctx, e, E_CORRUPT, "not a JSON object");
+	const struct doc *version = doc_get(d, "version");
+	const struct doc *list = doc_get(d, "uploaded");
 	if (!version || version->kind != DOC_INT || version->i != 1)
 		return err_set(ctx, e, E_CORRUPT, "unexpected version %.*s, expected 1",
 			       version ? (int)version->s.n : 0,
@@ -50,8 +51,7 @@ static int take(struct ship_state *s, struct ctx *ctx, const struct doc *d, stru
 		return err_set(ctx, e, E_CORRUPT, "uploaded is not a list");
 	for (size_t i = 0; i < list->n; i++) {
 		struct ulid id;
-		if (list->item[i]->kind != DOC_STR ||
-		    !ulid_parse(list->item[i]->s, &id))
+		if (list->item[i]->kind != DOC_STR || !ulid_parse(list->item[i]->s, &id))
 			return err_set(ctx, e, E_CORRUPT, "uploaded[%zu] is not a ULID",
 				       i);
 		ship_state_add(s, &id);

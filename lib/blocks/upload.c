@@ -115,8 +115,8 @@ int block_upload(struct bucket *b, struct ctx *ctx, const char *dir,
 		 const struct block_meta *meta, struct err *e)
 {
 	struct arena a;
-	struct file *v;
-	size_t n;
+	struct file *v = NULL;
+	size_t n = 0;
 	char id[27];
 	ulid_format(&meta->ulid, id);
 	arena_init(&a, ctx ? ctx->budget : NULL);

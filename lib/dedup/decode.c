@@ -96,8 +96,7 @@ static int append(struct job *j, struct arena *a, struct sample_cols *c,
 		  const struct columns *cols)
 {
 	size_t from = c->n;
-	if (reserve(j, a, c, c->n + cols->n) < 0 ||
-	    (!cols->v && want_hists(j, a, c) < 0))
+	if (reserve(j, a, c, c->n + cols->n) < 0 || (!cols->v && want_hists(j, a, c) < 0))
 		return -1;
 	memcpy(c->t_ms + from, cols->t_ms, cols->n * sizeof *c->t_ms);
 	if (cols->v)
@@ -184,8 +183,8 @@ static int decode_lane(struct job *j, struct arena *a, const struct chunk_view *
 		return -1;
 	for (size_t i = 0; i < n; i++) {
 		struct chunk_part p = chunks[i].part[AGGR_RAW];
-		int rc = p.enc == CHUNK_XOR ? raw_floats(j, a, p, c) :
-					      raw_hists(j, a, &d, p, c);
+		int rc = p.enc == CHUNK_XOR ? raw_floats(j, a, p, c)
+					    : raw_hists(j, a, &d, p, c);
 		if (rc < 0)
 			return -1;
 	}
@@ -236,8 +235,9 @@ static int fold_by_time(struct job *j, struct arena *tmp, const struct sample_co
 	return 0;
 }
 
-static int fold_by_penalty(struct job *j, struct arena *tmp, const struct sample_cols *lane,
-			   size_t n, bool counter, struct sample_cols *out)
+static int fold_by_penalty(struct job *j, struct arena *tmp,
+			   const struct sample_cols *lane, size_t n, bool counter,
+			   struct sample_cols *out)
 {
 	size_t total = 0;
 	bool hists = false;
@@ -292,12 +292,12 @@ static int decode_lanes(struct job *j, struct arena *tmp, const struct chunk_vie
 		return part ? 0 : -1;
 	if (full == 1)
 		return copy_cols(j, &lane[0], out);
-	return dedup ? fold_by_penalty(j, tmp, lane, full, counter, out) :
-		       fold_by_time(j, tmp, lane, full, out);
+	return dedup ? fold_by_penalty(j, tmp, lane, full, counter, out)
+		     : fold_by_time(j, tmp, lane, full, out);
 }
 
-static size_t in_range(struct chunk_view *chunks, size_t n, int64_t mint_ms, int64_t maxt_ms,
-		       bool *plain)
+static size_t in_range(struct chunk_view *chunks, size_t n, int64_t mint_ms,
+		       int64_t maxt_ms, bool *plain)
 {
 	size_t k = 0;
 	*plain = true;
@@ -336,8 +336,8 @@ int dedup_decode(struct ctx *ctx, struct arena *a, struct chunk_view *chunks, si
 		dedup_chunk_sort(chunks, n);
 		n = dedup_chunk_unique(chunks, n);
 		size_t n_lanes = dedup_lanes(&tmp, chunks, n, lane_of);
-		rc = n_lanes == 1 ? decode_lane(&j, a, chunks, n, out) :
-				    decode_lanes(&j, &tmp, chunks, n, lane_of, n_lanes,
+		rc = n_lanes == 1 ? decode_lane(&j, a, chunks, n, out)
+				  : decode_lanes(&j, &tmp, chunks, n, lane_of, n_lanes,
 						 dedup, counter, out);
 	}
 	arena_deinit(&tmp);

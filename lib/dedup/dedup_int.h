@@ -28,7 +28,7 @@ void gather_deinit(struct gather *g); /* the array; the rest is the arena's */
  * Fold the samples of lanes left to right by Thanos' penalty rule; `out` has room for all of them.
  * counter: values of a replica that is behind are raised when the merge switches.
  */
-void penalty_fold(const struct sample_cols *lanes, size_t n, bool counter, struct arena *tmp,
-		  struct sample_cols *out);
+void penalty_fold(const struct sample_cols *lanes, size_t n, bool counter,
+		  struct arena *tmp, struct sample_cols *out);
 
 #endif

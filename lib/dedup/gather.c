@@ -8,7 +8,8 @@
 
 #include "dedup/dedup_int.h"
 
-static int copy_part(struct gather *g, struct ctx *ctx, struct chunk_part *p, struct err *e)
+static int copy_part(struct gather *g, struct ctx *ctx, struct chunk_part *p,
+		     struct err *e)
 {
 	if (!p->p)
 		return 0;
@@ -56,8 +57,8 @@ static int join(struct gather *g, struct ctx *ctx, struct series_in *v, size_t n
 	for (size_t i = 0; i < n; i++)
 		total += v[i].n;
 	if (n > 1) {
-		struct chunk_view *all = arena_try(g->a, ctx,
-						   MAX(total, 1u) * sizeof *all, e);
+		struct chunk_view *all =
+			arena_try(g->a, ctx, MAX(total, 1u) * sizeof *all, e);
 		if (!all)
 			return -1;
 		for (size_t i = 0; i < n; i++) {

@@ -54,7 +54,8 @@ size_t dedup_chunk_unique(struct chunk_view *v, size_t n)
 	return k;
 }
 
-size_t dedup_lanes(struct arena *a, struct chunk_view *chunks, size_t n, uint32_t *lane_of)
+size_t dedup_lanes(struct arena *a, struct chunk_view *chunks, size_t n,
+		   uint32_t *lane_of)
 {
 	int64_t *ends = arena_alloc(a, (n + 1) * sizeof *ends);
 	size_t lanes = 0;

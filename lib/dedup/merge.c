@@ -157,8 +157,8 @@ static void add_chunks(struct merge_set *m, const struct series_in *s)
 {
 	size_t need = m->now.n + s->n;
 	if (need > m->chunks_cap || !m->chunks)
-		m->chunks = vec_grow(m->chunks, &m->chunks_cap, need + 1,
-				     sizeof *m->chunks);
+		m->chunks =
+			vec_grow(m->chunks, &m->chunks_cap, need + 1, sizeof *m->chunks);
 	if (s->n)
 		memcpy(m->chunks + m->now.n, s->chunks, s->n * sizeof *m->chunks);
 	m->now.n = need;
@@ -217,8 +217,8 @@ static int move_on(struct merge_set *m, struct ctx *ctx, struct err *e)
 	return 0;
 }
 
-static int merge_next(struct series_set *base, struct ctx *ctx, const struct series_in **out,
-		      struct err *e)
+static int merge_next(struct series_set *base, struct ctx *ctx,
+		      const struct series_in **out, struct err *e)
 {
 	struct merge_set *m = CONTAINER_OF(base, struct merge_set, base);
 	if (!m->begun && m->n > 0 && begin(m, ctx, e) < 0)

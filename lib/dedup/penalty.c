@@ -167,8 +167,8 @@ static bool merge_next(struct merge *m)
 	return on;
 }
 
-void penalty_fold(const struct sample_cols *lanes, size_t n, bool counter, struct arena *tmp,
-		  struct sample_cols *out)
+void penalty_fold(const struct sample_cols *lanes, size_t n, bool counter,
+		  struct arena *tmp, struct sample_cols *out)
 {
 	struct leaf *leaf = ARENA_ARRAY(tmp, struct leaf, n);
 	struct merge *m = ARENA_ARRAY(tmp, struct merge, n);

@@ -32,7 +32,7 @@ struct relabel {
 	struct slot **stack;
 	size_t n, cap;
 	struct slot *free_slots, *shown;
-	struct series_in now; /* a series passed through */
+	struct series_in now;		 /* a series passed through */
 	const struct series_in *waiting; /* passed through, but held ones come first */
 	struct label *l;
 	size_t l_cap;
@@ -77,8 +77,7 @@ static bool may_be_overtaken(const struct relabel *r, struct labels ls)
 {
 	if (r->ext.n == 0)
 		return false;
-	return ls.n == 0 ||
-	       str_cmp(r->ext.l[r->ext.n - 1].name, ls.l[ls.n - 1].name) > 0;
+	return ls.n == 0 || str_cmp(r->ext.l[r->ext.n - 1].name, ls.l[ls.n - 1].name) > 0;
 }
 
 static int push(struct relabel *r, struct ctx *ctx, const struct series_in *x,
@@ -121,7 +120,8 @@ static int fall_back(struct relabel *r, struct ctx *ctx, const struct series_in 
 	int rc = 1;
 	r->fallback = true;
 	for (size_t i = 0; i < r->n; i++)
-		if (gather_add(&r->rest, ctx, &r->stack[i]->s, r->stack[i]->s.labels, e) < 0)
+		if (gather_add(&r->rest, ctx, &r->stack[i]->s, r->stack[i]->s.labels, e) <
+		    0)
 			return -1;
 	while (r->n > 0)
 		slot_give(r, r->stack[--r->n]);

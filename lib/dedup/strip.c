@@ -40,8 +40,8 @@ static int read_all(struct strip *s, struct ctx *ctx, struct err *e)
 	return gather_finish(&s->g, ctx, e);
 }
 
-static int strip_next(struct series_set *base, struct ctx *ctx, const struct series_in **out,
-		      struct err *e)
+static int strip_next(struct series_set *base, struct ctx *ctx,
+		      const struct series_in **out, struct err *e)
 {
 	struct strip *s = CONTAINER_OF(base, struct strip, base);
 	if (s->in && read_all(s, ctx, e) < 0)

@@ -57,7 +57,16 @@ static int answer(struct http_call *c, struct err *e)
 {
 	struct http_resp *w = &c->resp;
 	const struct http_req *r = &c->req;
-	if (c->route->handle(c->route->arg, &c->ctx, r, w, e) < 0) {
+	struct http_metrics *m = &c->server->metrics;
+	const char *handler = c->route->name ? c->route->name : c->route->path;
+	uint64_t start = time_mono_ns();
+
+	http_metrics_begin(m, handler, r->method);
+	int rc = c->route->handle(c->route->arg, &c->ctx, r, w, e);
+	/* Counted before the client can see the end of its answer. */
+	http_metrics_end(m, handler, r->method, rc < 0 && !w->head_sent ? 500 : w->status,
+			 time_mono_ns() - start);
+	if (rc < 0) {
 		if (e->code != E_CANCELLED || !cancel_is(c->cancel))
 			log_warn(&c->ctx, "%.*s %.*s: %s", STR_FMT(r->method),
 				 STR_FMT(r->path), err_text(e));
@@ -71,17 +80,10 @@ void http_call_run(void *arg)
 {
 	struct http_call *c = arg;
 	struct http_server *s = c->server;
-	struct http_metrics *m = &s->metrics;
-	const char *handler = c->route->name ? c->route->name : c->route->path;
 	struct pipe *pipe = c->pipe;
 	struct err e = ERR_INIT;
-	uint64_t start = time_mono_ns();
 
-	http_metrics_begin(m, handler, c->req.method);
-	int rc = answer(c, &e);
-	/* Counted before the client can see the end of its answer. */
-	http_metrics_end(m, handler, c->req.method, c->resp.status, time_mono_ns() - start);
-	if (rc == 0)
+	if (answer(c, &e) == 0)
 		pipe_end(pipe);
 	else
 		pipe_fail(pipe, &e);

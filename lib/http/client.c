@@ -100,7 +100,8 @@ int http_client_new(const struct http_client_opts *o, struct http_client **out,
 	struct http_client *c = xcalloc(1, sizeof(*c));
 	c->loop = o->loop;
 	c->max_conns_per_host = o->max_conns_per_host ? o->max_conns_per_host : 100;
-	c->connect_timeout_ns = o->connect_timeout_ns ? o->connect_timeout_ns : 10 * NS_PER_S;
+	c->connect_timeout_ns =
+		o->connect_timeout_ns ? o->connect_timeout_ns : 10 * NS_PER_S;
 	c->user_agent = o->user_agent ? xstrdup(o->user_agent) : NULL;
 	load_ca(c);
 	if (call(c, run_begin, e) < 0) {
@@ -155,11 +156,13 @@ static int add_header(struct http_body *b, const struct http_kv *h, struct err *
 			       b->shown);
 	for (size_t i = 0; i < h->v.n; i++)
 		if (h->v.p[i] != '\t' && has_control(str_n(h->v.p + i, 1)))
-			return err_set(NULL, e, E_INVALID, "%s %s: bad value of header %.*s",
-				       b->method, b->shown, STR_FMT(h->k));
+			return err_set(NULL, e, E_INVALID,
+				       "%s %s: bad value of header %.*s", b->method,
+				       b->shown, STR_FMT(h->k));
 	buf_init(&line, LIMIT_HTTP_HEADER_BYTES);
 	buf_str(&line, h->k);
-	buf_str(&line, h->v.n ? STR(": ") : STR(";")); /* curl's way to send an empty value */
+	buf_str(&line,
+		h->v.n ? STR(": ") : STR(";")); /* curl's way to send an empty value */
 	buf_str(&line, h->v);
 	buf_byte(&line, '\0');
 	int rc = buf_check(&line, NULL, "header", e);
@@ -194,7 +197,8 @@ static int set_url(struct http_body *b, struct str s, struct err *e)
 	if (has_control(s) || url_parse(s, &u, &bad) < 0)
 		return err_set(NULL, e, E_INVALID, "%s: bad URL%s%s", b->method,
 			       bad.code ? ": " : "", bad.code ? err_text(&bad) : "");
-	if (!str_eq_nocase(u.scheme, STR("http")) && !str_eq_nocase(u.scheme, STR("https")))
+	if (!str_eq_nocase(u.scheme, STR("http")) &&
+	    !str_eq_nocase(u.scheme, STR("https")))
 		return err_set(NULL, e, E_INVALID, "%s: URL scheme %.*s is not supported",
 			       b->method, STR_FMT(u.scheme));
 	bool v6 = str_find_char(u.host, ':') >= 0;
@@ -216,7 +220,8 @@ static void transfer_free(struct http_body *b)
 {
 	if (b->pipe) {
 		pipe_close(b->pipe, "the reader has gone");
-		pipe_unref(b->pipe); /* the producer's and ours: the loop has let go of it */
+		pipe_unref(
+			b->pipe); /* the producer's and ours: the loop has let go of it */
 		pipe_unref(b->pipe);
 	}
 	curl_slist_free_all(b->headers);
@@ -257,7 +262,8 @@ static int wait_head(struct http_body *b, struct ctx *ctx, struct err *e)
 }
 
 /* "Name: value\n" lines into the arena; the name in lower case. */
-static void parse_head(const struct http_body *b, struct arena *a, struct http_answer *out)
+static void parse_head(const struct http_body *b, struct arena *a,
+		       struct http_answer *out)
 {
 	struct str rest = str_dup(a, buf_view(&b->head)), line;
 	size_t n = 0;
@@ -305,9 +311,8 @@ static int open_transfer(struct http_client *c, struct ctx *ctx, struct arena *a
 		transfer_free(b);
 		return -1;
 	}
-	b->pipe = pipe_new(&(struct pipe_opts){ .limit = window,
-						.budget = ctx ? ctx->budget : NULL,
-						.charge = true });
+	b->pipe = pipe_new(&(struct pipe_opts){
+		.limit = window, .budget = ctx ? ctx->budget : NULL, .charge = true });
 	client_add(b);
 	if (wait_head(b, ctx, e) < 0) {
 		http_body_close(b);
@@ -353,8 +358,9 @@ static int read_all(struct http_body *b, struct ctx *ctx, struct buf *to, struct
 		buf_add(to, v.p, v.n);
 		http_body_release(b, &v);
 		if (to->failed)
-			return err_set(ctx, e, E_LIMIT, "%s %s: body larger than %zu bytes",
-				       b->method, b->shown, to->max);
+			return err_set(ctx, e, E_LIMIT,
+				       "%s %s: body larger than %zu bytes", b->method,
+				       b->shown, to->max);
 	}
 	return rc;
 }

@@ -28,13 +28,10 @@ struct client_sock { /* hangs on curl's socket */
 static enum err_code code_of(CURLcode rc)
 {
 	switch (rc) {
-	case CURLE_OPERATION_TIMEDOUT:
-		return E_TIMEOUT;
+	case CURLE_OPERATION_TIMEDOUT: return E_TIMEOUT;
 	case CURLE_URL_MALFORMAT:
-	case CURLE_UNSUPPORTED_PROTOCOL:
-		return E_INVALID;
-	default:
-		return E_UNAVAILABLE;
+	case CURLE_UNSUPPORTED_PROTOCOL: return E_INVALID;
+	default: return E_UNAVAILABLE;
 	}
 }
 
@@ -184,8 +181,9 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 	buf_byte(&b->head, '\n');
 	if (b->head.failed) {
 		b->failed = true;
-		err_set(NULL, &b->why, E_LIMIT, "%s %s: answer's head larger than %zu bytes",
-			b->method, b->shown, b->head.max);
+		err_set(NULL, &b->why, E_LIMIT,
+			"%s %s: answer's head larger than %zu bytes", b->method, b->shown,
+			b->head.max);
 		return 0;
 	}
 	return size * n;
@@ -217,8 +215,13 @@ static void resume(void *arg)
 	if (!b->added || !b->paused)
 		return;
 	b->paused = false;
-	curl_easy_pause(b->easy, CURLPAUSE_CONT); /* hands over what it kept, asks for the timer */
+	/* Hands over what it kept, and asks for the timer. A refusal of on_bytes comes back here only. */
+	CURLcode rc = curl_easy_pause(b->easy, CURLPAUSE_CONT);
 	collect_ended(b->client);
+	if (rc != CURLE_OK && b->added) {
+		easy_release(b);
+		transfer_end(b, rc);
+	}
 }
 
 static void on_room(void *arg) /* on the reader's thread */
@@ -353,7 +356,8 @@ int client_loop_begin(struct http_client *c, struct err *e)
 	curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
 	curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_want_timer);
 	curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
-	curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)c->max_conns_per_host);
+	curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
+			  (long)c->max_conns_per_host);
 	curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, 256L);
 	return 0;
 }

@@ -14,7 +14,7 @@
 #include "http/http.h"
 #include "task/pipe.h"
 
-#define CLIENT_IDLE_EASY      32u		  /* easy handles kept for the next requests */
+#define CLIENT_IDLE_EASY      32u /* easy handles kept for the next requests */
 #define CLIENT_HEAD_BYTES_MAX ((size_t)256 << 10) /* an answer's head */
 
 struct http_client {
@@ -35,25 +35,25 @@ struct http_body { /* one transfer */
 	struct http_client *client;
 	/* set before client_add, then FROZEN */
 	const char *method;
-	char *url;	       /* NUL-terminated for curl */
-	char *shown;	       /* without userinfo and query, for errors */
+	char *url;   /* NUL-terminated for curl */
+	char *shown; /* without userinfo and query, for errors */
 	struct curl_slist *headers;
-	struct str send;       /* the caller's */
-	struct pipe *pipe;     /* LOOP -> worker */
+	struct str send;   /* the caller's */
+	struct pipe *pipe; /* LOOP -> worker */
 	/* LOOP */
 	CURL *easy;
 	bool added, paused;
-	bool failed;	       /* why: a failure of ours, told instead of curl's */
+	bool failed; /* why: a failure of ours, told instead of curl's */
 	struct err why;
 	char text[CURL_ERROR_SIZE];
 	/* mu */
 	pthread_mutex_t mu;
 	pthread_cond_t cv;
-	bool head_done;	       /* status and head are complete, FROZEN from then on */
-	bool ended;	       /* curl is through with it */
-	struct err err;	       /* set with `ended` */
-	int status;	       /* LOOP until head_done */
-	struct buf head;       /* "name: value\n" lines; LOOP until head_done */
+	bool head_done;	 /* status and head are complete, FROZEN from then on */
+	bool ended;	 /* curl is through with it */
+	struct err err;	 /* set with `ended` */
+	int status;	 /* LOOP until head_done */
+	struct buf head; /* "name: value\n" lines; LOOP until head_done */
 };
 
 /* WORKER; waits for the loop only. */

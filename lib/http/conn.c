@@ -42,7 +42,7 @@ struct http_conn {
 	struct buf in; /* came while it could not be parsed */
 	bool in_body, paused, eof;
 	uint64_t linger_until;
-	size_t last_queued; /* at the timer's last look */
+	size_t last_unsent; /* at the timer's last look */
 };
 
 struct http_conn *http_conn_next(const struct http_conn *c)
@@ -63,7 +63,7 @@ static void pause_reading(struct http_conn *c, bool paused)
 static void begin_flush(struct http_conn *c)
 {
 	c->st = CONN_FLUSH;
-	c->last_queued = net_conn_queued(c->net);
+	c->last_unsent = net_conn_unsent(c->net);
 	loop_timer_start(c->timer, c->server->o.body_timeout_ns,
 			 c->server->o.body_timeout_ns);
 	net_conn_finish(c->net);
@@ -77,6 +77,7 @@ static void begin_linger(struct http_conn *c)
 	}
 	c->st = CONN_LINGER;
 	c->linger_until = time_after_ns(c->server->o.body_timeout_ns);
+	net_conn_shutdown(c->net); /* the client sees the answer's end at once */
 	pause_reading(c, false);
 	loop_timer_start(c->timer, LINGER_NS, LINGER_NS);
 }
@@ -200,7 +201,7 @@ static void answer_done(struct http_conn *c, bool close)
 {
 	drop_call(c);
 	c->in_body = false;
-	if (close || c->eof) {
+	if (close || c->eof || atomic_load(&c->server->stopping)) {
 		begin_flush(c);
 		return;
 	}
@@ -238,7 +239,7 @@ static void drain(struct http_conn *c)
 		net_conn_write_view(c->net, v);
 		pipe_release(call->pipe, &v);
 	}
-	c->last_queued = net_conn_queued(c->net);
+	c->last_unsent = net_conn_unsent(c->net);
 	loop_timer_start(c->timer, c->server->o.body_timeout_ns + NS_PER_S,
 			 c->server->o.body_timeout_ns);
 }
@@ -458,10 +459,10 @@ static void on_drain(void *arg)
 /* Timer while bytes are to be written: cut who takes none. */
 static void check_progress(struct http_conn *c)
 {
-	size_t queued = net_conn_queued(c->net);
-	if (queued && queued >= c->last_queued)
+	size_t unsent = net_conn_unsent(c->net);
+	if (unsent && unsent >= c->last_unsent)
 		net_conn_close(c->net);
-	c->last_queued = queued;
+	c->last_unsent = unsent;
 }
 
 static void on_timer(void *arg)
@@ -480,7 +481,7 @@ static void on_timer(void *arg)
 	case CONN_RUN:
 	case CONN_FLUSH: check_progress(c); break;
 	case CONN_LINGER:
-		if (net_conn_queued(c->net) == 0)
+		if (net_conn_unsent(c->net) == 0)
 			begin_flush(c);
 		else if (time_mono_ns() > c->linger_until)
 			net_conn_close(c->net);
@@ -490,8 +491,8 @@ static void on_timer(void *arg)
 
 void http_conn_stop(struct http_conn *c, enum http_stop how)
 {
-	bool idle = c->st == CONN_READ && c->in.n == 0 &&
-		    !(c->call && h1_started(c->parser));
+	bool idle =
+		c->st == CONN_READ && c->in.n == 0 && !(c->call && h1_started(c->parser));
 	if (how == HTTP_STOP_CLOSE || (how == HTTP_STOP_CANCEL && c->st != CONN_RUN))
 		net_conn_close(c->net);
 	else if (idle)

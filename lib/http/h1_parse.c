@@ -10,7 +10,8 @@
  *
  * Beyond llhttp (RFC 9112): a name must be a token, so a blank before the colon is refused however llhttp was
  * built; Transfer-Encoding only as the one word "chunked", never beside Content-Length nor in HTTP/1.0, because
- * what two parsers read differently is how requests are smuggled; one Host in HTTP/1.1. An Upgrade is ignored.
+ * what two parsers read differently is how requests are smuggled; one Host in HTTP/1.1; no folded
+ * header lines. An Upgrade is ignored.
  */
 #include "http/h1_parse.h"
 
@@ -35,6 +36,10 @@ struct h1_parser {
 	size_t max_body, charged;
 	enum phase phase;
 	bool started, in_value, trailers;
+	/* the lines of the head, see scan_lines */
+	bool line_seen, request_line_done, lines_done;
+	uint8_t last;
+	size_t line_n;
 	size_t raw; /* bytes taken, head and framing, too */
 	struct buf head, body;
 	uint32_t target_n;
@@ -74,8 +79,8 @@ static int on_url(llhttp_t *ll, const char *at, size_t n)
 
 static bool is_token(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       (c && strchr("!#$%&'*+-.^_`|~", c));
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9') || (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
 static int on_field(llhttp_t *ll, const char *at, size_t n)
@@ -131,10 +136,12 @@ static int on_value(llhttp_t *ll, const char *at, size_t n)
 static int on_field_complete(llhttp_t *ll)
 {
 	struct h1_parser *p = ll->data;
-	if (!p->trailers && p->n_fields)
-		p->fields[p->n_fields - 1].value = (uint32_t)p->head.n;
-	if (!p->trailers)
-		p->in_value = true;
+	if (p->trailers)
+		return 0;
+	if (p->n_fields == 0 || p->in_value || p->fields[p->n_fields - 1].name_n == 0)
+		return fault(p, 400, "empty header field name");
+	p->fields[p->n_fields - 1].value = (uint32_t)p->head.n;
+	p->in_value = true;
 	return 0;
 }
 
@@ -143,8 +150,9 @@ static int copy_head(struct h1_parser *p)
 	struct err e = ERR_INIT;
 	struct h1_head *h = &p->out;
 	char *text = arena_try(p->arena, NULL, p->head.n + 1, &e);
-	h->headers = text ? arena_try(p->arena, NULL, p->n_fields * sizeof(*h->headers) + 1, &e) :
-			    NULL;
+	h->headers = text ? arena_try(p->arena, NULL,
+				      p->n_fields * sizeof(*h->headers) + 1, &e)
+			  : NULL;
 	if (!h->headers)
 		return fault(p, 503, "out of memory for the request header");
 	if (p->head.n)
@@ -180,7 +188,8 @@ static int judge_head(struct h1_parser *p)
 			h->expect_continue = true;
 		}
 	}
-	if (codings > 1 || lengths > 1 || (codings && lengths) || (codings && h->minor == 0))
+	if (codings > 1 || lengths > 1 || (codings && lengths) ||
+	    (codings && h->minor == 0))
 		return fault(p, 400, "ambiguous message length");
 	if (hosts > 1 || (h->minor >= 1 && hosts == 0))
 		return fault(p, 400, "missing required Host header");
@@ -279,6 +288,9 @@ void h1_begin(struct h1_parser *p, struct arena *a, struct budget *body_budget)
 	p->budget = body_budget;
 	p->phase = PHASE_HEAD;
 	p->started = p->in_value = p->trailers = false;
+	p->line_seen = p->request_line_done = p->lines_done = false;
+	p->last = 0;
+	p->line_n = 0;
 	p->raw = 0;
 	p->target_n = 0;
 	p->n_fields = 0;
@@ -294,6 +306,33 @@ static enum h1_event bad(struct h1_parser *p, int status, const char *why)
 	return H1_BAD;
 }
 
+/*
+ * The head's lines end in CR LF, none is continued, single blanks part the words of the first one: what
+ * llhttp lets pass of these differs with its build.
+ */
+static bool scan_lines(struct h1_parser *p, const uint8_t *data, size_t n)
+{
+	for (size_t i = 0; i < n && !p->lines_done; i++) {
+		uint8_t c = data[i];
+		if ((c == '\n') != (p->last == '\r'))
+			return false;
+		if (c == '\n') {
+			p->lines_done = p->request_line_done && p->line_n == 0;
+			p->request_line_done = p->line_seen;
+			p->line_n = 0;
+		} else if (c != '\r') {
+			if (p->request_line_done
+				    ? p->line_n == 0 && (c == ' ' || c == '\t')
+				    : c == ' ' && p->last == ' ')
+				return false;
+			p->line_n++;
+			p->line_seen = true;
+		}
+		p->last = c;
+	}
+	return true;
+}
+
 enum h1_event h1_feed(struct h1_parser *p, const uint8_t *data, size_t n, size_t *used)
 {
 	*used = 0;
@@ -304,6 +343,10 @@ enum h1_event h1_feed(struct h1_parser *p, const uint8_t *data, size_t n, size_t
 	if (n == 0)
 		return H1_MORE;
 	enum phase before = p->phase;
+	if (before == PHASE_HEAD && !scan_lines(p, data, n)) {
+		*used = n;
+		return bad(p, 400, "malformed line in the request header");
+	}
 	llhttp_errno_t rc = llhttp_execute(&p->ll, (const char *)data, n);
 	*used = n;
 	if (rc == HPE_PAUSED) {

@@ -26,8 +26,8 @@ struct h1_head {
 	size_t n_headers;
 	int minor; /* HTTP/1.minor */
 	bool keep_alive;
-	bool has_body;		 /* chunked, or Content-Length > 0 */
-	bool expect_continue;	 /* the client waits for 100 before it sends the body */
+	bool has_body;	      /* chunked, or Content-Length > 0 */
+	bool expect_continue; /* the client waits for 100 before it sends the body */
 };
 
 struct h1_parser;

@@ -62,15 +62,16 @@ struct http_resp {
 	struct http_call *call;
 	int status;
 	struct http_resp_header *headers, **tail;
-	bool on_loop, is_head;	/* a HEAD request */
-	bool decided;		/* coding is what is used, no more what the client accepts */
-	bool has_coding;	/* the handler has encoded the body itself */
+	bool on_loop, is_head; /* a HEAD request */
+	bool decided;	 /* coding is what is used, no more what the client accepts */
+	bool has_coding; /* the handler has encoded the body itself */
 	bool head_sent, chunked, close, failed;
 	enum http_coding coding;
 	struct gzip_enc *enc;
 	uint64_t raw_n;	  /* body bytes that the handler wrote */
 	uint64_t known_n; /* of http_reply; 0: not known */
-	struct buf raw;	  /* not decided yet: at most HTTP_CODING_MIN; on the loop: the whole body */
+	struct buf
+		raw; /* not decided yet: at most HTTP_CODING_MIN; on the loop: the whole body */
 	struct slab *cur; /* being filled */
 	size_t cur_n;
 };
@@ -91,9 +92,9 @@ struct http_call {
 	_Atomic uint32_t refs; /* connection; worker; posts under way */
 	struct http_server *server;
 	struct loop *loop;
-	struct http_conn *conn;	  /* LOOP; NULL once the connection has gone */
-	struct cancel *cancel;	  /* the token of ctx; SHARED */
-	struct pipe *pipe;	  /* worker -> loop; NULL for answers made on the loop */
+	struct http_conn *conn; /* LOOP; NULL once the connection has gone */
+	struct cancel *cancel;	/* the token of ctx; SHARED */
+	struct pipe *pipe;	/* worker -> loop; NULL for answers made on the loop */
 	const struct http_route *route;
 	int minor;
 	bool keep_alive, released;
@@ -111,7 +112,8 @@ struct http_call *http_call_ref(struct http_call *c);
 void http_call_unref(struct http_call *c);
 /* Free all but the shared part: the worker when it is done, else the last unref. */
 void http_call_release(struct http_call *c);
-void http_call_run(void *call); /* task_request's function: handler, answer, end. WORKER */
+void http_call_run(
+	void *call); /* task_request's function: handler, answer, end. WORKER */
 
 /* ---- server ---- */
 struct http_shard { /* LOOP: the connections of one loop */

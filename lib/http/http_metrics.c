@@ -9,7 +9,7 @@
 
 enum { M_TOTAL, M_DURATION, M_INFLIGHT, M_COUNT };
 
-static const double seconds[] = { 0.001, 0.01, 0.1, 0.3, 0.6, 1,   3,	6,   9,
+static const double seconds[] = { 0.001, 0.01, 0.1, 0.3, 0.6, 1,   3,	6,  9,
 				  20,	 30,   60,  90,	 120, 240, 360, 720 };
 
 static const struct metric_desc rows[M_COUNT] = {
@@ -32,9 +32,9 @@ static const struct metric_desc rows[M_COUNT] = {
 static struct str method_label(struct str m)
 {
 	static const char *const known[][2] = {
-		{ "GET", "get" },	{ "POST", "post" },	  { "HEAD", "head" },
-		{ "PUT", "put" },	{ "DELETE", "delete" },	  { "OPTIONS", "options" },
-		{ "PATCH", "patch" },	{ "CONNECT", "connect" }, { "TRACE", "trace" },
+		{ "GET", "get" },     { "POST", "post" },	{ "HEAD", "head" },
+		{ "PUT", "put" },     { "DELETE", "delete" },	{ "OPTIONS", "options" },
+		{ "PATCH", "patch" }, { "CONNECT", "connect" }, { "TRACE", "trace" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
 		if (str_eqz(m, known[i][0]))

@@ -133,7 +133,8 @@ void http_add_header(struct http_resp *w, const char *name, struct str value)
 {
 	struct str k = str_of(name);
 	struct arena *a = w->call->req.arena;
-	if (str_eq_nocase(k, STR("Content-Length")) || str_eq_nocase(k, STR("Connection")) ||
+	if (str_eq_nocase(k, STR("Content-Length")) ||
+	    str_eq_nocase(k, STR("Connection")) ||
 	    str_eq_nocase(k, STR("Transfer-Encoding")))
 		return; /* the frame of the message is made here */
 	if (str_eq_nocase(k, STR("Content-Encoding")))
@@ -154,9 +155,9 @@ static void add_date(struct buf *b)
 	time_t now = (time_t)(time_wall_ms() / 1000);
 	struct tm tm;
 	gmtime_r(&now, &tm);
-	buf_fmt(b, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n", days + 3 * tm.tm_wday,
-		tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
-		tm.tm_sec);
+	buf_fmt(b, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n",
+		days + 3 * tm.tm_wday, tm.tm_mday, months + 3 * tm.tm_mon,
+		tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
 static bool no_body(int status)
@@ -174,6 +175,7 @@ static void make_head(struct http_resp *w, int64_t length, struct buf *b)
 		"Access-Control-Expose-Headers: Date\r\n";
 	const struct http_call *call = w->call;
 	bool http10 = call->minor == 0;
+	w->close |= atomic_load(&call->server->stopping);
 	buf_fmt(b, "HTTP/1.1 %d %s\r\n", w->status, http_reason(w->status));
 	if (call->server->o.cors)
 		buf_str(b, STR(cors));
@@ -217,7 +219,8 @@ static int send_view(struct http_resp *w, struct ctx *ctx, struct view v, struct
 	w->failed = true;
 	if (late.code == E_TIMEOUT && ctx_left_ns(ctx ? ctx : &w->call->ctx) > 0)
 		return err_set(ctx, e, E_TIMEOUT, "client %s took no bytes for %llu s",
-			       w->call->req.peer, (unsigned long long)(wait_ns / NS_PER_S));
+			       w->call->req.peer,
+			       (unsigned long long)(wait_ns / NS_PER_S));
 	return err_copy(ctx, e, &late);
 }
 
@@ -404,7 +407,8 @@ int http_resp_finish(struct http_resp *w, struct ctx *ctx, struct err *e)
 		return -1;
 	if (!w->head_sent) {
 		bool plain = w->coding == HTTP_IDENTITY;
-		int64_t n = w->is_head ? (plain ? (int64_t)w->raw_n : -1) : (int64_t)w->cur_n;
+		int64_t n =
+			w->is_head ? (plain ? (int64_t)w->raw_n : -1) : (int64_t)w->cur_n;
 		if (send_head(w, ctx, n, e) < 0)
 			return -1;
 		return send_slab(w, ctx, e);

@@ -92,8 +92,8 @@ int http_server_start(struct loops *loops, struct task_pool *pool,
 	pthread_mutex_init(&s->mu, NULL);
 	ctx_cond_init(&s->changed);
 	http_metrics_init(&s->metrics, m);
-	if (net_listen(loops, o->addr, s->o.max_conns, http_conn_accept, s, &s->listener, e) <
-	    0) {
+	if (net_listen(loops, o->addr, s->o.max_conns, http_conn_accept, s, &s->listener,
+		       e) < 0) {
 		server_free(s);
 		return -1;
 	}
@@ -147,8 +147,9 @@ static bool all_gone(void *arg)
 static bool wait_gone(struct http_server *s, uint64_t timeout_ns)
 {
 	struct err e = ERR_INIT;
-	struct ctx ctx = { .deadline_ns = timeout_ns == UINT64_MAX ? 0 :
-								     time_after_ns(timeout_ns) };
+	struct ctx ctx = { .deadline_ns = timeout_ns == UINT64_MAX
+						  ? 0
+						  : time_after_ns(timeout_ns) };
 	pthread_mutex_lock(&s->mu);
 	int rc = ctx_cond_wait(&ctx, &s->changed, &s->mu, all_gone, s, &e);
 	pthread_mutex_unlock(&s->mu);

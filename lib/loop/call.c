@@ -17,7 +17,8 @@ struct loop_wait {
 	bool done;
 };
 
-static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* guards every op->wait and wait->done */
+static pthread_mutex_t mu =
+	PTHREAD_MUTEX_INITIALIZER; /* guards every op->wait and wait->done */
 
 void loop_op_init(struct loop_op *op, void (*fn)(struct loop_op *op))
 {

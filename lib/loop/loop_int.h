@@ -18,9 +18,9 @@ struct loop {
 	uv_loop_t uv;
 	uv_async_t wake;
 	pthread_t thread;
-	pthread_mutex_t mu;	  /* guards the queue */
+	pthread_mutex_t mu;	   /* guards the queue */
 	struct post *head, **tail; /* posted, oldest first */
-	bool stopping;		  /* mu; the loop ends when nothing is posted any more */
+	bool stopping;		   /* mu; the loop ends when nothing is posted any more */
 	struct signal_watch *signals; /* LOOP; closed when the loop stops */
 	char name[16];
 };

@@ -32,8 +32,8 @@ void hist_write_json(const struct hist *h, struct buf *out)
 		if (b.count == 0)
 			continue;
 		buf_str(out, any ? STR(",[") : STR(",\"buckets\":[["));
-		buf_byte(out, b.lower_incl ? (b.upper_incl ? '3' : '1') :
-					     (b.upper_incl ? '0' : '2'));
+		buf_byte(out, b.lower_incl ? (b.upper_incl ? '3' : '1')
+					   : (b.upper_incl ? '0' : '2'));
 		buf_byte(out, ',');
 		put_number(b.lower, "\",", out);
 		put_number(b.upper, "\",", out);

@@ -11,8 +11,8 @@ static void free_regex(void *re)
 	regex_free(re);
 }
 
-int matcher_compile(struct ctx *ctx, struct arena *a, enum match_type type, struct str name,
-		    struct str value, struct matcher *out, struct err *e)
+int matcher_compile(struct ctx *ctx, struct arena *a, enum match_type type,
+		    struct str name, struct str value, struct matcher *out, struct err *e)
 {
 	struct regex *re = NULL;
 	if (type == MATCH_RE || type == MATCH_NRE) {

@@ -17,12 +17,12 @@
 
 #include "base/vec.h"
 
-#define ALTS_MAX    4096
-#define TOKENS_MAX  (256u << 10)
-#define SHOWN_MAX   256 /* literals shown in info */
-#define GLOBS_MAX   64
-#define DEPTH_MAX   64
-#define CLASS_MAX   64
+#define ALTS_MAX   4096
+#define TOKENS_MAX (256u << 10)
+#define SHOWN_MAX  256 /* literals shown in info */
+#define GLOBS_MAX  64
+#define DEPTH_MAX  64
+#define CLASS_MAX  64
 
 enum { TOK_ANY = 256, TOK_SOME, TOK_OPAQUE };
 
@@ -94,7 +94,8 @@ static struct alts alts_empty(struct parser *ps)
 	return x;
 }
 
-static void add_all(struct parser *ps, struct alts *of, struct alt *to, const struct alt *x)
+static void add_all(struct parser *ps, struct alts *of, struct alt *to,
+		    const struct alt *x)
 {
 	for (uint32_t i = 0; i < x->n; i++)
 		tok_add(ps, of, to, x->t[i]);
@@ -183,7 +184,8 @@ static int class_char(struct parser *ps)
 {
 	uint8_t c = (uint8_t)*ps->p++;
 	if (c == '[' && at(ps, ':')) { /* [:alpha:] */
-		ptrdiff_t off = str_find(str_n(ps->p, (size_t)(ps->end - ps->p)), STR(":]"));
+		ptrdiff_t off =
+			str_find(str_n(ps->p, (size_t)(ps->end - ps->p)), STR(":]"));
 		if (off < 0)
 			ps->give_up = true;
 		else
@@ -460,8 +462,8 @@ static void make_globs(struct arena *a, const struct alts *x, struct regex_plan 
 	out->kind = PLAN_GLOB;
 	for (uint32_t i = 0; i < x->n; i++) {
 		out->info.match_all |= x->v[i].n == 1 && x->v[i].t[0] == TOK_ANY;
-		out->info.match_some |= x->n == 1 && x->v[i].n == 1 &&
-					x->v[i].t[0] == TOK_SOME;
+		out->info.match_some |=
+			x->n == 1 && x->v[i].n == 1 && x->v[i].t[0] == TOK_SOME;
 	}
 }
 

@@ -10,6 +10,30 @@
 
 #include <re2/re2.h>
 
+/* What Go's regexp/syntax says to the same mistakes: users compare these texts. */
+static const char *go_text(re2::RE2::ErrorCode code)
+{
+	switch (code) {
+	case re2::RE2::ErrorBadEscape: return "invalid escape sequence";
+	case re2::RE2::ErrorBadCharClass: return "invalid character class";
+	case re2::RE2::ErrorBadCharRange: return "invalid character class range";
+	case re2::RE2::ErrorMissingBracket: return "missing closing ]";
+	case re2::RE2::ErrorMissingParen: return "missing closing )";
+	case re2::RE2::ErrorUnexpectedParen: return "unexpected )";
+	case re2::RE2::ErrorTrailingBackslash:
+		return "trailing backslash at end of expression";
+	case re2::RE2::ErrorRepeatArgument:
+		return "missing argument to repetition operator";
+	case re2::RE2::ErrorRepeatSize: return "invalid repeat count";
+	case re2::RE2::ErrorRepeatOp: return "invalid nested repetition operator";
+	case re2::RE2::ErrorBadPerlOp: return "invalid or unsupported Perl syntax";
+	case re2::RE2::ErrorBadUTF8: return "invalid UTF-8";
+	case re2::RE2::ErrorBadNamedCapture: return "invalid named capture";
+	case re2::RE2::ErrorPatternTooLarge: return "expression too large";
+	default: return "internal error";
+	}
+}
+
 #include <stdio.h>
 
 #define REGEX_MEM_BYTES (8 << 20)
@@ -34,7 +58,8 @@ extern "C" void *regex_shim_new(const char *p, size_t n, char *why, size_t why_s
 	RE2 *re = new RE2(re2::StringPiece(p, n), options());
 	if (re->ok())
 		return re;
-	snprintf(why, why_size, "%s", re->error().c_str());
+	snprintf(why, why_size, "%s: `%.*s`", go_text(re->error_code()),
+		 (int)re->error_arg().size(), re->error_arg().data());
 	delete re;
 	return nullptr;
 }

@@ -19,7 +19,8 @@ struct net_write {
 	uint8_t *copy;	  /* or owned bytes */
 };
 
-static _Thread_local uint8_t read_buf[64 << 10]; /* loop scratch: valid during on_data only */
+static _Thread_local uint8_t
+	read_buf[64 << 10]; /* loop scratch: valid during on_data only */
 
 struct loop *net_conn_loop(struct net_conn *c)
 {
@@ -33,7 +34,8 @@ const char *net_conn_peer(const struct net_conn *c)
 
 size_t net_conn_unsent(const struct net_conn *c)
 {
-	return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) + c->pending.n;
+	return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) +
+	       c->pending.n;
 }
 
 size_t net_conn_queued(const struct net_conn *c)
@@ -296,7 +298,7 @@ struct net_conn *net_conn_alloc(struct loop *l)
 
 void net_conn_name_peer(struct net_conn *c)
 {
-	struct sockaddr_storage sa;
+	struct sockaddr_storage sa = { 0 };
 	int len = sizeof(sa);
 	char ip[48] = "?";
 	int port = 0;
@@ -309,8 +311,8 @@ void net_conn_name_peer(struct net_conn *c)
 			port = ntohs(((struct sockaddr_in6 *)&sa)->sin6_port);
 		}
 	}
-	snprintf(c->peer, sizeof(c->peer), sa.ss_family == AF_INET6 ? "[%s]:%d" : "%s:%d", ip,
-		 port);
+	snprintf(c->peer, sizeof(c->peer), sa.ss_family == AF_INET6 ? "[%s]:%d" : "%s:%d",
+		 ip, port);
 }
 
 int net_conn_open(struct loop *l, int fd, struct net_conn **out, struct err *e)

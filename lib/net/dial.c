@@ -197,7 +197,8 @@ static void on_resolved(void *arg, int status, int timeouts, struct ares_addrinf
 		try_next(d);
 	else
 		dial_fail(d, E_UNAVAILABLE,
-			  status == ARES_SUCCESS ? "no addresses" : ares_strerror(status));
+			  status == ARES_SUCCESS ? "no addresses"
+						 : ares_strerror(status));
 }
 
 static void rearm(struct net_dial *d);
@@ -230,7 +231,9 @@ static void rearm(struct net_dial *d)
 		return;
 	if (ares_timeout(d->channel, NULL, &tv))
 		uv_timer_start(&d->ares_timer, on_ares_timer,
-			       (uint64_t)tv.tv_sec * 1000 + (uint64_t)tv.tv_usec / 1000 + 1, 0);
+			       (uint64_t)tv.tv_sec * 1000 + (uint64_t)tv.tv_usec / 1000 +
+				       1,
+			       0);
 }
 
 static void on_ares_sock(void *arg, ares_socket_t fd, int readable, int writable)
@@ -260,7 +263,8 @@ static void on_ares_sock(void *arg, ares_socket_t fd, int readable, int writable
 		p->next = d->polls;
 		d->polls = p;
 	}
-	uv_poll_start(&p->poll, (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0),
+	uv_poll_start(&p->poll,
+		      (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0),
 		      on_ares_poll);
 }
 
@@ -277,11 +281,13 @@ static void resolve(struct net_dial *d)
 				  .sock_state_cb_data = d,
 				  .timeout = 2000,
 				  .tries = 2 };
-	struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+	struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC,
+					     .ai_socktype = SOCK_STREAM };
 	char port[8];
 	pthread_once(&ares_once, ares_begin);
 	int rc = ares_init_options(&d->channel, &o,
-				   ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES);
+				   ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS |
+					   ARES_OPT_TRIES);
 	if (rc != ARES_SUCCESS) {
 		dial_fail(d, E_UNAVAILABLE, ares_strerror(rc));
 		return;
@@ -313,9 +319,9 @@ static void begin(void *arg)
 	unref(d);
 }
 
-struct net_dial *net_dial(struct loop *l, struct str addr, uint64_t timeout_ns,
-			  void (*on_done)(void *arg, struct net_conn *c, const struct err *why),
-			  void *arg)
+struct net_dial *
+net_dial(struct loop *l, struct str addr, uint64_t timeout_ns,
+	 void (*on_done)(void *arg, struct net_conn *c, const struct err *why), void *arg)
 {
 	struct net_dial *d = xcalloc(1, sizeof(*d));
 	struct str host = STR_NULL;

@@ -90,7 +90,8 @@ static void on_readable(uv_poll_t *p, int status, int events)
 		if (atomic_load(&l->conns) >= l->max_conns) {
 			uv_poll_stop(p);
 			l->polling = false;
-			if (atomic_load(&l->conns) < l->max_conns) /* one closed meanwhile */
+			if (atomic_load(&l->conns) <
+			    l->max_conns) /* one closed meanwhile */
 				poll_start(l);
 			return;
 		}
@@ -127,7 +128,8 @@ static int bind_socket(struct str addr, int *fd, uint16_t *port, struct err *e)
 	if (str_eq(host, STR("localhost")))
 		host = STR("127.0.0.1");
 	if (host.n >= sizeof(ip))
-		return err_set(NULL, e, E_INVALID, "listen %.*s: not an IP address", STR_FMT(addr));
+		return err_set(NULL, e, E_INVALID, "listen %.*s: not an IP address",
+			       STR_FMT(addr));
 	memcpy(ip, host.p, host.n);
 	ip[host.n] = '\0';
 	if (inet_pton(AF_INET, ip, &v4->sin_addr) == 1) {
@@ -139,16 +141,19 @@ static int bind_socket(struct str addr, int *fd, uint16_t *port, struct err *e)
 		v6->sin6_port = htons(*port);
 		len = sizeof(*v6);
 	} else {
-		return err_set(NULL, e, E_INVALID, "listen %.*s: not an IP address", STR_FMT(addr));
+		return err_set(NULL, e, E_INVALID, "listen %.*s: not an IP address",
+			       STR_FMT(addr));
 	}
-	int one = 1, s = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int one = 1,
+	    s = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s < 0 || setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
 	    bind(s, (struct sockaddr *)&sa, len) < 0 || listen(s, 1024) < 0 ||
 	    getsockname(s, (struct sockaddr *)&sa, &len) < 0) {
 		int en = errno;
 		if (s >= 0)
 			close(s);
-		return err_set(NULL, e, E_IO, "listen %.*s: %s", STR_FMT(addr), strerror(en));
+		return err_set(NULL, e, E_IO, "listen %.*s: %s", STR_FMT(addr),
+			       strerror(en));
 	}
 	*port = ntohs(sa.ss_family == AF_INET ? v4->sin_port : v6->sin6_port);
 	*fd = s;

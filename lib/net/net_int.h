@@ -9,9 +9,9 @@
 #include "loop/loop_int.h"
 #include "net/net.h"
 
-#define NET_PEER_MAX 64
+#define NET_PEER_MAX  64
 #define NET_HIGH_MARK ((size_t)256 << 10) /* queued bytes from which a conn is full */
-#define NET_LOW_MARK ((size_t)64 << 10)
+#define NET_LOW_MARK  ((size_t)64 << 10)
 
 struct net_write;
 struct net_conn {
@@ -19,14 +19,14 @@ struct net_conn {
 	struct loop *loop;
 	const struct net_conn_ops *ops;
 	void *arg;
-	size_t queued;	   /* bytes handed to libuv and not yet written */
-	bool full;	   /* on_drain is due */
+	size_t queued; /* bytes handed to libuv and not yet written */
+	bool full;     /* on_drain is due */
 	bool paused, reading, closing, finishing;
-	bool has_why;	   /* why: given to on_close */
+	bool has_why; /* why: given to on_close */
 	struct err why;
 	struct buf pending; /* small writes of one turn, sent together */
 	bool flush_posted;
-	uint32_t posts;	   /* posted callbacks under way: the conn stays until they ran */
+	uint32_t posts; /* posted callbacks under way: the conn stays until they ran */
 	bool closed;
 	void (*on_gone)(void *arg); /* the listener's count */
 	void *gone_arg;
@@ -34,7 +34,8 @@ struct net_conn {
 };
 
 /* Take over a connected socket. LOOP. The conn reads once its ops are set. */
-MUST_CHECK int net_conn_open(struct loop *l, int fd, struct net_conn **out, struct err *e);
+MUST_CHECK int net_conn_open(struct loop *l, int fd, struct net_conn **out,
+			     struct err *e);
 struct net_conn *net_conn_alloc(struct loop *l);
 void net_conn_name_peer(struct net_conn *c);
 

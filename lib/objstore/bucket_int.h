@@ -6,8 +6,8 @@
 
 #include "objstore/bucket.h"
 
-#define BUCKET_NAME_BYTES  1024u
-#define BUCKET_COPY_BYTES  ((size_t)256 << 10) /* put sources are read in steps of this */
+#define BUCKET_NAME_BYTES 1024u
+#define BUCKET_COPY_BYTES ((size_t)256 << 10) /* put sources are read in steps of this */
 
 /*
  * What is wrong with an object's name, NULL if nothing: names are relative, their parts are neither

@@ -12,8 +12,8 @@
 #include "conf/yaml.h"
 #include "objstore/bucket_int.h"
 
-static const char *const types[] = { "FILESYSTEM", "S3",  "GCS", "AZURE", "SWIFT",
-				     "COS",	   "ALIYUNOSS", "BOS", "OCI",	  "OBS" };
+static const char *const types[] = { "FILESYSTEM", "S3",	"GCS", "AZURE", "SWIFT",
+				     "COS",	   "ALIYUNOSS", "BOS", "OCI",	"OBS" };
 
 struct top {
 	struct str type, prefix;
@@ -58,9 +58,10 @@ static int check_type(struct ctx *ctx, struct str type, const char *what, struct
 		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		if (str_eq_nocase(type, str_of(types[i])))
-			return err_set(ctx, e, E_UNSUPPORTED,
-				       "%s: bucket type %s is not supported by thanosc yet",
-				       what, types[i]);
+			return err_set(
+				ctx, e, E_UNSUPPORTED,
+				"%s: bucket type %s is not supported by thanosc yet",
+				what, types[i]);
 	char upper[32];
 	struct str known = type;
 	if (type.n <= sizeof(upper)) {

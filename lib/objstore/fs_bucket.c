@@ -23,10 +23,10 @@
 #include "fs/fs.h"
 #include "objstore/bucket_int.h"
 
-#define TMP_FOLDER  ".thanosc-tmp"
-#define TMP_AGE_MS  (24 * 3600 * (int64_t)1000)
-#define MAX_DEPTH   32 /* folders of a recursive listing */
-#define RACE_TRIES  8
+#define TMP_FOLDER ".thanosc-tmp"
+#define TMP_AGE_MS (24 * 3600 * (int64_t)1000)
+#define MAX_DEPTH  32 /* folders of a recursive listing */
+#define RACE_TRIES 8
 
 struct fs_bucket {
 	struct bucket base;
@@ -86,8 +86,7 @@ static int stat_object(struct ctx *ctx, const char *path, struct bucket_attrs *o
 	if (!S_ISREG(st.st_mode))
 		return absent(ctx, e);
 	out->size = (uint64_t)st.st_size;
-	out->mtime_ms =
-		st.st_mtim.tv_sec * (int64_t)1000 + st.st_mtim.tv_nsec / 1000000;
+	out->mtime_ms = st.st_mtim.tv_sec * (int64_t)1000 + st.st_mtim.tv_nsec / 1000000;
 	return 0;
 }
 
@@ -138,15 +137,14 @@ static int list_folder(struct fs_bucket *f, struct ctx *ctx, struct arena *a,
 		*e = why;
 		return -1;
 	}
-	struct bucket_entry *v =
-		arena_try(a, ctx, (names.n + 1) * sizeof(*v), e);
+	struct bucket_entry *v = arena_try(a, ctx, (names.n + 1) * sizeof(*v), e);
 	if (!v)
 		return -1;
 	for (size_t i = 0; i < names.n; i++) {
 		struct fs_stat st;
 		struct str full = dir.n ? str_fmt(a, "%.*s/%.*s", STR_FMT(dir),
-						  STR_FMT(names.name[i])) :
-					  names.name[i];
+						  STR_FMT(names.name[i]))
+					: names.name[i];
 		if (is_reserved(full))
 			continue;
 		path = join(f->root, full);
@@ -428,7 +426,7 @@ static int fs_del(struct bucket *b, struct ctx *ctx, struct str name, struct err
 	if (unlink(path) < 0 && errno != ENOENT && errno != ENOTDIR && errno != EISDIR)
 		rc = err_errno(ctx, e, errno, "unlink %s", path);
 	size_t root = strlen(f->root);
-	for (char *cut; rc == 0 && (cut = strrchr(path + root + 1, '/')); ) {
+	for (char *cut; rc == 0 && (cut = strrchr(path + root + 1, '/'));) {
 		*cut = '\0';
 		if (rmdir(path) < 0)
 			break;

@@ -71,8 +71,8 @@ static int enter(struct mem_bucket *m, struct ctx *ctx, bool *landed, struct err
 {
 	pthread_mutex_lock(&m->mu);
 	m->calls++;
-	bool fail = m->fail_at && (m->calls == m->fail_at ||
-				   (m->for_good && m->calls > m->fail_at));
+	bool fail = m->fail_at &&
+		    (m->calls == m->fail_at || (m->for_good && m->calls > m->fail_at));
 	if (landed)
 		*landed = fail && m->landed && m->calls == m->fail_at;
 	if (!fail || (landed && *landed))
@@ -108,9 +108,9 @@ static struct bucket_entry *collect(const struct mem_bucket *m, struct arena *a,
 			continue;
 		if (*n == cap)
 			v = vec_grow(v, &cap, *n + 1, sizeof(*v));
-		v[(*n)++] = (struct bucket_entry){
-			str_dup(a, name), { m->v[i].blob->n, m->v[i].mtime_ms }, folder
-		};
+		v[(*n)++] = (struct bucket_entry){ str_dup(a, name),
+						   { m->v[i].blob->n, m->v[i].mtime_ms },
+						   folder };
 	}
 	return v;
 }

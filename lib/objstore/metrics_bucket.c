@@ -11,7 +11,16 @@
 #include "base/time.h"
 #include "objstore/bucket_int.h"
 
-enum op { OP_ITER, OP_GET, OP_RANGE, OP_EXISTS, OP_UPLOAD, OP_DELETE, OP_ATTRS, OP_COUNT };
+enum op {
+	OP_ITER,
+	OP_GET,
+	OP_RANGE,
+	OP_EXISTS,
+	OP_UPLOAD,
+	OP_DELETE,
+	OP_ATTRS,
+	OP_COUNT
+};
 static const char *const op_names[OP_COUNT] = {
 	"iter", "get", "get_range", "exists", "upload", "delete", "attributes",
 };
@@ -20,9 +29,9 @@ enum { M_OPS, M_FAILURES, M_SECONDS, M_FETCHED, M_MOVED, M_LAST_UPLOAD, M_COUNT 
 static const double seconds[] = { 0.001, 0.01, 0.1, 0.3, 0.6, 1,  3,
 				  6,	 9,    20,  30,	 60,  90, 120 };
 static const double sizes[] = { /* 32 KiB to 1 GiB */
-				32768,	  65536,    131072,    262144,
-				524288,	  1048576,  2097152,   4194304,
-				8388608,  16777216, 33554432,  67108864,
+				32768,	   65536,     131072,	 262144,
+				524288,	   1048576,   2097152,	 4194304,
+				8388608,   16777216,  33554432,	 67108864,
 				134217728, 268435456, 536870912, 1073741824
 };
 static const struct metric_desc rows[M_COUNT] = {

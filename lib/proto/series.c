@@ -1,253 +1,273 @@
 /*
- * proto/series.c - decoding of SeriesResponse without copies.
+ * proto/series.c - Series frames, field by field without tables: what flows most through a querier.
  *
- * A series is read twice: once to count labels and chunks, which costs a pass over tags and lengths
- * only, then into arrays of exactly that size. Labels and chunks are checked for order while they are
- * read and sorted only if the sender did not. A chunk type n is encoding n + 1 of the model.
+ * Two passes over a series: the first counts labels and chunks, so that the arrays are made once at their size
+ * (bounded by the frame: every label and chunk costs at least two bytes there).
  */
-#include "proto/series.h"
+#include "proto/convert.h"
 
-#include "base/ctx.h"
-#include "base/limits.h"
-#include "base/vec.h"
 #include "wire/pb.h"
+#include "wire/wr.h"
 
-struct decoder {
-	struct ctx *ctx;
-	struct arena *a;
-	struct err *e;
-};
-
-static int malformed(struct decoder *d, const char *what)
+enum chunk_enc proto_chunk_enc(int32_t type, bool *known)
 {
-	return err_set(d->ctx, d->e, E_PARSE, "series response: malformed %s", what);
+	*known = type >= 0 && type <= 2;
+	return *known ? (enum chunk_enc)(type + 1) : CHUNK_NONE;
 }
 
-static int decode_label(struct decoder *d, struct str in, struct label *out)
+int32_t proto_chunk_type(unsigned enc)
+{
+	return (int32_t)enc - 1;
+}
+
+static int bad(struct ctx *ctx, struct err *e, const char *what)
+{
+	return err_set(ctx, e, E_CORRUPT, "message Series: %s", what);
+}
+
+static bool take_label(struct str in, struct label *l)
 {
 	struct rd r = rd_of(in);
 	struct pb_field f;
 	int rc;
-
-	*out = (struct label){ STR(""), STR("") };
-	while ((rc = pb_next(&r, &f)) == 1) {
-		if (f.num > 2)
-			continue;
-		if (f.wire != PB_BYTES)
-			return malformed(d, "label");
-		if (f.num == 1)
-			out->name = f.bytes;
-		else
-			out->value = f.bytes;
-	}
-	if (rc < 0 || (out->value.n && !out->name.n))
-		return malformed(d, "label");
-	return 0;
+	l->name = l->value = STR("");
+	while ((rc = pb_next(&r, &f)) > 0)
+		if (f.wire == PB_BYTES && (f.num == 1 || f.num == 2))
+			*(f.num == 1 ? &l->name : &l->value) = f.bytes;
+	return rc == 0;
 }
 
-static int decode_part(struct decoder *d, struct str in, struct chunk_part *out,
-		       uint64_t *hash)
+static int take_chunk(struct ctx *ctx, struct str in, struct chunk_part *part,
+		      uint64_t *hash, struct err *e)
 {
 	struct rd r = rd_of(in);
 	struct pb_field f;
-	uint64_t type = 0;
-	struct str data = STR("");
+	int32_t type = 0;
 	int rc;
-
-	while ((rc = pb_next(&r, &f)) == 1) {
-		enum pb_wire want = f.num == 2 ? PB_BYTES : PB_VARINT;
-		if (f.num > 3)
-			continue;
-		if (f.wire != want)
-			return malformed(d, "chunk");
-		if (f.num == 1)
-			type = f.u;
-		else if (f.num == 2)
-			data = f.bytes;
-		else
+	bool known;
+	*part = (struct chunk_part){ (const uint8_t *)"", 0, CHUNK_XOR };
+	while ((rc = pb_next(&r, &f)) > 0) {
+		if (f.num == 1 && f.wire == PB_VARINT)
+			type = (int32_t)f.u;
+		else if (f.num == 2 && f.wire == PB_BYTES) {
+			part->p = (const uint8_t *)f.bytes.p;
+			part->n = (uint32_t)f.bytes.n;
+		} else if (f.num == 3 && f.wire == PB_VARINT && hash)
 			*hash = f.u;
 	}
 	if (rc < 0)
-		return malformed(d, "chunk");
-	if (type > 2)
-		return err_set(d->ctx, d->e, E_UNSUPPORTED,
-			       "series response: unknown chunk type %llu",
-			       (unsigned long long)type);
-	if (data.n > LIMIT_CHUNK_BYTES)
-		return err_set(d->ctx, d->e, E_LIMIT,
-			       "series response: chunk of %zu bytes, at most %u are allowed",
-			       data.n, LIMIT_CHUNK_BYTES);
-	*out = (struct chunk_part){ (const uint8_t *)(data.p ? data.p : ""),
-				    (uint32_t)data.n, (uint8_t)(type + 1) };
+		return bad(ctx, e, "malformed chunk");
+	part->enc = (uint8_t)proto_chunk_enc(type, &known);
+	if (!known)
+		return err_set(ctx, e, E_UNSUPPORTED, "chunk type %d is not supported",
+			       type);
 	return 0;
 }
 
-static int decode_chunk(struct decoder *d, struct str in, struct chunk_view *out)
+/* Field numbers 3..8 of AggrChunk are raw, count, sum, min, max, counter: the order of enum aggr. */
+static int take_aggr_chunk(struct ctx *ctx, struct str in, struct chunk_view *c,
+			   struct err *e)
 {
 	struct rd r = rd_of(in);
 	struct pb_field f;
-	uint64_t other;
 	int rc;
-
-	memset(out, 0, sizeof *out);
-	while ((rc = pb_next(&r, &f)) == 1) {
-		if (f.num >= 3 && f.num < 3 + AGGR_N) {
-			if (f.wire != PB_BYTES)
-				return malformed(d, "chunk");
-			if (decode_part(d, f.bytes, &out->part[f.num - 3],
-					f.num == 3 ? &out->hash : &other) < 0)
-				return -1;
-		} else if (f.num == 1 || f.num == 2 || f.num == 1000) {
-			if (f.wire != PB_VARINT)
-				return malformed(d, "chunk");
+	*c = (struct chunk_view){ 0 };
+	while ((rc = pb_next(&r, &f)) > 0) {
+		if (f.wire == PB_VARINT) {
 			if (f.num == 1)
-				out->mint_ms = (int64_t)f.u;
+				c->mint_ms = (int64_t)f.u;
 			else if (f.num == 2)
-				out->maxt_ms = (int64_t)f.u;
-			else
-				out->lane = f.u;
+				c->maxt_ms = (int64_t)f.u;
+			else if (f.num == 1000)
+				c->lane = f.u;
+		} else if (f.wire == PB_BYTES && f.num >= 3 && f.num <= 8) {
+			if (take_chunk(ctx, f.bytes, &c->part[f.num - 3],
+				       f.num == 3 ? &c->hash : NULL, e) < 0)
+				return -1;
 		}
 	}
-	return rc < 0 ? malformed(d, "chunk") : 0;
+	return rc < 0 ? bad(ctx, e, "malformed chunk") : 0;
 }
 
-static int chunk_cmp(const void *a, const void *b, void *arg)
-{
-	const struct chunk_view *x = a, *y = b;
-
-	(void)arg;
-	if (x->mint_ms != y->mint_ms)
-		return x->mint_ms < y->mint_ms ? -1 : 1;
-	return (x->maxt_ms > y->maxt_ms) - (x->maxt_ms < y->maxt_ms);
-}
-
-static int count_series(struct decoder *d, struct str in, size_t *labels, size_t *chunks)
+static int take_series(struct ctx *ctx, struct arena *a, struct str in,
+		       struct series_in *s, struct err *e)
 {
 	struct rd r = rd_of(in);
 	struct pb_field f;
+	size_t labels = 0, chunks = 0;
 	int rc;
-
-	*labels = *chunks = 0;
-	while ((rc = pb_next(&r, &f)) == 1) {
-		if (f.num > 2)
-			continue;
-		if (f.wire != PB_BYTES)
-			return malformed(d, "series");
-		++*(f.num == 1 ? labels : chunks);
+	while ((rc = pb_next(&r, &f)) > 0) {
+		labels += f.num == 1 && f.wire == PB_BYTES;
+		chunks += f.num == 2 && f.wire == PB_BYTES;
 	}
 	if (rc < 0)
-		return malformed(d, "series");
-	if (*labels > LIMIT_LABELS_PER_SERIES)
-		return err_set(d->ctx, d->e, E_LIMIT, "series response: %zu labels in a series",
-			       *labels);
-	return 0;
-}
-
-static int decode_series(struct decoder *d, struct str in, struct series_in *out)
-{
-	struct rd r = rd_of(in);
-	struct pb_field f;
-	size_t nl, nc, l = 0, c = 0;
-	bool labels_ok = true, chunks_ok = true;
-
-	if (count_series(d, in, &nl, &nc) < 0)
+		return bad(ctx, e, "cut short or malformed");
+	struct label *l = arena_try(a, ctx, labels * sizeof(*l) + 1, e);
+	struct chunk_view *c = l ? arena_try(a, ctx, chunks * sizeof(*c) + 1, e) : NULL;
+	if (!c)
 		return -1;
-	struct label *lv = arena_try(d->a, d->ctx, nl * sizeof *lv, d->e);
-	struct chunk_view *cv = lv ? arena_try(d->a, d->ctx, nc * sizeof *cv, d->e) : NULL;
-	if (!cv)
-		return -1;
-	while (pb_next(&r, &f) == 1) {
-		if (f.num == 1) {
-			if (decode_label(d, f.bytes, &lv[l]) < 0)
-				return -1;
-			if (!lv[l].value.n)
-				continue; /* as if it were not there */
-			if (l && str_cmp(lv[l - 1].name, lv[l].name) >= 0)
-				labels_ok = false;
-			l++;
-		} else if (f.num == 2) {
-			if (decode_chunk(d, f.bytes, &cv[c]) < 0)
-				return -1;
-			if (c && cv[c - 1].mint_ms > cv[c].mint_ms)
-				chunks_ok = false;
-			c++;
-		}
+	*s = (struct series_in){ { l, (uint32_t)labels, 0 }, c, chunks };
+	r = rd_of(in);
+	while (pb_next(&r, &f) > 0) {
+		if (f.wire != PB_BYTES)
+			continue;
+		if (f.num == 1 && !take_label(f.bytes, l++))
+			return bad(ctx, e, "malformed label");
+		if (f.num == 2 && take_aggr_chunk(ctx, f.bytes, c++, e) < 0)
+			return -1;
 	}
-	if (!labels_ok && !labels_sort(lv, l))
-		return err_set(d->ctx, d->e, E_PARSE,
-			       "series response: a label name occurs twice in a series");
-	if (!chunks_ok)
-		vec_sort(cv, c, sizeof *cv, chunk_cmp, NULL);
-	*out = (struct series_in){ { lv, (uint32_t)l, 0 }, cv, c };
 	return 0;
 }
 
-static int decode_batch(struct decoder *d, struct str in, struct proto_frame *out)
+static int take_batch(struct ctx *ctx, struct arena *a, struct str in,
+		      struct proto_series_frame *out, struct err *e)
 {
 	struct rd r = rd_of(in);
 	struct pb_field f;
 	size_t n = 0;
 	int rc;
-
-	while ((rc = pb_next(&r, &f)) == 1) {
-		if (f.num == 1 && f.wire != PB_BYTES)
-			return malformed(d, "batch");
-		n += f.num == 1;
-	}
+	while ((rc = pb_next(&r, &f)) > 0)
+		n += f.num == 1 && f.wire == PB_BYTES;
 	if (rc < 0)
-		return malformed(d, "batch");
-	out->series = arena_try(d->a, d->ctx, n * sizeof *out->series, d->e);
+		return bad(ctx, e, "malformed batch");
+	out->series = arena_try(a, ctx, n * sizeof(*out->series) + 1, e);
 	if (!out->series)
 		return -1;
-	out->n = 0;
 	r = rd_of(in);
-	while (pb_next(&r, &f) == 1)
-		if (f.num == 1 && decode_series(d, f.bytes, &out->series[out->n++]) < 0)
+	while (pb_next(&r, &f) > 0)
+		if (f.num == 1 && f.wire == PB_BYTES &&
+		    take_series(ctx, a, f.bytes, &out->series[out->n++], e) < 0)
 			return -1;
-	out->kind = PROTO_FRAME_SERIES;
 	return 0;
 }
 
-static int decode_one(struct decoder *d, struct str in, struct proto_frame *out)
+int proto_series_frame_decode(struct ctx *ctx, struct arena *a, struct str frame,
+			      struct proto_series_frame *out, struct err *e)
 {
-	out->series = arena_try(d->a, d->ctx, sizeof *out->series, d->e);
-	if (!out->series)
-		return -1;
-	out->n = 1;
-	out->kind = PROTO_FRAME_SERIES;
-	return decode_series(d, in, out->series);
-}
-
-int proto_series_decode(struct ctx *ctx, struct arena *a, struct str msg,
-			struct proto_frame *out, struct err *e)
-{
-	struct decoder d = { ctx, a, e };
-	struct rd r = rd_of(msg);
-	struct pb_field f, last = { 0 };
+	struct rd r = rd_of(frame);
+	struct pb_field f;
 	int rc;
-
-	memset(out, 0, sizeof *out);
-	while ((rc = pb_next(&r, &f)) == 1) {
-		if (f.num > 4)
-			continue;
+	*out = (struct proto_series_frame){ 0 };
+	while ((rc = pb_next(&r, &f)) > 0) {
 		if (f.wire != PB_BYTES)
-			return malformed(&d, "message");
-		last = f; /* a oneof: the last one counts */
+			continue;
+		switch (f.num) {
+		case 1:
+			out->series = arena_try(a, ctx, sizeof(*out->series), e);
+			if (!out->series ||
+			    take_series(ctx, a, f.bytes, out->series, e) < 0)
+				return -1;
+			out->n = 1;
+			break;
+		case 2: out->warning = f.bytes.p ? f.bytes : STR(""); break;
+		case 3: out->hints = f.bytes.p ? f.bytes : STR(""); break;
+		case 4:
+			out->n = 0;
+			if (take_batch(ctx, a, f.bytes, out, e) < 0)
+				return -1;
+			break;
+		default: break;
+		}
 	}
-	if (rc < 0)
-		return malformed(&d, "message");
-	switch (last.num) {
-	case 1: return decode_one(&d, last.bytes, out);
-	case 2:
-		out->kind = PROTO_FRAME_WARNING;
-		out->warning = last.bytes;
-		break;
-	case 3:
-		out->kind = PROTO_FRAME_HINTS;
-		out->hints = last.bytes;
-		break;
-	case 4: return decode_batch(&d, last.bytes, out);
-	default: break;
+	return rc < 0 ? bad(ctx, e, "cut short or malformed") : 0;
+}
+
+/* ---- encoding ---- */
+
+static size_t bytes_size(size_t n) /* field numbers below 16 */
+{
+	return 1 + wr_uvarint_len(n) + n;
+}
+
+static size_t part_size(const struct chunk_part *p, uint64_t hash)
+{
+	int32_t type = proto_chunk_type(p->enc);
+	return (type ? pb_size_varint(1, (uint64_t)type) : 0) +
+	       (p->n ? bytes_size(p->n) : 0) + (hash ? pb_size_varint(3, hash) : 0);
+}
+
+static size_t chunk_size(const struct chunk_view *c, bool lanes)
+{
+	size_t n = (c->mint_ms ? pb_size_varint(1, (uint64_t)c->mint_ms) : 0) +
+		   (c->maxt_ms ? pb_size_varint(2, (uint64_t)c->maxt_ms) : 0);
+	for (int i = 0; i < AGGR_N; i++)
+		if (c->part[i].p)
+			n += bytes_size(
+				part_size(&c->part[i], i == AGGR_RAW ? c->hash : 0));
+	return n + (lanes && c->lane ? pb_size_varint(1000, c->lane) : 0);
+}
+
+static size_t label_size(const struct label *l)
+{
+	return (l->name.n ? bytes_size(l->name.n) : 0) +
+	       (l->value.n ? bytes_size(l->value.n) : 0);
+}
+
+size_t proto_series_size(const struct series_in *s, bool lanes)
+{
+	size_t n = 0;
+	for (uint32_t i = 0; i < s->labels.n; i++)
+		n += bytes_size(label_size(&s->labels.l[i]));
+	for (size_t i = 0; i < s->n; i++)
+		n += bytes_size(chunk_size(&s->chunks[i], lanes));
+	return n;
+}
+
+static void put_len(struct buf *b, uint32_t num, size_t n)
+{
+	pb_put_tag(b, num, PB_BYTES);
+	wr_uvarint(b, n);
+}
+
+static void put_chunk(const struct chunk_view *c, bool lanes, struct buf *b)
+{
+	put_len(b, 2, chunk_size(c, lanes));
+	if (c->mint_ms)
+		pb_put_varint(b, 1, (uint64_t)c->mint_ms);
+	if (c->maxt_ms)
+		pb_put_varint(b, 2, (uint64_t)c->maxt_ms);
+	for (int i = 0; i < AGGR_N; i++) {
+		const struct chunk_part *p = &c->part[i];
+		uint64_t hash = i == AGGR_RAW ? c->hash : 0;
+		if (!p->p)
+			continue;
+		put_len(b, (uint32_t)i + 3, part_size(p, hash));
+		if (proto_chunk_type(p->enc))
+			pb_put_varint(b, 1, (uint64_t)proto_chunk_type(p->enc));
+		if (p->n)
+			pb_put_bytes(b, 2, str_n(p->p, p->n));
+		if (hash)
+			pb_put_varint(b, 3, hash);
 	}
-	return 0;
+	if (lanes && c->lane)
+		pb_put_varint(b, 1000, c->lane);
+}
+
+void proto_series_encode(const struct series_in *s, bool lanes, struct buf *b)
+{
+	for (uint32_t i = 0; i < s->labels.n; i++) {
+		const struct label *l = &s->labels.l[i];
+		put_len(b, 1, label_size(l));
+		if (l->name.n)
+			pb_put_bytes(b, 1, l->name);
+		if (l->value.n)
+			pb_put_bytes(b, 2, l->value);
+	}
+	for (size_t i = 0; i < s->n; i++)
+		put_chunk(&s->chunks[i], lanes, b);
+}
+
+void proto_series_frame_encode(struct str series, struct buf *out)
+{
+	pb_put_bytes(out, 1, series);
+}
+
+void proto_warning_frame_encode(struct str warning, struct buf *out)
+{
+	pb_put_bytes(out, 2, warning);
+}
+
+void proto_hints_frame_encode(struct str any, struct buf *out)
+{
+	pb_put_bytes(out, 3, any);
 }

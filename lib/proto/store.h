@@ -1,110 +1,206 @@
 /*
- * proto/store.h - the messages of thanos.Store and of its hints (package hintspb).
+ * proto/store.h - the messages of thanos.Store, thanos.info.Info and remote read, as structs over field tables.
  *
- * AggrChunk.lane and SeriesRequest.want_lanes (number 1000) are thanosc's own; others skip them.
+ * Source  thanos.md §2.2. Field 1000 of AggrChunk (lane) is thanosc's own: the replica identity of a chunk;
+ *         others skip it as unknown.
  */
 #ifndef PROTO_STORE_H
 #define PROTO_STORE_H
 
-#include "proto/label.h"
+#include "proto/msg.h"
 
-extern const struct proto_enum proto_enum_chunk_type, proto_enum_aggr;
+struct pb_label {
+	struct str name, value;
+};
+struct pb_label_set {
+	struct pf_list labels; /* pb_label */
+};
+struct pb_chunk {
+	int32_t type; /* XOR 0, HISTOGRAM 1, FLOAT_HISTOGRAM 2 */
+	struct str data;
+	uint64_t hash;
+};
+struct pb_aggr_chunk {
+	int64_t min_time, max_time;
+	struct pb_chunk *raw, *count, *sum, *min, *max, *counter;
+	uint64_t lane;
+};
+struct pb_series {
+	struct pf_list labels, chunks; /* pb_label, pb_aggr_chunk */
+};
+struct pb_series_batch {
+	struct pf_list series; /* pb_series */
+};
+struct pb_any {
+	struct str type_url, value;
+};
+struct pb_series_response {
+	struct pb_series *series;
+	struct str warning;
+	struct pb_any *hints;
+	struct pb_series_batch *batch;
+};
+struct pb_matcher {
+	int32_t type;
+	struct str name, value;
+};
+struct pb_func {
+	struct str name;
+};
+struct pb_grouping {
+	bool by;
+	struct pf_list labels; /* str */
+};
+struct pb_range {
+	int64_t millis;
+};
+struct pb_query_hints {
+	int64_t step_millis;
+	struct pb_func *func;
+	struct pb_grouping *grouping;
+	struct pb_range *range;
+	struct pf_list projection_labels;
+	bool projection_include;
+	struct str series_hash_label_name;
+};
+struct pb_shard_info {
+	int64_t shard_index, total_shards;
+	bool by;
+	struct pf_list labels;
+};
+struct pb_series_request {
+	int64_t min_time, max_time;
+	struct pf_list matchers;
+	int64_t max_resolution_window;
+	struct pf_list aggregates; /* int32 */
+	bool partial_response_disabled;
+	int32_t partial_response_strategy;
+	bool skip_chunks;
+	struct pb_any *hints;
+	int64_t step, range;
+	struct pb_query_hints *query_hints;
+	struct pb_shard_info *shard_info;
+	struct pf_list without_replica_labels;
+	int64_t limit, response_batch_size;
+	bool want_lanes; /* field 1000, thanosc's own */
+};
+struct pb_labels_request { /* LabelNames without label, LabelValues with it */
+	struct str label;
+	bool partial_response_disabled;
+	int32_t partial_response_strategy;
+	int64_t start, end;
+	struct pb_any *hints;
+	struct pf_list matchers, without_replica_labels;
+	int64_t limit;
+};
+struct pb_labels_response {
+	struct pf_list values, warnings;
+	struct pb_any *hints;
+};
+struct pb_block_id {
+	struct str id;
+};
+struct pb_hints { /* SeriesRequestHints: matchers; *ResponseHints: blocks */
+	struct pf_list block_matchers;
+	bool enable_query_stats;
+};
+struct pb_response_hints {
+	struct pf_list queried_blocks;
+};
+struct pb_tsdb_info {
+	struct pb_label_set *labels;
+	int64_t min_time, max_time;
+};
+struct pb_store_info {
+	int64_t min_time, max_time;
+	bool supports_sharding, supports_without_replica_labels;
+	struct pf_list tsdb_infos;
+	bool supports_projections;
+};
+struct pb_empty {
+	bool unused;
+};
+struct pb_time_info {
+	int64_t min_time, max_time;
+};
+struct pb_info_response {
+	struct pf_list label_sets;
+	struct str component;
+	struct pb_store_info *store;
+	struct pb_empty *rules, *metadata, *targets;
+	struct pb_time_info *exemplars;
+	struct pb_empty *query, *status;
+};
 
-#define PROTO_FIELDS_CHUNK(F, S) \
-	F(S, ENUM, 1, type, chunk_type) F(S, BYTES, 2, data) F(S, U64, 3, hash)
-PROTO_DECLARE(chunk, PROTO_FIELDS_CHUNK)
-#define PROTO_FIELDS_AGGR_CHUNK(F, S)                                                   \
-	F(S, I64, 1, min_time) F(S, I64, 2, max_time) F(S, MSG, 3, raw, chunk)           \
-	F(S, MSG, 4, count, chunk) F(S, MSG, 5, sum, chunk) F(S, MSG, 6, min, chunk)     \
-	F(S, MSG, 7, max, chunk) F(S, MSG, 8, counter, chunk) F(S, U64, 1000, lane)
-PROTO_DECLARE(aggr_chunk, PROTO_FIELDS_AGGR_CHUNK)
-#define PROTO_FIELDS_SERIES(F, S) \
-	F(S, REP_MSG, 1, labels, label) F(S, REP_MSG, 2, chunks, aggr_chunk)
-PROTO_DECLARE(series, PROTO_FIELDS_SERIES)
-#define PROTO_FIELDS_SERIES_BATCH(F, S) F(S, REP_MSG, 1, series, series)
-PROTO_DECLARE(series_batch, PROTO_FIELDS_SERIES_BATCH)
-#define PROTO_FIELDS_SERIES_RESPONSE(F, S)                                              \
-	F(S, ONEOF, 0, result) F(S, OF_MSG, 1, series, series, result)                   \
-	F(S, OF, 2, warning, STR, result) F(S, OF_RAW, 3, hints, any, result)            \
-	F(S, OF_MSG, 4, batch, series_batch, result)
-PROTO_DECLARE(series_response, PROTO_FIELDS_SERIES_RESPONSE)
+/* remote read (package prometheus_copy) */
+struct pb_read_hints {
+	int64_t step_ms;
+	struct str func;
+	int64_t start_ms, end_ms;
+	struct pf_list grouping;
+	bool by;
+	int64_t range_ms;
+};
+struct pb_read_query {
+	int64_t start_ms, end_ms;
+	struct pf_list matchers;
+	struct pb_read_hints *hints;
+};
+struct pb_read_request {
+	struct pf_list queries, accepted_response_types;
+};
+struct pb_sample {
+	double value;
+	int64_t timestamp;
+};
+struct pb_span {
+	int32_t offset;
+	uint32_t length;
+};
+struct pb_histogram {
+	uint64_t count_int;
+	double count_float, sum;
+	int32_t schema;
+	double zero_threshold;
+	uint64_t zero_count_int;
+	double zero_count_float;
+	struct pf_list negative_spans, negative_deltas, negative_counts;
+	struct pf_list positive_spans, positive_deltas, positive_counts;
+	int32_t reset_hint;
+	int64_t timestamp;
+	struct pf_list custom_values;
+};
+struct pb_time_series {
+	struct pf_list labels, samples, histograms;
+};
+struct pb_query_result {
+	struct pf_list timeseries;
+};
+struct pb_read_response {
+	struct pf_list results;
+};
+struct pb_prom_chunk {
+	int64_t min_time_ms, max_time_ms;
+	int32_t type;
+	struct str data;
+};
+struct pb_chunked_series {
+	struct pf_list labels, chunks;
+};
+struct pb_chunked_read_response {
+	struct pf_list chunked_series;
+	int64_t query_index;
+};
 
-#define PROTO_FIELDS_FUNC(F, S) F(S, STR, 1, name)
-PROTO_DECLARE(func, PROTO_FIELDS_FUNC)
-#define PROTO_FIELDS_GROUPING(F, S) F(S, BOOL, 1, by) F(S, REP, 3, labels, STR)
-PROTO_DECLARE(grouping, PROTO_FIELDS_GROUPING)
-#define PROTO_FIELDS_RANGE(F, S) F(S, I64, 1, millis)
-PROTO_DECLARE(range, PROTO_FIELDS_RANGE)
-#define PROTO_FIELDS_QUERY_HINTS(F, S)                                                  \
-	F(S, I64, 1, step_millis) F(S, MSG, 2, func, func)                               \
-	F(S, MSG, 4, grouping, grouping) F(S, MSG, 5, range, range)                      \
-	F(S, REP, 6, projection_labels, STR) F(S, BOOL, 7, projection_include)           \
-	F(S, STR, 8, series_hash_label_name)
-PROTO_DECLARE(query_hints, PROTO_FIELDS_QUERY_HINTS)
-#define PROTO_FIELDS_SHARD_INFO(F, S)                                                   \
-	F(S, I64, 1, shard_index) F(S, I64, 2, total_shards) F(S, BOOL, 3, by)           \
-	F(S, REP, 4, labels, STR)
-PROTO_DECLARE(shard_info, PROTO_FIELDS_SHARD_INFO)
-#define PROTO_FIELDS_SERIES_REQUEST(F, S)                                               \
-	F(S, I64, 1, min_time) F(S, I64, 2, max_time)                                    \
-	F(S, REP_MSG, 3, matchers, label_matcher) F(S, I64, 4, max_resolution_window)    \
-	F(S, REP_ENUM, 5, aggregates, aggr) F(S, BOOL, 6, partial_response_disabled)     \
-	F(S, ENUM, 7, partial_response_strategy, partial_strategy)                       \
-	F(S, BOOL, 8, skip_chunks) F(S, RAW, 9, hints, any) F(S, I64, 10, step)          \
-	F(S, I64, 11, range) F(S, MSG, 12, query_hints, query_hints)                     \
-	F(S, MSG, 13, shard_info, shard_info) F(S, REP, 14, without_replica_labels, STR) \
-	F(S, I64, 15, limit) F(S, I64, 16, response_batch_size)                          \
-	F(S, BOOL, 1000, want_lanes)
-PROTO_DECLARE(series_request, PROTO_FIELDS_SERIES_REQUEST)
+extern const struct pf_msg msg_label, msg_label_set, msg_chunk, msg_aggr_chunk,
+	msg_series, msg_series_batch, msg_any, msg_series_response, msg_matcher,
+	msg_query_hints, msg_shard_info, msg_series_request, msg_label_names_request,
+	msg_label_values_request, msg_label_names_response, msg_label_values_response,
+	msg_hints, msg_response_hints, msg_tsdb_info, msg_store_info, msg_info_response,
+	msg_read_request, msg_read_response, msg_time_series, msg_histogram,
+	msg_chunked_read_response;
 
-#define PROTO_FIELDS_LABEL_NAMES_REQUEST(F, S)                                          \
-	F(S, BOOL, 1, partial_response_disabled)                                         \
-	F(S, ENUM, 2, partial_response_strategy, partial_strategy) F(S, I64, 3, start)   \
-	F(S, I64, 4, end) F(S, RAW, 5, hints, any)                                       \
-	F(S, REP_MSG, 6, matchers, label_matcher)                                        \
-	F(S, REP, 7, without_replica_labels, STR) F(S, I64, 8, limit)
-PROTO_DECLARE(label_names_request, PROTO_FIELDS_LABEL_NAMES_REQUEST)
-#define PROTO_FIELDS_LABEL_VALUES_REQUEST(F, S)                                         \
-	F(S, STR, 1, label) F(S, BOOL, 2, partial_response_disabled)                     \
-	F(S, ENUM, 3, partial_response_strategy, partial_strategy) F(S, I64, 4, start)   \
-	F(S, I64, 5, end) F(S, RAW, 6, hints, any)                                       \
-	F(S, REP_MSG, 7, matchers, label_matcher)                                        \
-	F(S, REP, 8, without_replica_labels, STR) F(S, I64, 9, limit)
-PROTO_DECLARE(label_values_request, PROTO_FIELDS_LABEL_VALUES_REQUEST)
-#define PROTO_FIELDS_LABEL_NAMES_RESPONSE(F, S) \
-	F(S, REP, 1, names, STR) F(S, REP, 2, warnings, STR) F(S, RAW, 3, hints, any)
-PROTO_DECLARE(label_names_response, PROTO_FIELDS_LABEL_NAMES_RESPONSE)
-#define PROTO_FIELDS_LABEL_VALUES_RESPONSE(F, S) \
-	F(S, REP, 1, values, STR) F(S, REP, 2, warnings, STR) F(S, RAW, 3, hints, any)
-PROTO_DECLARE(label_values_response, PROTO_FIELDS_LABEL_VALUES_RESPONSE)
-
-#define PROTO_FIELDS_BLOCK(F, S) F(S, STR, 1, id)
-PROTO_DECLARE(block, PROTO_FIELDS_BLOCK)
-#define PROTO_FIELDS_QUERY_STATS(F, S)                                                  \
-	F(S, I64, 1, blocks_queried) F(S, I64, 2, merged_series_count)                   \
-	F(S, I64, 3, merged_chunks_count) F(S, I64, 4, postings_touched)                 \
-	F(S, I64, 5, postings_touched_size_sum) F(S, I64, 6, postings_to_fetch)          \
-	F(S, I64, 7, postings_fetched) F(S, I64, 8, postings_fetched_size_sum)           \
-	F(S, I64, 9, postings_fetch_count) F(S, I64, 10, series_touched)                 \
-	F(S, I64, 11, series_touched_size_sum) F(S, I64, 12, series_fetched)             \
-	F(S, I64, 13, series_fetched_size_sum) F(S, I64, 14, series_fetch_count)         \
-	F(S, I64, 15, chunks_touched) F(S, I64, 16, chunks_touched_size_sum)             \
-	F(S, I64, 17, chunks_fetched) F(S, I64, 18, chunks_fetched_size_sum)             \
-	F(S, I64, 19, chunks_fetch_count) F(S, I64, 20, data_downloaded_size_sum)        \
-	F(S, MSG, 21, get_all_duration, duration) F(S, MSG, 22, merge_duration, duration)
-PROTO_DECLARE(query_stats, PROTO_FIELDS_QUERY_STATS)
-#define PROTO_FIELDS_SERIES_REQUEST_HINTS(F, S) \
-	F(S, REP_MSG, 1, block_matchers, label_matcher) F(S, BOOL, 2, enable_query_stats)
-PROTO_DECLARE(series_request_hints, PROTO_FIELDS_SERIES_REQUEST_HINTS)
-#define PROTO_FIELDS_SERIES_RESPONSE_HINTS(F, S) \
-	F(S, REP_MSG, 1, queried_blocks, block) F(S, MSG, 2, query_stats, query_stats)
-PROTO_DECLARE(series_response_hints, PROTO_FIELDS_SERIES_RESPONSE_HINTS)
-#define PROTO_FIELDS_LABELS_REQUEST_HINTS(F, S) \
-	F(S, REP_MSG, 1, block_matchers, label_matcher)
-PROTO_DECLARE(label_names_request_hints, PROTO_FIELDS_LABELS_REQUEST_HINTS)
-PROTO_DECLARE(label_values_request_hints, PROTO_FIELDS_LABELS_REQUEST_HINTS)
-#define PROTO_FIELDS_LABELS_RESPONSE_HINTS(F, S) F(S, REP_MSG, 1, queried_blocks, block)
-PROTO_DECLARE(label_names_response_hints, PROTO_FIELDS_LABELS_RESPONSE_HINTS)
-PROTO_DECLARE(label_values_response_hints, PROTO_FIELDS_LABELS_RESPONSE_HINTS)
+/* All messages of a package, for .proto text; *n of them. */
+const struct pf_msg *const *proto_package(const char *package, size_t *n);
 
 #endif

@@ -18,7 +18,7 @@ struct endpoint {
 	char *addr;
 	struct rpc_channel *channel;
 	struct endpoints *set;
-	pthread_mutex_t mu; /* all below */
+	pthread_mutex_t mu;	    /* all below */
 	struct endpoint_info *info; /* newest; NULL: never reached */
 	bool healthy, polling;
 	int64_t last_check_ms;

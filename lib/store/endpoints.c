@@ -8,17 +8,22 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "store/endpoint_int.h"
-#include "thanospb/convert.h"
+#include "proto/convert.h"
 
 #include <stdlib.h>
 #include <stdio.h>
 
 enum { M_CONNECTIONS, M_ROWS };
 static const struct metric_desc rows[M_ROWS] = {
-	[M_CONNECTIONS] = { METRIC_GAUGE, "thanos_store_nodes_grpc_connections",
+	[M_CONNECTIONS] = { METRIC_GAUGE,
+			    "thanos_store_nodes_grpc_connections",
 			    "Number of gRPC connection to Store APIs. Opened connection means "
 			    "healthy store APIs available for Querier.",
-			    { 0 }, NULL, 0, 0, NULL },
+			    { 0 },
+			    NULL,
+			    0,
+			    0,
+			    NULL },
 };
 
 static void info_free(struct ref *r)
@@ -56,7 +61,8 @@ static void set_state(struct endpoint *ep, struct endpoint_info *info, const cha
 	if (old)
 		ref_put(&old->ref);
 	if (was && !info)
-		log_warn(NULL, "endpoint %s is not healthy any more: %s", ep->addr, error);
+		log_warn(NULL, "endpoint %s is not healthy any more: %s", ep->addr,
+			 error);
 	if (!was && info)
 		log_info(NULL, "endpoint %s is healthy: %s with %zu label sets", ep->addr,
 			 info->info.component, info->info.n_label_sets);
@@ -203,7 +209,8 @@ bool endpoint_snapshot(struct endpoint *ep, struct endpoint_info **info, char er
 	return healthy;
 }
 
-size_t endpoints_status(struct endpoints *s, struct arena *a, struct endpoint_status **out)
+size_t endpoints_status(struct endpoints *s, struct arena *a,
+			struct endpoint_status **out)
 {
 	struct endpoint_status *v = ARENA_ARRAY(a, struct endpoint_status, s->n + 1);
 	for (size_t i = 0; i < s->n; i++) {
@@ -223,7 +230,8 @@ size_t endpoints_status(struct endpoints *s, struct arena *a, struct endpoint_st
 		v[i].mint_ms = info->info.mint_ms;
 		v[i].maxt_ms = info->info.maxt_ms;
 		v[i].n_label_sets = info->info.n_label_sets;
-		v[i].label_sets = ARENA_ARRAY(a, struct labels, info->info.n_label_sets + 1);
+		v[i].label_sets =
+			ARENA_ARRAY(a, struct labels, info->info.n_label_sets + 1);
 		for (size_t k = 0; k < info->info.n_label_sets; k++)
 			v[i].label_sets[k] = labels_dup(a, info->info.label_sets[k]);
 		ref_put(&info->ref);

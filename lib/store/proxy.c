@@ -12,7 +12,7 @@
 #include "dedup/dedup.h"
 #include "store/endpoint_int.h"
 #include "store/proxy_int.h"
-#include "thanospb/convert.h"
+#include "proto/convert.h"
 
 struct proxy {
 	struct store store;
@@ -60,7 +60,8 @@ static bool tsdbs_may_match(const struct store_info *s, int64_t mint, int64_t ma
 }
 
 /* storeMatch[]: any of the sets; __address__ is the endpoint's address. */
-static bool view_matches(const struct proxy_view *v, const char *addr, const struct store_info *s)
+static bool view_matches(const struct proxy_view *v, const char *addr,
+			 const struct store_info *s)
 {
 	if (!v || v->n_sets == 0)
 		return true;
@@ -91,11 +92,12 @@ struct chosen {
 	struct endpoint_info *info; /* a reference */
 };
 
-static int note_dead(struct ctx *ctx, const struct want *w, const char *addr, const char *why,
-		     struct err *e)
+static int note_dead(struct ctx *ctx, const struct want *w, const char *addr,
+		     const char *why, struct err *e)
 {
 	if (w->partial == PARTIAL_ABORT)
-		return err_set(ctx, e, E_ABORTED, "store %s is not available: %s", addr, why);
+		return err_set(ctx, e, E_ABORTED, "store %s is not available: %s", addr,
+			       why);
 	notes_warn(ctx->notes, "store %s is not available: %s", addr, why);
 	return 0;
 }
@@ -107,8 +109,8 @@ static void chosen_free(struct chosen *c, size_t n)
 	free(c);
 }
 
-static int choose(struct proxy *p, struct ctx *ctx, const struct want *w, struct chosen **out,
-		  size_t *n, struct err *e)
+static int choose(struct proxy *p, struct ctx *ctx, const struct want *w,
+		  struct chosen **out, size_t *n, struct err *e)
 {
 	struct endpoints *s = p->o.endpoints;
 	struct chosen *c = xcalloc(s->n, sizeof(*c));
@@ -121,7 +123,8 @@ static int choose(struct proxy *p, struct ctx *ctx, const struct want *w, struct
 		bool fits = view_matches(w->view, s->ep[i].addr, si);
 		if (si)
 			fits = fits && info->has_store && si->mint_ms <= w->maxt_ms &&
-			       si->maxt_ms >= w->mint_ms && sets_may_match(si, w->m, w->n) &&
+			       si->maxt_ms >= w->mint_ms &&
+			       sets_may_match(si, w->m, w->n) &&
 			       tsdbs_may_match(si, w->mint_ms, w->maxt_ms, w->m, w->n);
 		expected += fits;
 		if (fits && healthy) {
@@ -144,15 +147,16 @@ static int choose(struct proxy *p, struct ctx *ctx, const struct want *w, struct
 /* ---- Series ---- */
 
 static int open_leg(struct proxy *p, struct ctx *ctx, const struct chosen *c,
-		    const struct store_series_req *req, struct str bytes, struct series_set **out,
-		    struct err *e)
+		    const struct store_series_req *req, struct str bytes,
+		    struct series_set **out, struct err *e)
 {
 	struct rpc_stream *stream;
 	struct rpc_call_opts o = { .budget = ctx->budget };
-	if (rpc_open(c->ep->channel, ctx, "/thanos.Store/Series", bytes, &o, &stream, e) < 0)
+	if (rpc_open(c->ep->channel, ctx, "/thanos.Store/Series", bytes, &o, &stream, e) <
+	    0)
 		return -1;
-	struct series_set *leg =
-		proxy_leg_new(stream, c->ep->addr, req->partial, p->o.response_timeout_ns);
+	struct series_set *leg = proxy_leg_new(stream, c->ep->addr, req->partial,
+					       p->o.response_timeout_ns);
 	if (req->n_without == 0 || c->info->info.without_replica_labels) {
 		*out = leg;
 		return 0;
@@ -161,9 +165,10 @@ static int open_leg(struct proxy *p, struct ctx *ctx, const struct chosen *c,
 }
 
 static int series(struct proxy *p, const struct proxy_view *view, struct ctx *ctx,
-		  const struct store_series_req *req, struct series_set **out, struct err *e)
+		  const struct store_series_req *req, struct series_set **out,
+		  struct err *e)
 {
-	struct want w = { req->mint_ms, req->maxt_ms,  req->matchers,
+	struct want w = { req->mint_ms,	   req->maxt_ms, req->matchers,
 			  req->n_matchers, req->partial, view };
 	struct chosen *c;
 	struct arena a;
@@ -200,14 +205,16 @@ static int series(struct proxy *p, const struct proxy_view *view, struct ctx *ct
 	return rc;
 }
 
-static int proxy_series(struct store *s, struct ctx *ctx, const struct store_series_req *req,
-			struct series_set **out, struct err *e)
+static int proxy_series(struct store *s, struct ctx *ctx,
+			const struct store_series_req *req, struct series_set **out,
+			struct err *e)
 {
 	return series((struct proxy *)s, NULL, ctx, req, out, e);
 }
 
-static int view_series(struct store *s, struct ctx *ctx, const struct store_series_req *req,
-		       struct series_set **out, struct err *e)
+static int view_series(struct store *s, struct ctx *ctx,
+		       const struct store_series_req *req, struct series_set **out,
+		       struct err *e)
 {
 	struct view_store *v = (struct view_store *)s;
 	return series(v->p, v->view, ctx, req, out, e);
@@ -254,9 +261,10 @@ static int labels_of(struct proxy *p, const struct proxy_view *view, bool values
 		     struct ctx *ctx, struct arena *a, const struct store_labels_req *req,
 		     struct store_labels_resp *out, struct err *e)
 {
-	struct want w = { req->mint_ms, req->maxt_ms,  req->matchers,
+	struct want w = { req->mint_ms,	   req->maxt_ms, req->matchers,
 			  req->n_matchers, req->partial, view };
-	const char *method = values ? "/thanos.Store/LabelValues" : "/thanos.Store/LabelNames";
+	const char *method =
+		values ? "/thanos.Store/LabelValues" : "/thanos.Store/LabelNames";
 	struct chosen *c;
 	struct answers all = { 0 };
 	struct buf b;
@@ -270,7 +278,8 @@ static int labels_of(struct proxy *p, const struct proxy_view *view, bool values
 	proto_labels_req_encode(a, values, req, &b);
 	for (size_t i = 0; i < n; i++) {
 		struct err why = ERR_INIT;
-		if (rpc_open(c[i].ep->channel, ctx, method, buf_view(&b), &o, &streams[i], &why) < 0)
+		if (rpc_open(c[i].ep->channel, ctx, method, buf_view(&b), &o, &streams[i],
+			     &why) < 0)
 			rc |= note_dead(ctx, &w, c[i].ep->addr, err_text(&why), e);
 	}
 	for (size_t i = 0; i < n && rc == 0; i++) {
@@ -350,7 +359,8 @@ static void add_info(struct arena *a, const struct store_info *i, struct store_i
 		if (!have)
 			sets[out->n_label_sets++] = labels_dup(a, i->label_sets[k]);
 	}
-	struct tsdb_info *t = ARENA_ARRAY(a, struct tsdb_info, out->n_tsdbs + i->n_tsdbs + 1);
+	struct tsdb_info *t =
+		ARENA_ARRAY(a, struct tsdb_info, out->n_tsdbs + i->n_tsdbs + 1);
 	if (out->n_tsdbs)
 		memcpy(t, out->tsdbs, out->n_tsdbs * sizeof(*t));
 	out->tsdbs = t;
@@ -388,8 +398,10 @@ static void view_info(struct store *s, struct arena *a, struct store_info *out)
 	proxy_info(&((struct view_store *)s)->p->store, a, out);
 }
 
-static const struct store_ops proxy_ops = { proxy_info, proxy_series, proxy_names, proxy_values };
-static const struct store_ops view_ops = { view_info, view_series, view_names, view_values };
+static const struct store_ops proxy_ops = { proxy_info, proxy_series, proxy_names,
+					    proxy_values };
+static const struct store_ops view_ops = { view_info, view_series, view_names,
+					   view_values };
 
 struct proxy *proxy_new(const struct proxy_opts *o)
 {
@@ -409,7 +421,8 @@ struct store *proxy_store(struct proxy *p)
 	return &p->store;
 }
 
-struct store *proxy_view_store(struct proxy *p, struct arena *a, const struct proxy_view *v)
+struct store *proxy_view_store(struct proxy *p, struct arena *a,
+			       const struct proxy_view *v)
 {
 	struct view_store *s = ARENA_NEW(a, struct view_store);
 	s->store.ops = &view_ops;

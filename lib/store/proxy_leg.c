@@ -11,7 +11,7 @@
 
 #include "base/time.h"
 #include "base/vec.h"
-#include "thanospb/convert.h"
+#include "proto/convert.h"
 
 struct frame {
 	struct view msg;
@@ -42,7 +42,8 @@ static void frame_free(struct leg *l, struct frame *f)
 }
 
 /* The leg ends: a warning that names the store, or the end of the request. */
-static int leg_failed(struct leg *l, struct ctx *ctx, const struct err *why, struct err *e)
+static int leg_failed(struct leg *l, struct ctx *ctx, const struct err *why,
+		      struct err *e)
 {
 	struct err check = ERR_INIT;
 	l->ended = true;
@@ -77,7 +78,8 @@ static int next_frame(struct leg *l, struct ctx *ctx, struct err *e)
 		struct frame *f = xcalloc(1, sizeof(*f));
 		f->msg = msg;
 		arena_init(&f->arena, ctx->budget);
-		if (proto_series_frame_decode(ctx, &f->arena, str_n(msg.p, msg.n), &f->f, &why) < 0) {
+		if (proto_series_frame_decode(ctx, &f->arena, str_n(msg.p, msg.n), &f->f,
+					      &why) < 0) {
 			frame_free(l, f);
 			return leg_failed(l, ctx, &why, e);
 		}
@@ -114,7 +116,8 @@ static void join(struct leg *l, const struct series_in *more)
 	size_t n = l->shown.n + more->n;
 	if (l->shown.chunks != l->joined) {
 		if (n > l->cap_joined)
-			l->joined = vec_grow(l->joined, &l->cap_joined, n, sizeof(*l->joined));
+			l->joined = vec_grow(l->joined, &l->cap_joined, n,
+					     sizeof(*l->joined));
 		memcpy(l->joined, l->shown.chunks, l->shown.n * sizeof(*l->joined));
 	} else if (n > l->cap_joined) {
 		l->joined = vec_grow(l->joined, &l->cap_joined, n, sizeof(*l->joined));
@@ -139,7 +142,8 @@ static int leg_next(struct series_set *s, struct ctx *ctx, const struct series_i
 		return rc;
 	l->shown = *in;
 	l->cur->at++;
-	while ((rc = peek(l, ctx, &in, e)) > 0 && labels_eq(in->labels, l->shown.labels)) {
+	while ((rc = peek(l, ctx, &in, e)) > 0 &&
+	       labels_eq(in->labels, l->shown.labels)) {
 		join(l, in);
 		l->cur->at++;
 	}

@@ -8,24 +8,34 @@
  */
 #include "base/log.h"
 #include "store/store.h"
-#include "thanospb/convert.h"
+#include "proto/convert.h"
 #include "wire/pb.h"
 #include "wire/wr.h"
 
 #include <stdlib.h>
 
 #define BATCH_BYTES ((size_t)1 << 20)
-#define MAX_FRAME ((size_t)1 << 30)
+#define MAX_FRAME   ((size_t)1 << 30)
 
 enum { M_SERIES, M_CHUNKS, M_ROWS };
 static const double count_bounds[] = { 1, 10, 100, 1000, 10000, 100000, 1000000 };
 static const struct metric_desc rows[M_ROWS] = {
-	[M_SERIES] = { METRIC_HISTOGRAM, "thanos_store_server_series_requested",
-		       "Number of series in one Series answer.", { 0 }, count_bounds,
-		       ARRAY_LEN(count_bounds), 0, NULL },
-	[M_CHUNKS] = { METRIC_HISTOGRAM, "thanos_store_server_chunks_requested",
-		       "Number of chunks in one Series answer.", { 0 }, count_bounds,
-		       ARRAY_LEN(count_bounds), 0, NULL },
+	[M_SERIES] = { METRIC_HISTOGRAM,
+		       "thanos_store_server_series_requested",
+		       "Number of series in one Series answer.",
+		       { 0 },
+		       count_bounds,
+		       ARRAY_LEN(count_bounds),
+		       0,
+		       NULL },
+	[M_CHUNKS] = { METRIC_HISTOGRAM,
+		       "thanos_store_server_chunks_requested",
+		       "Number of chunks in one Series answer.",
+		       { 0 },
+		       count_bounds,
+		       ARRAY_LEN(count_bounds),
+		       0,
+		       NULL },
 };
 
 struct store_service {
@@ -82,11 +92,13 @@ static int check_limits(struct out *o, struct err *e)
 	if (l->series && o->n_series > l->series)
 		return err_set(o->ctx, e, E_LIMIT,
 			       "exceeded series limit: limit %llu violated (got %llu)",
-			       (unsigned long long)l->series, (unsigned long long)o->n_series);
+			       (unsigned long long)l->series,
+			       (unsigned long long)o->n_series);
 	if (l->samples && samples > l->samples)
 		return err_set(o->ctx, e, E_LIMIT,
 			       "exceeded samples limit: limit %llu violated (got %llu)",
-			       (unsigned long long)l->samples, (unsigned long long)samples);
+			       (unsigned long long)l->samples,
+			       (unsigned long long)samples);
 	return 0;
 }
 
@@ -116,7 +128,8 @@ static int send_warnings(struct out *o, struct arena *a, struct err *e)
 	notes_view(o->ctx->notes, a, &v);
 	for (size_t i = 0; i < v.n_warnings; i++) {
 		if (o->req->partial == PARTIAL_ABORT)
-			return err_set(o->ctx, e, E_ABORTED, "%.*s", STR_FMT(v.warnings[i]));
+			return err_set(o->ctx, e, E_ABORTED, "%.*s",
+				       STR_FMT(v.warnings[i]));
 		buf_str(&o->series, v.warnings[i]);
 		if (send_frame(o, 2, e) < 0)
 			return -1;
@@ -147,8 +160,8 @@ static int stream_series(struct out *o, struct arena *a, struct err *e)
 	return send_warnings(o, a, e);
 }
 
-static int handle_series(void *arg, struct ctx *ctx, struct rpc_call *call, struct str request,
-			 struct err *e)
+static int handle_series(void *arg, struct ctx *ctx, struct rpc_call *call,
+			 struct str request, struct err *e)
 {
 	struct store_service *s = arg;
 	struct store_series_req req;
@@ -193,7 +206,8 @@ static int handle_labels(struct store_service *s, bool values, struct ctx *ctx,
 		goto out;
 	}
 	const struct store_ops *ops = s->o.store->ops;
-	if ((values ? ops->label_values : ops->label_names)(s->o.store, ctx, &a, &req, &resp, e) < 0)
+	if ((values ? ops->label_values : ops->label_names)(s->o.store, ctx, &a, &req,
+							    &resp, e) < 0)
 		goto out;
 	if (req.limit > 0 && resp.n > (size_t)req.limit)
 		resp.n = (size_t)req.limit;
@@ -213,21 +227,21 @@ out:
 	return rc;
 }
 
-static int handle_names(void *arg, struct ctx *ctx, struct rpc_call *call, struct str request,
-			struct err *e)
+static int handle_names(void *arg, struct ctx *ctx, struct rpc_call *call,
+			struct str request, struct err *e)
 {
 	return handle_labels(arg, false, ctx, call, request, e);
 }
 
-static int handle_values(void *arg, struct ctx *ctx, struct rpc_call *call, struct str request,
-			 struct err *e)
+static int handle_values(void *arg, struct ctx *ctx, struct rpc_call *call,
+			 struct str request, struct err *e)
 {
 	return handle_labels(arg, true, ctx, call, request, e);
 }
 
 /* On the loop, from the store's frozen snapshot: load never makes a store look dead. */
-static int handle_info(void *arg, struct ctx *ctx, struct rpc_call *call, struct str request,
-		       struct err *e)
+static int handle_info(void *arg, struct ctx *ctx, struct rpc_call *call,
+		       struct str request, struct err *e)
 {
 	struct store_service *s = arg;
 	struct store_info info;
@@ -256,10 +270,14 @@ struct store_service *store_service_new(const struct store_service_opts *o)
 	s->chunks = metric_plain(m, M_CHUNKS);
 	if (o->max_concurrent)
 		s->gate = task_gate_new(o->max_concurrent);
-	s->methods[0] = (struct rpc_method){ "/thanos.Store/Series", false, handle_series, s };
-	s->methods[1] = (struct rpc_method){ "/thanos.Store/LabelNames", false, handle_names, s };
-	s->methods[2] = (struct rpc_method){ "/thanos.Store/LabelValues", false, handle_values, s };
-	s->methods[3] = (struct rpc_method){ "/thanos.info.Info/Info", true, handle_info, s };
+	s->methods[0] =
+		(struct rpc_method){ "/thanos.Store/Series", false, handle_series, s };
+	s->methods[1] =
+		(struct rpc_method){ "/thanos.Store/LabelNames", false, handle_names, s };
+	s->methods[2] = (struct rpc_method){ "/thanos.Store/LabelValues", false,
+					     handle_values, s };
+	s->methods[3] =
+		(struct rpc_method){ "/thanos.info.Info/Info", true, handle_info, s };
 	return s;
 }
 

@@ -20,7 +20,8 @@ static uint64_t next_random(void)
 }
 
 enum kind { CONSTANT, REGULAR_COUNTER, JITTER_COUNTER, NOISY_GAUGE, KINDS };
-static const char *const names[KINDS] = { "regular times, constant", "regular times, counter",
+static const char *const names[KINDS] = { "regular times, constant",
+					  "regular times, counter",
 					  "jittered times, counter",
 					  "jittered times, noisy gauge" };
 
@@ -42,7 +43,8 @@ static size_t make(enum kind k, struct chunk_encoder *w, struct chunk_part *out)
 	for (size_t c = 0; c < CHUNKS; c++) {
 		chunk_encoder_begin(w, CHUNK_XOR);
 		for (int i = 0; i < CHUNK_SAMPLES; i++) {
-			int64_t jitter = k >= JITTER_COUNTER ? (int64_t)(next_random() % 80) : 0;
+			int64_t jitter =
+				k >= JITTER_COUNTER ? (int64_t)(next_random() % 80) : 0;
 			v = value(k, v);
 			if (chunk_encoder_float(w, t + jitter, v, &e) < 0)
 				exit(1);

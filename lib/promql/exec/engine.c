@@ -22,23 +22,25 @@ static void close_all(struct exec *x)
 static int prepare_all(struct exec *x, struct err *e)
 {
 	for (size_t i = 0; i < x->n_ops; i++)
-		if (x->ops[i]->ops->prepare && x->ops[i]->ops->prepare(x->ops[i], x, e) < 0)
+		if (x->ops[i]->ops->prepare &&
+		    x->ops[i]->ops->prepare(x->ops[i], x, e) < 0)
 			return -1;
 	return 0;
 }
 
-static int row_to_series(struct exec *x, struct grid g, struct row *r, struct promql_series *s,
-			 struct err *e)
+static int row_to_series(struct exec *x, struct grid g, struct row *r,
+			 struct promql_series *s, struct err *e)
 {
 	uint32_t n = 0;
-	EACH_BIT (i, r->bits, g.n)
-		n++;
+	EACH_BIT(i, r->bits, g.n)
+	n++;
 	int64_t *t = arena_try(x->arena, x->ctx, n * sizeof(*t), e);
 	if (!t)
 		return -1;
 	bool hists = false;
 	uint32_t k = 0;
-	EACH_BIT (i, r->bits, g.n) { /* compacted in place: k never passes i */
+	EACH_BIT(i, r->bits, g.n)
+	{ /* compacted in place: k never passes i */
 		t[k] = grid_at(g, i);
 		r->v[k] = r->v[i];
 		if (r->h) {
@@ -58,7 +60,8 @@ static int by_labels(const void *a, const void *b, void *arg)
 			  ((const struct promql_series *)b)->labels);
 }
 
-static int collect(struct exec *x, struct op *root, struct promql_result *out, struct err *e)
+static int collect(struct exec *x, struct op *root, struct promql_result *out,
+		   struct err *e)
 {
 	struct row_set set;
 	struct batch *b;
@@ -74,12 +77,14 @@ static int collect(struct exec *x, struct op *root, struct promql_result *out, s
 			break;
 	}
 	if (rc == 0) {
-		out->series = arena_try(x->arena, x->ctx, set.n * sizeof(*out->series) + 1, e);
+		out->series =
+			arena_try(x->arena, x->ctx, set.n * sizeof(*out->series) + 1, e);
 		rc = out->series ? 0 : -1;
 	}
 	for (size_t k = 0; k < set.n && rc == 0; k++)
 		if (bits_any(set.row[k].bits, root->grid.n))
-			rc = row_to_series(x, root->grid, &set.row[k], &out->series[out->n++], e);
+			rc = row_to_series(x, root->grid, &set.row[k],
+					   &out->series[out->n++], e);
 	row_set_deinit(&set);
 	if (rc == 0 && x->q->step_ms != 0)
 		vec_sort(out->series, out->n, sizeof(*out->series), by_labels, NULL);

@@ -47,7 +47,8 @@ static inline void bit_clear(uint64_t *b, uint32_t i)
 bool bits_any(const uint64_t *b, uint32_t n);
 void bits_fill(uint64_t *b, uint32_t n); /* all n present */
 #define EACH_BIT(i, bits, n)                                                             \
-	for (uint32_t i = bits_next((bits), 0, (n)); i < (n); i = bits_next((bits), i + 1, (n)))
+	for (uint32_t i = bits_next((bits), 0, (n)); i < (n);                            \
+	     i = bits_next((bits), i + 1, (n)))
 uint32_t bits_next(const uint64_t *b, uint32_t from, uint32_t n); /* n: none left */
 
 struct batch {
@@ -71,13 +72,15 @@ struct op_ops {
 	const char *name;
 	/* Start reading as early as possible (send requests), without waiting for answers. */
 	int (*prepare)(struct op *op, struct exec *x, struct err *e);
-	int (*next)(struct op *op, struct exec *x, struct batch **out, struct err *e); /* 1 0 -1 */
+	int (*next)(struct op *op, struct exec *x, struct batch **out,
+		    struct err *e); /* 1 0 -1 */
 	void (*close)(struct op *op);
 };
 struct op {
 	const struct op_ops *ops;
 	struct grid grid;
-	enum value_type type; /* SCALAR: exactly one row without labels, every step present */
+	enum value_type
+		type;  /* SCALAR: exactly one row without labels, every step present */
 	bool unique;   /* no two rows can carry equal labels */
 	bool nameless; /* no row carries a metric name */
 	const struct expr *expr;
@@ -87,16 +90,19 @@ struct op {
 /* Make a row on the request arena or another; all absent. E_LIMIT. */
 int row_new(struct exec *x, struct arena *a, uint32_t n, bool hists, struct row *out,
 	    struct err *e);
-int row_copy(struct exec *x, struct arena *a, uint32_t n, const struct row *from, struct row *out,
-	     struct err *e);
-int row_want_hists(struct exec *x, struct arena *a, uint32_t n, struct row *r, struct err *e);
+int row_copy(struct exec *x, struct arena *a, uint32_t n, const struct row *from,
+	     struct row *out, struct err *e);
+int row_want_hists(struct exec *x, struct arena *a, uint32_t n, struct row *r,
+		   struct err *e);
 
 /* plan.c: build the operator of an expression on a grid; recorded in x->ops. */
-int plan_expr(struct exec *x, const struct expr *e, struct grid g, struct op **out, struct err *err);
+int plan_expr(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+	      struct err *err);
 void *op_alloc(struct exec *x, size_t size, const struct op_ops *ops, struct grid g,
 	       enum value_type type, const struct expr *e);
 int unsupported(struct exec *x, struct err *e, const char *what, const char *name);
-static inline int op_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
+static inline int op_next(struct op *op, struct exec *x, struct batch **out,
+			  struct err *e)
 {
 	return op->ops->next(op, x, out, e);
 }
@@ -104,8 +110,10 @@ static inline int op_next(struct op *op, struct exec *x, struct batch **out, str
 int op_scalar(struct op *op, struct exec *x, struct row *out, struct err *e);
 
 /* Annotations, with Prometheus' prefix and position. */
-void anno_warn(struct exec *x, const struct expr *at, const char *fmt, ...) PRINTF_LIKE(3, 4);
-void anno_info(struct exec *x, const struct expr *at, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void anno_warn(struct exec *x, const struct expr *at, const char *fmt, ...)
+	PRINTF_LIKE(3, 4);
+void anno_info(struct exec *x, const struct expr *at, const char *fmt, ...)
+	PRINTF_LIKE(3, 4);
 
 /* ---- series as columns, what range functions work on ---- */
 struct series_cols {
@@ -122,13 +130,15 @@ struct range_call {
 	int64_t at_ms;
 };
 enum range_flags {
-	RANGE_FLOATS = 1,     /* a rate of floats was computed (for the non-counter info) */
-	RANGE_NEEDS_HIST = 2, /* a window held native histograms that the function cannot take yet */
+	RANGE_FLOATS = 1, /* a rate of floats was computed (for the non-counter info) */
+	RANGE_NEEDS_HIST =
+		2, /* a window held native histograms that the function cannot take yet */
 };
 struct range_fn {
 	enum fn_id fn;
 	/* Fill `out` (all absent on entry); returns RANGE_ flags. CPU */
-	unsigned (*eval)(const struct range_call *c, const struct series_cols *s, struct row *out);
+	unsigned (*eval)(const struct range_call *c, const struct series_cols *s,
+			 struct row *out);
 };
 const struct range_fn *range_fn_of(enum fn_id fn); /* NULL: not supported yet */
 /* Reference time of step i, offset applied. */
@@ -138,11 +148,12 @@ static inline int64_t range_ref(const struct range_call *c, uint32_t i)
 }
 
 /* ---- operators ---- */
-int op_select_new(struct exec *x, const struct expr *sel, const struct expr *call, struct grid g,
-		  struct op **out, struct err *e);
+int op_select_new(struct exec *x, const struct expr *sel, const struct expr *call,
+		  struct grid g, struct op **out, struct err *e);
 int op_subquery_new(struct exec *x, const struct expr *sub, const struct expr *call,
 		    struct grid g, struct op **out, struct err *e);
-struct grid subquery_grid(const struct exec *x, const struct expr *sub, const struct range_call *c);
+struct grid subquery_grid(const struct exec *x, const struct expr *sub,
+			  const struct range_call *c);
 void subquery_window(const struct exec *x, const struct expr *sub, struct grid g,
 		     struct range_call *out);
 int op_const_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
@@ -153,8 +164,8 @@ int op_unary_new(struct exec *x, const struct expr *e, struct grid g, struct op 
 		 struct err *err);
 int op_binary_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
 		  struct err *err);
-int op_join_new(struct exec *x, const struct expr *e, struct op *l, struct op *r, struct op **out,
-		struct err *err);
+int op_join_new(struct exec *x, const struct expr *e, struct op *l, struct op *r,
+		struct op **out, struct err *err);
 int op_reduce_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
 		  struct err *err);
 int op_histq_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
@@ -163,7 +174,8 @@ int op_histq_new(struct exec *x, const struct expr *e, struct grid g, struct op 
 int op_unique_new(struct exec *x, struct op *op, struct op **out);
 int op_unique_of(struct exec *x, struct op *op, const struct op *in, struct op **out);
 void row_drop_name(struct row *r);
-int op_expand_new(struct exec *x, struct op *in, struct grid g, struct op **out, struct err *e);
+int op_expand_new(struct exec *x, struct op *in, struct grid g, struct op **out,
+		  struct err *e);
 
 /* value of a binary operator on floats; *keep false: a comparison filtered it out (value = l). */
 double binop_value(enum bin_op op, double l, double r, bool *keep);

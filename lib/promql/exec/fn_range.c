@@ -17,8 +17,8 @@ struct window {
 };
 
 /* Move the window to step i; false: no sample inside. */
-static inline bool slide(const struct range_call *c, const struct series_cols *s, uint32_t i,
-			 struct window *w)
+static inline bool slide(const struct range_call *c, const struct series_cols *s,
+			 uint32_t i, struct window *w)
 {
 	int64_t ref = range_ref(c, i), from = ref - c->range_ms;
 	while (w->lo < s->n && s->t_ms[w->lo] <= from)
@@ -109,7 +109,8 @@ static unsigned eval_rate(const struct range_call *c, const struct series_cols *
 	return flags;
 }
 
-static unsigned fn_rate(const struct range_call *c, const struct series_cols *s, struct row *out)
+static unsigned fn_rate(const struct range_call *c, const struct series_cols *s,
+			struct row *out)
 {
 	return eval_rate(c, s, out, (struct rate_kind){ true, true });
 }
@@ -118,7 +119,8 @@ static unsigned fn_increase(const struct range_call *c, const struct series_cols
 {
 	return eval_rate(c, s, out, (struct rate_kind){ true, false });
 }
-static unsigned fn_delta(const struct range_call *c, const struct series_cols *s, struct row *out)
+static unsigned fn_delta(const struct range_call *c, const struct series_cols *s,
+			 struct row *out)
 {
 	return eval_rate(c, s, out, (struct rate_kind){ false, false });
 }
@@ -146,11 +148,13 @@ static unsigned eval_last_two(const struct range_call *c, const struct series_co
 	return flags;
 }
 
-static unsigned fn_irate(const struct range_call *c, const struct series_cols *s, struct row *out)
+static unsigned fn_irate(const struct range_call *c, const struct series_cols *s,
+			 struct row *out)
 {
 	return eval_last_two(c, s, out, true);
 }
-static unsigned fn_idelta(const struct range_call *c, const struct series_cols *s, struct row *out)
+static unsigned fn_idelta(const struct range_call *c, const struct series_cols *s,
+			  struct row *out)
 {
 	return eval_last_two(c, s, out, false);
 }
@@ -181,7 +185,8 @@ static double fold_avg(const double *v, size_t n)
 				c = c2;
 				continue;
 			}
-			incremental = true; /* the sum overflows: go on with the mean itself */
+			incremental =
+				true; /* the sum overflows: go on with the mean itself */
 			mean = sum / (count - 1);
 			c /= count - 1;
 		}
@@ -247,8 +252,8 @@ static unsigned eval_fold(const struct range_call *c, const struct series_cols *
 }
 
 #define FOLD(name, fold)                                                                 \
-	static unsigned fn_##name(const struct range_call *c, const struct series_cols *s,    \
-				  struct row *out)                                       \
+	static unsigned fn_##name(const struct range_call *c,                            \
+				  const struct series_cols *s, struct row *out)          \
 	{                                                                                \
 		return eval_fold(c, s, out, fold, RANGE_NEEDS_HIST);                     \
 	}
@@ -261,8 +266,8 @@ FOLD(stddev_over_time, fold_stddev)
 
 /* ---- functions that take floats and histograms alike ---- */
 
-static unsigned fn_count_over_time(const struct range_call *c, const struct series_cols *s,
-				   struct row *out)
+static unsigned fn_count_over_time(const struct range_call *c,
+				   const struct series_cols *s, struct row *out)
 {
 	struct window w = { 0, 0 };
 	for (uint32_t i = 0; i < c->grid.n; i++)
@@ -271,8 +276,8 @@ static unsigned fn_count_over_time(const struct range_call *c, const struct seri
 	return 0;
 }
 
-static unsigned fn_present_over_time(const struct range_call *c, const struct series_cols *s,
-				     struct row *out)
+static unsigned fn_present_over_time(const struct range_call *c,
+				     const struct series_cols *s, struct row *out)
 {
 	struct window w = { 0, 0 };
 	for (uint32_t i = 0; i < c->grid.n; i++)
@@ -298,8 +303,8 @@ static unsigned fn_last_over_time(const struct range_call *c, const struct serie
 	return 0;
 }
 
-static unsigned fn_first_over_time(const struct range_call *c, const struct series_cols *s,
-				   struct row *out)
+static unsigned fn_first_over_time(const struct range_call *c,
+				   const struct series_cols *s, struct row *out)
 {
 	struct window w = { 0, 0 };
 	for (uint32_t i = 0; i < c->grid.n; i++)
@@ -334,7 +339,8 @@ static unsigned fn_changes(const struct range_call *c, const struct series_cols 
 	return 0;
 }
 
-static unsigned fn_resets(const struct range_call *c, const struct series_cols *s, struct row *out)
+static unsigned fn_resets(const struct range_call *c, const struct series_cols *s,
+			  struct row *out)
 {
 	struct window w = { 0, 0 };
 	unsigned flags = 0;

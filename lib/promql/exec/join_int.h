@@ -14,7 +14,7 @@ struct sig { /* rows of one side that share a signature */
 	struct labels labels;
 	struct sig *next; /* equal hash */
 	uint64_t *bits;	  /* steps at which any row is present */
-	struct one_row *rows;
+	struct one_row *rows, *last;
 };
 struct op_join {
 	struct op op;
@@ -22,12 +22,12 @@ struct op_join {
 	bool ready;	   /* the held side was read */
 	struct str *names; /* of the signature; sorted */
 	size_t n_names;
-	struct map64 index;	/* hash -> struct sig * */
-	struct map64 inserted;	/* result key -> presence bitmap */
-	struct sig *dup;	/* a signature with a step held twice, or NULL */
+	struct map64 index;    /* hash -> struct sig * */
+	struct map64 inserted; /* result key -> presence bitmap */
+	struct sig *dup;       /* a signature with a step held twice, or NULL */
 	size_t dup_word;
-	uint64_t *dups;		/* steps held twice by any signature */
-	struct arena arena;	/* rows of the current batch */
+	uint64_t *dups;	    /* steps held twice by any signature */
+	struct arena arena; /* rows of the current batch */
 	struct row *rows;
 	size_t n_rows, cap_rows;
 	struct batch out;

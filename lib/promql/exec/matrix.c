@@ -13,8 +13,9 @@ struct series_vec {
 	size_t n, cap;
 };
 
-static int add_series(struct exec *x, struct series_vec *out, struct labels ls, const int64_t *t,
-		      const double *v, const struct hist *const *h, size_t n, struct err *e)
+static int add_series(struct exec *x, struct series_vec *out, struct labels ls,
+		      const int64_t *t, const double *v, const struct hist *const *h,
+		      size_t n, struct err *e)
 {
 	if (n == 0)
 		return 0;
@@ -56,8 +57,8 @@ static int read_selector(struct exec *x, const struct expr *sel, struct series_v
 	arena_init(&scratch, x->ctx->budget);
 	while ((rc = series_set_next(set, x->ctx, &in, e)) > 0) {
 		struct sample_cols c = { 0 };
-		rc = dedup_decode(x->ctx, &scratch, in->chunks, in->n, spec.want, x->q->dedup, false,
-				  spec.mint_ms, spec.maxt_ms, &c, e);
+		rc = dedup_decode(x->ctx, &scratch, in->chunks, in->n, spec.want,
+				  x->q->dedup, false, spec.mint_ms, spec.maxt_ms, &c, e);
 		if (rc == 0) {
 			select_drop_stale(&c);
 			x->samples += c.n;
@@ -96,7 +97,8 @@ static int read_subquery(struct exec *x, const struct expr *sub, struct series_v
 	for (size_t k = 0; k < set.n && rc == 0 && t; k++) {
 		struct row *r = &set.row[k];
 		size_t n = 0;
-		EACH_BIT (i, r->bits, g.n) {
+		EACH_BIT(i, r->bits, g.n)
+		{
 			t[n] = grid_at(g, i);
 			r->v[n] = r->v[i];
 			if (r->h)
@@ -109,11 +111,12 @@ static int read_subquery(struct exec *x, const struct expr *sub, struct series_v
 	return t ? rc : -1;
 }
 
-int matrix_exec(struct exec *x, const struct expr *ex, struct promql_result *out, struct err *e)
+int matrix_exec(struct exec *x, const struct expr *ex, struct promql_result *out,
+		struct err *e)
 {
 	struct series_vec v = { 0 };
-	int rc = ex->kind == EXPR_MATRIX ? read_selector(x, ex, &v, e) :
-					   read_subquery(x, ex, &v, e);
+	int rc = ex->kind == EXPR_MATRIX ? read_selector(x, ex, &v, e)
+					 : read_subquery(x, ex, &v, e);
 	if (rc == 0) {
 		out->type = TYPE_MATRIX;
 		out->n = v.n;

@@ -48,11 +48,13 @@ static int neg_next(struct op *op, struct exec *x, struct batch **out, struct er
 		struct row *r = &(*out)->row[k];
 		if (op->type == TYPE_VECTOR)
 			row_drop_name(r);
-		EACH_BIT (i, r->bits, op->grid.n) {
+		EACH_BIT(i, r->bits, op->grid.n)
+		{
 			if (r->h && r->h[i])
-				return err_set(x->ctx, e, E_UNSUPPORTED,
-					       "unary minus over native histograms is not "
-					       "supported yet");
+				return err_set(
+					x->ctx, e, E_UNSUPPORTED,
+					"unary minus over native histograms is not "
+					"supported yet");
 			r->v[i] = -r->v[i];
 		}
 	}
@@ -87,18 +89,22 @@ struct op_with_scalar {
 static void histogram_dropped(struct exec *x, const struct op *op, bool scalar_left)
 {
 	const char *text = op_text(op->expr->bin.op);
-	anno_info(x, op->expr,
-		  "incompatible sample types encountered for binary operator \"%s\": %s %s %s",
-		  text, scalar_left ? "float" : "histogram", text,
-		  scalar_left ? "histogram" : "float");
+	anno_info(
+		x, op->expr,
+		"incompatible sample types encountered for binary operator \"%s\": %s %s %s",
+		text, scalar_left ? "float" : "histogram", text,
+		scalar_left ? "histogram" : "float");
 }
 
-static void scalar_row(struct op_with_scalar *w, struct exec *x, struct row *r, bool *unsup)
+static void scalar_row(struct op_with_scalar *w, struct exec *x, struct row *r,
+		       bool *unsup)
 {
 	const struct expr *b = w->op.expr;
-	EACH_BIT (i, r->bits, w->op.grid.n) {
+	EACH_BIT(i, r->bits, w->op.grid.n)
+	{
 		if (r->h && r->h[i]) {
-			if (b->bin.op == OP_MUL || (b->bin.op == OP_DIV && !w->scalar_left)) {
+			if (b->bin.op == OP_MUL ||
+			    (b->bin.op == OP_DIV && !w->scalar_left)) {
 				*unsup = true;
 				return;
 			}
@@ -109,18 +115,20 @@ static void scalar_row(struct op_with_scalar *w, struct exec *x, struct row *r, 
 		}
 		bool keep;
 		double v = r->v[i], s = w->scalar.v[i];
-		double got = w->scalar_left ? binop_value(b->bin.op, s, v, &keep) :
-					      binop_value(b->bin.op, v, s, &keep);
+		double got = w->scalar_left ? binop_value(b->bin.op, s, v, &keep)
+					    : binop_value(b->bin.op, v, s, &keep);
 		if (b->bin.ret_bool)
 			r->v[i] = keep;
 		else if (!keep)
 			bit_clear(r->bits, i);
-		else if (!op_is_cmp(b->bin.op)) /* a filter keeps the vector's own value */
+		else if (!op_is_cmp(
+				 b->bin.op)) /* a filter keeps the vector's own value */
 			r->v[i] = got;
 	}
 }
 
-static int with_scalar_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
+static int with_scalar_next(struct op *op, struct exec *x, struct batch **out,
+			    struct err *e)
 {
 	struct op_with_scalar *w = (struct op_with_scalar *)op;
 	if (!w->ready && op_scalar(op->in[w->scalar_left ? 0 : 1], x, &w->scalar, e) < 0)
@@ -148,17 +156,20 @@ static int with_scalar_next(struct op *op, struct exec *x, struct batch **out, s
 	b->n = k;
 	return 1;
 }
-static const struct op_ops with_scalar_ops = { "scalar-op", NULL, with_scalar_next, NULL };
+static const struct op_ops with_scalar_ops = { "scalar-op", NULL, with_scalar_next,
+					       NULL };
 
 int op_binary_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
 		  struct err *err)
 {
 	struct op *l, *r;
-	if (plan_expr(x, e->bin.l, g, &l, err) < 0 || plan_expr(x, e->bin.r, g, &r, err) < 0)
+	if (plan_expr(x, e->bin.l, g, &l, err) < 0 ||
+	    plan_expr(x, e->bin.r, g, &r, err) < 0)
 		return -1;
 	if (l->type == TYPE_VECTOR && r->type == TYPE_VECTOR)
 		return op_join_new(x, e, l, r, out, err);
-	struct op_with_scalar *w = op_alloc(x, sizeof(*w), &with_scalar_ops, g, e->type, e);
+	struct op_with_scalar *w =
+		op_alloc(x, sizeof(*w), &with_scalar_ops, g, e->type, e);
 	w->op.in[0] = l;
 	w->op.in[1] = r;
 	w->scalar_left = l->type == TYPE_SCALAR && r->type == TYPE_VECTOR;

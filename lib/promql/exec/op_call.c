@@ -98,19 +98,32 @@ static const struct map_row {
 	map_fn *map;
 	double default_a; /* round's second argument */
 } maps[] = {
-	{ FN_ID_abs, f_abs, 0 },	 { FN_ID_ceil, f_ceil, 0 },
-	{ FN_ID_floor, f_floor, 0 },	 { FN_ID_round, f_round, 1 },
-	{ FN_ID_clamp, f_clamp, 0 },	 { FN_ID_clamp_min, f_clamp_min, 0 },
-	{ FN_ID_clamp_max, f_clamp_max, 0 }, { FN_ID_sgn, f_sgn, 0 },
-	{ FN_ID_deg, f_deg, 0 },	 { FN_ID_rad, f_rad, 0 },
-	{ FN_ID_sqrt, f_sqrt, 0 },	 { FN_ID_exp, f_exp, 0 },
-	{ FN_ID_ln, f_ln, 0 },		 { FN_ID_log2, f_log2, 0 },
-	{ FN_ID_log10, f_log10, 0 },	 { FN_ID_sin, f_sin, 0 },
-	{ FN_ID_cos, f_cos, 0 },	 { FN_ID_tan, f_tan, 0 },
-	{ FN_ID_asin, f_asin, 0 },	 { FN_ID_acos, f_acos, 0 },
-	{ FN_ID_atan, f_atan, 0 },	 { FN_ID_sinh, f_sinh, 0 },
-	{ FN_ID_cosh, f_cosh, 0 },	 { FN_ID_tanh, f_tanh, 0 },
-	{ FN_ID_asinh, f_asinh, 0 },	 { FN_ID_acosh, f_acosh, 0 },
+	{ FN_ID_abs, f_abs, 0 },
+	{ FN_ID_ceil, f_ceil, 0 },
+	{ FN_ID_floor, f_floor, 0 },
+	{ FN_ID_round, f_round, 1 },
+	{ FN_ID_clamp, f_clamp, 0 },
+	{ FN_ID_clamp_min, f_clamp_min, 0 },
+	{ FN_ID_clamp_max, f_clamp_max, 0 },
+	{ FN_ID_sgn, f_sgn, 0 },
+	{ FN_ID_deg, f_deg, 0 },
+	{ FN_ID_rad, f_rad, 0 },
+	{ FN_ID_sqrt, f_sqrt, 0 },
+	{ FN_ID_exp, f_exp, 0 },
+	{ FN_ID_ln, f_ln, 0 },
+	{ FN_ID_log2, f_log2, 0 },
+	{ FN_ID_log10, f_log10, 0 },
+	{ FN_ID_sin, f_sin, 0 },
+	{ FN_ID_cos, f_cos, 0 },
+	{ FN_ID_tan, f_tan, 0 },
+	{ FN_ID_asin, f_asin, 0 },
+	{ FN_ID_acos, f_acos, 0 },
+	{ FN_ID_atan, f_atan, 0 },
+	{ FN_ID_sinh, f_sinh, 0 },
+	{ FN_ID_cosh, f_cosh, 0 },
+	{ FN_ID_tanh, f_tanh, 0 },
+	{ FN_ID_asinh, f_asinh, 0 },
+	{ FN_ID_acosh, f_acosh, 0 },
 	{ FN_ID_atanh, f_atanh, 0 },
 };
 
@@ -135,7 +148,8 @@ static void map_row(struct op_map *m, struct row *r)
 {
 	bool is_clamp = m->fn->fn == FN_ID_clamp;
 	uint32_t n = m->op.grid.n;
-	EACH_BIT (i, r->bits, n) {
+	EACH_BIT(i, r->bits, n)
+	{
 		if (r->h && r->h[i]) { /* these functions take floats only */
 			bit_clear(r->bits, i);
 			continue;
@@ -156,7 +170,8 @@ static void map_row(struct op_map *m, struct row *r)
 /* The metric name goes: labels are a view, so its entry is cut out of a copy in place. */
 void row_drop_name(struct row *r)
 {
-	struct label *l = (struct label *)(uintptr_t)r->labels.l; /* rows are the consumer's to change */
+	struct label *l = (struct label *)(uintptr_t)
+				  r->labels.l; /* rows are the consumer's to change */
 	for (uint32_t i = 0; i < r->labels.n; i++) {
 		if (!str_eq(l[i].name, LABEL_NAME))
 			continue;
@@ -234,7 +249,8 @@ static int scalar_next(struct op *op, struct exec *x, struct batch **out, struct
 	memset(count, 0, n);
 	while ((rc = op_next(op->in[0], x, &b, e)) > 0)
 		for (size_t k = 0; k < b->n; k++)
-			EACH_BIT (i, b->row[k].bits, n) {
+			EACH_BIT(i, b->row[k].bits, n)
+			{
 				if (b->row[k].h && b->row[k].h[i])
 					continue;
 				count[i] = count[i] ? 2 : 1;
@@ -254,15 +270,16 @@ static const struct op_ops scalar_ops = { "scalar", NULL, scalar_next, NULL };
 
 /* ---- timestamp() of anything but a plain selector: the evaluation time ---- */
 
-static int timestamp_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
+static int timestamp_next(struct op *op, struct exec *x, struct batch **out,
+			  struct err *e)
 {
 	int rc = op_next(op->in[0], x, out, e);
 	if (rc <= 0)
 		return rc;
 	for (size_t k = 0; k < (*out)->n; k++) {
 		struct row *r = &(*out)->row[k];
-		EACH_BIT (i, r->bits, op->grid.n)
-			r->v[i] = (double)grid_at(op->grid, i) / 1000;
+		EACH_BIT(i, r->bits, op->grid.n)
+		r->v[i] = (double)grid_at(op->grid, i) / 1000;
 		r->h = NULL;
 		row_drop_name(r);
 	}
@@ -270,8 +287,9 @@ static int timestamp_next(struct op *op, struct exec *x, struct batch **out, str
 }
 static const struct op_ops timestamp_ops = { "timestamp", NULL, timestamp_next, NULL };
 
-static int wrap(struct exec *x, const struct expr *e, const struct op_ops *ops, size_t size,
-		enum value_type type, struct grid g, struct op **out, struct err *err)
+static int wrap(struct exec *x, const struct expr *e, const struct op_ops *ops,
+		size_t size, enum value_type type, struct grid g, struct op **out,
+		struct err *err)
 {
 	struct op *op = op_alloc(x, size, ops, g, type, e);
 	if (plan_expr(x, e->call.arg[0], g, &op->in[0], err) < 0)
@@ -282,8 +300,8 @@ static int wrap(struct exec *x, const struct expr *e, const struct op_ops *ops, 
 }
 
 /* The argument that is a range vector decides: range functions are part of their selector. */
-static int range_call_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
-			  struct err *err)
+static int range_call_new(struct exec *x, const struct expr *e, struct grid g,
+			  struct op **out, struct err *err)
 {
 	if (!range_fn_of(e->call.fn))
 		return unsupported(x, err, "function", fn_sigs[e->call.fn].name);
@@ -308,15 +326,17 @@ int op_call_new(struct exec *x, const struct expr *e, struct grid g, struct op *
 	case FN_ID_time:
 	case FN_ID_pi: return op_const_new(x, e, g, out, err);
 	case FN_ID_vector:
-		return wrap(x, e, &vector_ops, sizeof(struct op), TYPE_VECTOR, g, out, err);
-	case FN_ID_scalar:
-		return wrap(x, e, &scalar_ops, sizeof(struct op_scalar_of), TYPE_SCALAR, g, out,
+		return wrap(x, e, &vector_ops, sizeof(struct op), TYPE_VECTOR, g, out,
 			    err);
+	case FN_ID_scalar:
+		return wrap(x, e, &scalar_ops, sizeof(struct op_scalar_of), TYPE_SCALAR,
+			    g, out, err);
 	case FN_ID_timestamp: {
 		if (arg->kind == EXPR_VECTOR)
 			return op_select_new(x, arg, e, g, out, err);
 		struct op *t;
-		if (wrap(x, e, &timestamp_ops, sizeof(struct op), TYPE_VECTOR, g, &t, err) < 0)
+		if (wrap(x, e, &timestamp_ops, sizeof(struct op), TYPE_VECTOR, g, &t,
+			 err) < 0)
 			return -1;
 		return op_unique_new(x, t, out);
 	}

@@ -143,8 +143,8 @@ static double quantile(double q, struct bkt *b, size_t n, int64_t t_ms, struct f
 
 /* ---- collecting ---- */
 
-static int group_of(struct op_histq *o, struct exec *x, struct labels ls, struct hgroup **out,
-		    struct err *e)
+static int group_of(struct op_histq *o, struct exec *x, struct labels ls,
+		    struct hgroup **out, struct err *e)
 {
 	static const struct str names[] = { { "__name__", 8 }, { "le", 2 } };
 	struct label few[64], *tmp = few;
@@ -175,15 +175,17 @@ static int group_of(struct op_histq *o, struct exec *x, struct labels ls, struct
 	return rc;
 }
 
-static int collect_row(struct op_histq *o, struct exec *x, const struct row *r, struct err *e)
+static int collect_row(struct op_histq *o, struct exec *x, const struct row *r,
+		       struct err *e)
 {
 	struct hgroup *g;
 	double upper;
 	struct str le = labels_get(r->labels, STR("le"));
 	const struct expr *arg = o->op.expr->call.arg[1];
 	if (r->h)
-		return err_set(x->ctx, e, E_UNSUPPORTED,
-			       "histogram_quantile over native histograms is not supported yet");
+		return err_set(
+			x->ctx, e, E_UNSUPPORTED,
+			"histogram_quantile over native histograms is not supported yet");
 	if (!str_to_f64(le, &upper)) {
 		struct buf b;
 		struct str name = labels_get(r->labels, LABEL_NAME);
@@ -193,9 +195,10 @@ static int collect_row(struct op_histq *o, struct exec *x, const struct row *r, 
 			buf_str(&b, STR(" for metric name "));
 			label_quote(name, &b);
 		}
-		anno_warn(x, arg,
-			  "bucket label \"le\" is missing or has a malformed value of %.*s",
-			  STR_FMT(buf_view(&b)));
+		anno_warn(
+			x, arg,
+			"bucket label \"le\" is missing or has a malformed value of %.*s",
+			STR_FMT(buf_view(&b)));
 		buf_deinit(&b);
 		return 0;
 	}
@@ -213,7 +216,8 @@ static int collect_row(struct op_histq *o, struct exec *x, const struct row *r, 
 }
 
 static int eval_group(struct op_histq *o, struct exec *x, const struct hgroup *g,
-		      const struct row *q, struct bkt *tmp, struct row *out, struct err *e)
+		      const struct row *q, struct bkt *tmp, struct row *out,
+		      struct err *e)
 {
 	uint32_t n = o->op.grid.n;
 	if (row_new(x, x->arena, n, false, out, e) < 0)
@@ -242,8 +246,8 @@ static void warn_quantiles(struct op_histq *o, struct exec *x, const struct row 
 			continue;
 		char num[NUM_MAX];
 		size_t len = num_f64_g(num, q->v[i]);
-		anno_warn(x, arg, "quantile value should be between 0 and 1, got %.*s", (int)len,
-			  num);
+		anno_warn(x, arg, "quantile value should be between 0 and 1, got %.*s",
+			  (int)len, num);
 	}
 }
 
@@ -256,12 +260,14 @@ static void info_forced(struct op_histq *o, struct exec *x)
 	size_t nl = num_f64_g(lo, f->min_bucket), nh = num_f64_g(hi, f->max_bucket);
 	time_format_rfc3339(from, f->mint_ms / 1000, 0, 0);
 	time_format_rfc3339(to, f->maxt_ms / 1000, 0, 0);
-	anno_info(x, o->op.expr->call.arg[1],
-		  "input to histogram_quantile needed to be fixed for monotonicity (see "
-		  "https://prometheus.io/docs/prometheus/latest/querying/functions/"
-		  "#histogram_quantile), from buckets %.*s to %.*s, with a max diff of %.2g, over "
-		  "%llu samples from %s to %s",
-		  (int)nl, lo, (int)nh, hi, f->max_diff, (unsigned long long)f->count, from, to);
+	anno_info(
+		x, o->op.expr->call.arg[1],
+		"input to histogram_quantile needed to be fixed for monotonicity (see "
+		"https://prometheus.io/docs/prometheus/latest/querying/functions/"
+		"#histogram_quantile), from buckets %.*s to %.*s, with a max diff of %.2g, over "
+		"%llu samples from %s to %s",
+		(int)nl, lo, (int)nh, hi, f->max_diff, (unsigned long long)f->count, from,
+		to);
 }
 
 static int histq_all(struct op_histq *o, struct exec *x, struct err *e)
@@ -313,7 +319,8 @@ static void histq_close(struct op *op)
 	free(o->group);
 }
 
-static const struct op_ops histq_ops = { "histogram_quantile", NULL, histq_next, histq_close };
+static const struct op_ops histq_ops = { "histogram_quantile", NULL, histq_next,
+					 histq_close };
 
 int op_histq_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
 		 struct err *err)

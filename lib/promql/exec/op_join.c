@@ -96,8 +96,8 @@ static int mask_row(struct op_join *j, struct exec *x, struct row *r, bool keep_
 	return bits_any(r->bits, j->op.grid.n);
 }
 
-static int mask_batch(struct op_join *j, struct exec *x, struct batch *b, bool keep_present,
-		      struct err *e)
+static int mask_batch(struct op_join *j, struct exec *x, struct batch *b,
+		      bool keep_present, struct err *e)
 {
 	size_t k = 0;
 	for (size_t i = 0; i < b->n; i++) {
@@ -172,8 +172,11 @@ static int one_add(struct op_join *j, struct exec *x, const struct row *r, struc
 	struct one_row *o = ARENA_NEW(x->arena, struct one_row);
 	if (row_copy(x, x->arena, n, r, &o->row, e) < 0)
 		return -1;
-	o->next = s->rows;
-	s->rows = o;
+	if (s->last) /* in series order: errors show the first two */
+		s->last->next = o;
+	else
+		s->rows = o;
+	s->last = o;
 	for (size_t w = 0; w < BITS_WORDS(n); w++) {
 		uint64_t both = s->bits[w] & r->bits[w];
 		if (both && (!j->dup || w < j->dup_word)) {
@@ -205,23 +208,27 @@ static int duplicate(struct op_join *j, struct exec *x, uint32_t i, struct err *
 			two[n++] = &o->row;
 	buf_str(&b, STR("found duplicate series for the match group "));
 	labels_text(j->dup->labels, &b);
-	buf_fmt(&b, " on the %s hand-side of the operation: [", j->swapped ? "left" : "right");
-	for (size_t k = 0; k < n; k++) { /* rows are chained newest first; Prometheus shows those too */
+	buf_fmt(&b, " on the %s hand-side of the operation: [",
+		j->swapped ? "left" : "right");
+	for (size_t k = 0; k < n; k++) {
 		labels_text(two[k]->labels, &b);
 		buf_str(&b, k + 1 < n ? STR(", ") : STR("]"));
 	}
-	buf_str(&b, STR(";many-to-many matching not allowed: matching labels must be unique on "
-			"one side"));
+	buf_str(&b,
+		STR(";many-to-many matching not allowed: matching labels must be unique on "
+		    "one side"));
 	int rc = err_set(x->ctx, e, E_EXEC, "%.*s", STR_FMT(buf_view(&b)));
 	buf_deinit(&b);
 	return rc;
 }
 
-static int check_dups(struct op_join *j, struct exec *x, const uint64_t *many, struct err *e)
+static int check_dups(struct op_join *j, struct exec *x, const uint64_t *many,
+		      struct err *e)
 {
 	for (uint32_t w = 0; j->dup && w < BITS_WORDS(j->op.grid.n); w++)
 		if (j->dups[w] & many[w]) {
-			uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(j->dups[w] & many[w]);
+			uint32_t i =
+				w * 64 + (uint32_t)__builtin_ctzll(j->dups[w] & many[w]);
 			return duplicate(j, x, i, e);
 		}
 	return 0;
@@ -267,18 +274,19 @@ static void put_label(struct label *l, uint32_t *n, struct str name, struct str 
 }
 
 /* Labels of the result of `many` met by `one`; in the batch arena. */
-static int result_labels(struct op_join *j, struct exec *x, struct labels many, struct labels one,
-			 struct labels *out, struct err *e)
+static int result_labels(struct op_join *j, struct exec *x, struct labels many,
+			 struct labels one, struct labels *out, struct err *e)
 {
 	const struct expr *b = j->op.expr;
 	const struct match_node *m = &b->bin.match;
-	struct label *l = arena_try(&j->arena, x->ctx, (many.n + m->n_include + 1) * sizeof(*l), e);
+	struct label *l =
+		arena_try(&j->arena, x->ctx, (many.n + m->n_include + 1) * sizeof(*l), e);
 	if (!l)
 		return -1;
 	struct labels r = many;
 	if (m->card == CARD_ONE_TO_ONE)
-		r = m->on ? labels_keep(l, many, m->labels, m->n_labels) :
-			    labels_drop(l, many, m->labels, m->n_labels);
+		r = m->on ? labels_keep(l, many, m->labels, m->n_labels)
+			  : labels_drop(l, many, m->labels, m->n_labels);
 	else
 		memcpy(l, many.l, many.n * sizeof(*l));
 	uint32_t n = r.n;
@@ -299,8 +307,8 @@ struct many_state { /* one row of the many side on its way */
 };
 
 /* The result row of this "many" row with these labels. */
-static int many_row(struct op_join *j, struct exec *x, struct many_state *m, struct labels ls,
-		    struct err *e)
+static int many_row(struct op_join *j, struct exec *x, struct many_state *m,
+		    struct labels ls, struct err *e)
 {
 	for (size_t k = m->first; k < j->n_rows; k++)
 		if (labels_eq(j->rows[k].labels, ls)) {
@@ -322,13 +330,14 @@ static int many_step(struct op_join *j, struct exec *x, struct many_state *m, ui
 	const struct match_node *mn = &b->bin.match;
 	const struct row *one = one_at(m->sig, i);
 	if ((m->in->h && m->in->h[i]) || (one->h && one->h[i]))
-		return err_set(x->ctx, e, E_UNSUPPORTED,
-			       "binary operator %s over native histograms is not supported yet",
-			       op_text(b->bin.op));
+		return err_set(
+			x->ctx, e, E_UNSUPPORTED,
+			"binary operator %s over native histograms is not supported yet",
+			op_text(b->bin.op));
 	bool keep, taken;
 	double mv = m->in->v[i], ov = one->v[i];
-	double v = j->swapped ? binop_value(b->bin.op, ov, mv, &keep) :
-				binop_value(b->bin.op, mv, ov, &keep);
+	double v = j->swapped ? binop_value(b->bin.op, ov, mv, &keep)
+			      : binop_value(b->bin.op, mv, ov, &keep);
 	if (b->bin.ret_bool)
 		v = keep;
 	else if (!keep)
@@ -341,17 +350,18 @@ static int many_step(struct op_join *j, struct exec *x, struct many_state *m, ui
 			return -1;
 		m->last_one = one;
 	}
-	uint64_t key = mn->card == CARD_ONE_TO_ONE ? (uint64_t)(uintptr_t)m->sig :
-						     labels_hash(m->out->labels);
+	uint64_t key = mn->card == CARD_ONE_TO_ONE ? (uint64_t)(uintptr_t)m->sig
+						   : labels_hash(m->out->labels);
 	if (claim(j, x, key, i, &taken, e) < 0)
 		return -1;
 	if (taken)
-		return err_set(x->ctx, e, E_EXEC, "%s",
-			       mn->card == CARD_ONE_TO_ONE ?
-				       "multiple matches for labels: many-to-one matching must be "
-				       "explicit (group_left/group_right)" :
-				       "multiple matches for labels: grouping labels must ensure "
-				       "unique matches");
+		return err_set(
+			x->ctx, e, E_EXEC, "%s",
+			mn->card == CARD_ONE_TO_ONE
+				? "multiple matches for labels: many-to-one matching must be "
+				  "explicit (group_left/group_right)"
+				: "multiple matches for labels: grouping labels must ensure "
+				  "unique matches");
 	m->out->v[i] = v;
 	bit_set(m->out->bits, i);
 	return 0;
@@ -366,7 +376,8 @@ static size_t rows_needed(const struct sig *s)
 	return n;
 }
 
-static int join_batch(struct op_join *j, struct exec *x, const struct batch *b, struct err *e)
+static int join_batch(struct op_join *j, struct exec *x, const struct batch *b,
+		      struct err *e)
 {
 	struct sig **sigs = arena_try(&j->arena, x->ctx, b->n * sizeof(*sigs) + 1, e);
 	if (!sigs)
@@ -385,9 +396,9 @@ static int join_batch(struct op_join *j, struct exec *x, const struct batch *b, 
 		struct many_state m = { &b->row[k], sigs[k], j->n_rows, NULL, NULL };
 		if (!m.sig)
 			continue;
-		EACH_BIT (i, b->row[k].bits, j->op.grid.n)
-			if (bit_get(m.sig->bits, i) && many_step(j, x, &m, i, e) < 0)
-				return -1;
+		EACH_BIT(i, b->row[k].bits, j->op.grid.n)
+		if (bit_get(m.sig->bits, i) && many_step(j, x, &m, i, e) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -450,12 +461,12 @@ static void signature_names(struct exec *x, struct op_join *j, const struct matc
 	j->n_names = n;
 }
 
-int op_join_new(struct exec *x, const struct expr *e, struct op *l, struct op *r, struct op **out,
-		struct err *err)
+int op_join_new(struct exec *x, const struct expr *e, struct op *l, struct op *r,
+		struct op **out, struct err *err)
 {
-	const struct op_ops *ops = e->bin.op == OP_OR  ? &or_ops :
-				   op_is_set(e->bin.op) ? &and_ops :
-							  &join_ops;
+	const struct op_ops *ops = e->bin.op == OP_OR	  ? &or_ops
+				   : op_is_set(e->bin.op) ? &and_ops
+							  : &join_ops;
 	(void)err;
 	struct op_join *j = op_alloc(x, sizeof(*j), ops, l->grid, TYPE_VECTOR, e);
 	map64_init(&j->index);

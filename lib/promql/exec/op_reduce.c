@@ -22,7 +22,8 @@ struct group {
 struct op_reduce {
 	struct op op;
 	enum aggr_op kind;
-	struct str *names; /* by: the labels kept; without: those dropped, __name__ added; sorted */
+	struct str *
+		names; /* by: the labels kept; without: those dropped, __name__ added; sorted */
 	size_t n_names;
 	bool without;
 	struct map64 index;
@@ -127,18 +128,20 @@ static struct group *new_group(struct op_reduce *r, struct exec *x, struct label
 	g->bits = (uint64_t *)(g->n + n);
 	g->incremental = g->bits + words;
 	if (r->n_group == r->cap_group)
-		r->group = vec_grow(r->group, &r->cap_group, r->n_group + 1, sizeof(*r->group));
+		r->group = vec_grow(r->group, &r->cap_group, r->n_group + 1,
+				    sizeof(*r->group));
 	r->group[r->n_group++] = g;
 	return g;
 }
 
-static struct group *group_of(struct op_reduce *r, struct exec *x, struct labels ls, struct err *e)
+static struct group *group_of(struct op_reduce *r, struct exec *x, struct labels ls,
+			      struct err *e)
 {
 	struct label few[64], *tmp = few;
 	if (ls.n > ARRAY_LEN(few))
 		tmp = xmalloc(ls.n * sizeof(*tmp));
-	struct labels key = r->without ? labels_drop(tmp, ls, r->names, r->n_names) :
-					 labels_keep(tmp, ls, r->names, r->n_names);
+	struct labels key = r->without ? labels_drop(tmp, ls, r->names, r->n_names)
+				       : labels_keep(tmp, ls, r->names, r->n_names);
 	key.hash = 0;
 	uint64_t h = labels_hash(key);
 	uintptr_t at = 0;
@@ -160,14 +163,16 @@ static bool takes_hists(enum aggr_op kind)
 	return kind == AGG_COUNT || kind == AGG_GROUP;
 }
 
-static int fold_row(struct op_reduce *r, struct exec *x, const struct row *row, struct err *e)
+static int fold_row(struct op_reduce *r, struct exec *x, const struct row *row,
+		    struct err *e)
 {
 	struct group *g = group_of(r, x, row->labels, e);
 	if (!g)
 		return -1;
 	enum aggr_op kind = r->kind;
 	if (kind == AGG_SUM && !row->h) { /* the hot one, without a switch per value */
-		EACH_BIT (i, row->bits, r->op.grid.n) {
+		EACH_BIT(i, row->bits, r->op.grid.n)
+		{
 			if (bit_get(g->bits, i))
 				kahan_add(row->v[i], &g->v[i], &g->c[i]);
 			else
@@ -175,13 +180,16 @@ static int fold_row(struct op_reduce *r, struct exec *x, const struct row *row, 
 		}
 		return 0;
 	}
-	EACH_BIT (i, row->bits, r->op.grid.n) {
+	EACH_BIT(i, row->bits, r->op.grid.n)
+	{
 		if (row->h && row->h[i] && !takes_hists(kind)) {
 			if (kind == AGG_SUM || kind == AGG_AVG)
-				return err_set(x->ctx, e, E_UNSUPPORTED,
-					       "%s over native histograms is not supported yet",
-					       aggr_op_text(kind));
-			anno_info(x, r->op.expr->aggr.e, "ignored histogram in %s aggregation",
+				return err_set(
+					x->ctx, e, E_UNSUPPORTED,
+					"%s over native histograms is not supported yet",
+					aggr_op_text(kind));
+			anno_info(x, r->op.expr->aggr.e,
+				  "ignored histogram in %s aggregation",
 				  aggr_op_text(kind));
 			continue;
 		}
@@ -211,8 +219,8 @@ static int reduce_all(struct op_reduce *r, struct exec *x, struct err *e)
 		struct group *g = r->group[k];
 		if (!bits_any(g->bits, r->op.grid.n))
 			continue;
-		EACH_BIT (i, g->bits, r->op.grid.n)
-			g->v[i] = result(r->kind, g, i);
+		EACH_BIT(i, g->bits, r->op.grid.n)
+		g->v[i] = result(r->kind, g, i);
 		r->rows[n++] = (struct row){ g->labels, g->v, NULL, g->bits };
 	}
 	r->out = (struct batch){ r->rows, n };

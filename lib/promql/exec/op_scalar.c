@@ -68,8 +68,8 @@ struct op_expand {
 	struct batch out;
 };
 
-static int expand_row(struct exec *x, struct op_expand *o, const struct row *in, struct row *out,
-		      struct err *e)
+static int expand_row(struct exec *x, struct op_expand *o, const struct row *in,
+		      struct row *out, struct err *e)
 {
 	uint32_t n = o->op.grid.n;
 	if (row_new(x, &o->arena, n, in->h != NULL, out, e) < 0)
@@ -120,7 +120,8 @@ static void expand_close(struct op *op)
 
 static const struct op_ops expand_ops = { "expand", NULL, expand_next, expand_close };
 
-int op_expand_new(struct exec *x, struct op *in, struct grid g, struct op **out, struct err *e)
+int op_expand_new(struct exec *x, struct op *in, struct grid g, struct op **out,
+		  struct err *e)
 {
 	(void)e;
 	struct op_expand *o = op_alloc(x, sizeof(*o), &expand_ops, g, in->type, in->expr);

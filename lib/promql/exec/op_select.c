@@ -17,11 +17,12 @@
 #include "promql/exec/select_int.h"
 
 #define BATCH_BYTES ((size_t)1 << 20)
-#define MAX_RING 64
+#define MAX_RING    64
 
 struct raw {
 	struct labels labels;
-	struct str metric; /* the name that was dropped; kept for rate and increase only */
+	struct str
+		metric; /* the name that was dropped; kept for rate and increase only */
 	struct chunk_view *chunks;
 	size_t n;
 };
@@ -50,12 +51,14 @@ struct op_select {
 	struct raw_batch *ring;
 	uint32_t ring_n, ready, at; /* `ready` batches decoded, `at` handed out next */
 	struct batch out;
-	struct map64 seen; /* label hashes after the name was dropped, if that may collide */
+	struct map64
+		seen; /* label hashes after the name was dropped, if that may collide */
 };
 
 /* ---- decoding: CPU class ---- */
 
-static void instant_row(const struct op_select *s, const struct series_cols *c, struct row *out)
+static void instant_row(const struct op_select *s, const struct series_cols *c,
+			struct row *out)
 {
 	const struct range_call *call = &s->call;
 	size_t k = 0; /* samples with t <= ref */
@@ -79,7 +82,8 @@ static void instant_row(const struct op_select *s, const struct series_cols *c, 
 size_t select_drop_stale(struct sample_cols *c)
 {
 	size_t k = 0;
-	while (k < c->n && !(c->h && c->h[k] ? hist_is_stale(c->h[k]) : is_stale_nan(c->v[k])))
+	while (k < c->n &&
+	       !(c->h && c->h[k] ? hist_is_stale(c->h[k]) : is_stale_nan(c->v[k])))
 		k++;
 	for (size_t i = k; i < c->n; i++) {
 		if (c->h && c->h[i] ? hist_is_stale(c->h[i]) : is_stale_nan(c->v[i]))
@@ -96,8 +100,10 @@ size_t select_drop_stale(struct sample_cols *c)
 
 static void note_non_counter(struct op_select *s, struct str metric)
 {
-	if (str_has_suffix(metric, STR("_total")) || str_has_suffix(metric, STR("_sum")) ||
-	    str_has_suffix(metric, STR("_count")) || str_has_suffix(metric, STR("_bucket")))
+	if (str_has_suffix(metric, STR("_total")) ||
+	    str_has_suffix(metric, STR("_sum")) ||
+	    str_has_suffix(metric, STR("_count")) ||
+	    str_has_suffix(metric, STR("_bucket")))
 		return;
 	anno_info(s->x, s->spec.sel,
 		  "metric might not be a counter, name does not end in "
@@ -112,8 +118,8 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 	struct sample_cols c = { 0 };
 	/* Histograms outlive the scratch columns: rows point to them. */
 	if (dedup_decode(x->ctx, scratch, r->chunks, r->n, s->spec.want, x->q->dedup,
-			 s->spec.want == SAMPLE_COUNTER, s->spec.mint_ms, s->spec.maxt_ms, &c,
-			 e) < 0)
+			 s->spec.want == SAMPLE_COUNTER, s->spec.mint_ms, s->spec.maxt_ms,
+			 &c, e) < 0)
 		return -1;
 	atomic_fetch_add_explicit(&x->samples, c.n, memory_order_relaxed);
 	if (s->fn)
@@ -130,11 +136,11 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 		return 0;
 	if (row.h) {
 		bool any = false;
-		EACH_BIT (i, row.bits, s->op.grid.n)
-			if (row.h[i]) {
-				row.h[i] = hist_dup(&b->arena, row.h[i]);
-				any = true;
-			}
+		EACH_BIT(i, row.bits, s->op.grid.n)
+		if (row.h[i]) {
+			row.h[i] = hist_dup(&b->arena, row.h[i]);
+			any = true;
+		}
 		if (!any)
 			row.h = NULL;
 	}
@@ -245,7 +251,8 @@ static int open_set(struct op_select *s, struct err *e)
 
 static int fill(struct op_select *s, struct raw_batch *b, struct err *e)
 {
-	size_t row_bytes = (size_t)s->op.grid.n * 8 + 64, rows_max = BATCH_BYTES / row_bytes + 1;
+	size_t row_bytes = (size_t)s->op.grid.n * 8 + 64,
+	       rows_max = BATCH_BYTES / row_bytes + 1;
 	const struct series_in *in;
 	arena_reset(&b->arena);
 	b->n_raw = b->n_row = b->bytes = 0;
@@ -354,8 +361,8 @@ static bool one_name(const struct expr *sel)
  * A selector, alone (call NULL), under a range function, or under timestamp(). `call` chooses the
  * aggregate that downsampled blocks show and the function.
  */
-int op_select_new(struct exec *x, const struct expr *sel, const struct expr *call, struct grid g,
-		  struct op **out, struct err *e)
+int op_select_new(struct exec *x, const struct expr *sel, const struct expr *call,
+		  struct grid g, struct op **out, struct err *e)
 {
 	const struct range_fn *fn = NULL;
 	if (sel->kind == EXPR_MATRIX) {
@@ -363,8 +370,8 @@ int op_select_new(struct exec *x, const struct expr *sel, const struct expr *cal
 		if (!fn)
 			return unsupported(x, e, "function", fn_sigs[call->call.fn].name);
 	}
-	struct op_select *s = op_alloc(x, sizeof(*s), &sel_ops, g, TYPE_VECTOR,
-				       call ? call : sel);
+	struct op_select *s =
+		op_alloc(x, sizeof(*s), &sel_ops, g, TYPE_VECTOR, call ? call : sel);
 	s->x = x;
 	s->fn = fn;
 	bool in_call = call && call->kind == EXPR_CALL;

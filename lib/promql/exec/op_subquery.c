@@ -29,7 +29,8 @@ static int row_to_cols(struct op_subquery *s, struct exec *x, const struct row *
 	if (!v || (r->h && !(h = arena_try(&s->arena, x->ctx, n * sizeof(*h), e))))
 		return -1;
 	size_t k = 0;
-	EACH_BIT (i, r->bits, n) {
+	EACH_BIT(i, r->bits, n)
+	{
 		t[k] = grid_at(s->op.in[0]->grid, i);
 		v[k] = r->v[i];
 		if (h)
@@ -41,7 +42,8 @@ static int row_to_cols(struct op_subquery *s, struct exec *x, const struct row *
 }
 
 /* The next rows of the inner expression, merged by labels if it may show a label set twice. */
-static int inner_next(struct op_subquery *s, struct exec *x, struct batch **out, struct err *e)
+static int inner_next(struct op_subquery *s, struct exec *x, struct batch **out,
+		      struct err *e)
 {
 	struct op *in = s->op.in[0];
 	int rc;
@@ -50,7 +52,8 @@ static int inner_next(struct op_subquery *s, struct exec *x, struct batch **out,
 	if (!s->collected) {
 		while ((rc = op_next(in, x, out, e)) > 0)
 			for (size_t k = 0; k < (*out)->n; k++)
-				if (row_set_add(x, &s->set, &(*out)->row[k], DUP_LABELSET, e) < 0)
+				if (row_set_add(x, &s->set, &(*out)->row[k], DUP_LABELSET,
+						e) < 0)
 					return -1;
 		if (rc < 0)
 			return -1;
@@ -63,8 +66,8 @@ static int inner_next(struct op_subquery *s, struct exec *x, struct batch **out,
 	return 1;
 }
 
-static int eval_row(struct op_subquery *s, struct exec *x, const struct row *in, struct row *row,
-		    struct err *e)
+static int eval_row(struct op_subquery *s, struct exec *x, const struct row *in,
+		    struct row *row, struct err *e)
 {
 	struct series_cols cols;
 	if (row_to_cols(s, x, in, &cols, e) < 0 ||
@@ -122,12 +125,15 @@ static int64_t floor_div(int64_t a, int64_t b)
 	return q - (a % b < 0);
 }
 
-struct grid subquery_grid(const struct exec *x, const struct expr *sub, const struct range_call *c)
+struct grid subquery_grid(const struct exec *x, const struct expr *sub,
+			  const struct range_call *c)
 {
-	int64_t step = sub->sub.step_ms ? sub->sub.step_ms :
-		       x->q->subquery_step_ms ? x->q->subquery_step_ms : 60000;
+	int64_t step = sub->sub.step_ms		? sub->sub.step_ms
+		       : x->q->subquery_step_ms ? x->q->subquery_step_ms
+						: 60000;
 	int64_t from = range_ref(c, 0) - c->range_ms, to = range_ref(c, c->grid.n - 1);
-	int64_t first = (floor_div(from, step) + 1) * step; /* strictly after the window's start */
+	int64_t first = (floor_div(from, step) + 1) *
+			step; /* strictly after the window's start */
 	struct grid g = { first, step, 0 };
 	if (first <= to)
 		g.n = (uint32_t)((to - first) / step) + 1;
@@ -137,9 +143,9 @@ struct grid subquery_grid(const struct exec *x, const struct expr *sub, const st
 void subquery_window(const struct exec *x, const struct expr *sub, struct grid g,
 		     struct range_call *out)
 {
-	int64_t at = sub->sub.at == AT_START ? x->q->start_ms :
-		     sub->sub.at == AT_END   ? x->q->end_ms :
-					       sub->sub.at_ms;
+	int64_t at = sub->sub.at == AT_START ? x->q->start_ms
+		     : sub->sub.at == AT_END ? x->q->end_ms
+					     : sub->sub.at_ms;
 	*out = (struct range_call){ .grid = g,
 				    .range_ms = sub->sub.range_ms,
 				    .offset_ms = sub->sub.offset_ms,

@@ -64,7 +64,8 @@ static bool one_name(const struct op *in)
 	if (in->nameless)
 		return true;
 	for (size_t i = 0; e->kind == EXPR_VECTOR && i < e->s.sel.n_matchers; i++)
-		if (e->s.sel.matchers[i].type == MATCH_EQ && e->s.sel.matchers[i].value.n &&
+		if (e->s.sel.matchers[i].type == MATCH_EQ &&
+		    e->s.sel.matchers[i].value.n &&
 		    str_eq(e->s.sel.matchers[i].name, LABEL_NAME))
 			return true;
 	return false;
@@ -83,7 +84,8 @@ int op_unique_of(struct exec *x, struct op *op, const struct op *in, struct op *
 		op->unique = true;
 		return 0;
 	}
-	struct op_unique *u = op_alloc(x, sizeof(*u), &unique_ops, op->grid, op->type, op->expr);
+	struct op_unique *u =
+		op_alloc(x, sizeof(*u), &unique_ops, op->grid, op->type, op->expr);
 	map64_init(&u->seen);
 	u->op.in[0] = op;
 	u->op.nameless = true;

@@ -10,7 +10,8 @@
 
 int unsupported(struct exec *x, struct err *e, const char *what, const char *name)
 {
-	return err_set(x->ctx, e, E_UNSUPPORTED, "%s %s is not supported yet", what, name);
+	return err_set(x->ctx, e, E_UNSUPPORTED, "%s %s is not supported yet", what,
+		       name);
 }
 
 void *op_alloc(struct exec *x, size_t size, const struct op_ops *ops, struct grid g,
@@ -45,14 +46,15 @@ static bool step_invariant(const struct expr *e, bool *pinned)
 	case EXPR_NUMBER:
 	case EXPR_STRING: return true;
 	case EXPR_VECTOR:
-	case EXPR_MATRIX: *pinned |= e->s.sel.at != AT_NONE; return e->s.sel.at != AT_NONE;
-	case EXPR_SUBQUERY:
-		*pinned |= e->sub.at != AT_NONE;
-		return e->sub.at != AT_NONE;
+	case EXPR_MATRIX:
+		*pinned |= e->s.sel.at != AT_NONE;
+		return e->s.sel.at != AT_NONE;
+	case EXPR_SUBQUERY: *pinned |= e->sub.at != AT_NONE; return e->sub.at != AT_NONE;
 	case EXPR_PAREN: return step_invariant(e->inner, pinned);
 	case EXPR_UNARY: return step_invariant(e->un.e, pinned);
 	case EXPR_BINARY:
-		return step_invariant(e->bin.l, pinned) && step_invariant(e->bin.r, pinned);
+		return step_invariant(e->bin.l, pinned) &&
+		       step_invariant(e->bin.r, pinned);
 	case EXPR_AGGR:
 		return step_invariant(e->aggr.e, pinned) &&
 		       (!e->aggr.param || step_invariant(e->aggr.param, pinned));

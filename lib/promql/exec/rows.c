@@ -51,7 +51,8 @@ int row_new(struct exec *x, struct arena *a, uint32_t n, bool hists, struct row 
 	return 0;
 }
 
-int row_want_hists(struct exec *x, struct arena *a, uint32_t n, struct row *r, struct err *e)
+int row_want_hists(struct exec *x, struct arena *a, uint32_t n, struct row *r,
+		   struct err *e)
 {
 	if (r->h)
 		return 0;
@@ -63,8 +64,8 @@ int row_want_hists(struct exec *x, struct arena *a, uint32_t n, struct row *r, s
 	return 0;
 }
 
-int row_copy(struct exec *x, struct arena *a, uint32_t n, const struct row *from, struct row *out,
-	     struct err *e)
+int row_copy(struct exec *x, struct arena *a, uint32_t n, const struct row *from,
+	     struct row *out, struct err *e)
 {
 	if (row_new(x, a, n, from->h != NULL, out, e) < 0 ||
 	    labels_try_dup(a, x->ctx, from->labels, &out->labels, e) < 0)
@@ -72,8 +73,8 @@ int row_copy(struct exec *x, struct arena *a, uint32_t n, const struct row *from
 	memcpy(out->v, from->v, (size_t)n * 8);
 	memcpy(out->bits, from->bits, BITS_WORDS(n) * 8);
 	if (from->h)
-		EACH_BIT (i, from->bits, n)
-			out->h[i] = from->h[i] ? hist_dup(a, from->h[i]) : NULL;
+		EACH_BIT(i, from->bits, n)
+	out->h[i] = from->h[i] ? hist_dup(a, from->h[i]) : NULL;
 	return 0;
 }
 
@@ -101,15 +102,16 @@ struct row *row_set_find(struct row_set *s, struct labels ls)
 	return NULL;
 }
 
-static int merge_row(struct exec *x, struct row_set *s, struct row *to, const struct row *r,
-		     const char *dup, struct err *e)
+static int merge_row(struct exec *x, struct row_set *s, struct row *to,
+		     const struct row *r, const char *dup, struct err *e)
 {
 	for (size_t w = 0; w < BITS_WORDS(s->steps); w++)
 		if (to->bits[w] & r->bits[w])
 			return err_set(x->ctx, e, E_EXEC, "%s", dup);
 	if (r->h && row_want_hists(x, x->arena, s->steps, to, e) < 0)
 		return -1;
-	EACH_BIT (i, r->bits, s->steps) {
+	EACH_BIT(i, r->bits, s->steps)
+	{
 		to->v[i] = r->v[i];
 		if (r->h && r->h[i])
 			to->h[i] = hist_dup(x->arena, r->h[i]);

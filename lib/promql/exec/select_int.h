@@ -21,6 +21,7 @@ int select_open(struct exec *x, const struct select_spec *spec, struct series_se
 size_t select_drop_stale(struct sample_cols *c);
 
 /* Instant query of a range selector or subquery: raw samples into the result. matrix.c */
-int matrix_exec(struct exec *x, const struct expr *e, struct promql_result *out, struct err *err);
+int matrix_exec(struct exec *x, const struct expr *ex, struct promql_result *out,
+		struct err *e);
 
 #endif

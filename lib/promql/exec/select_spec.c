@@ -10,8 +10,8 @@ static enum sample_aggr aggr_of(const struct expr *call)
 {
 	if (!call)
 		return SAMPLE_AVG;
-	struct str name = str_of(call->kind == EXPR_CALL ? fn_sigs[call->call.fn].name :
-							   aggr_op_text(call->aggr.op));
+	struct str name = str_of(call->kind == EXPR_CALL ? fn_sigs[call->call.fn].name
+							 : aggr_op_text(call->aggr.op));
 	if (str_eq(name, STR("min")) || str_has_prefix(name, STR("min_")))
 		return SAMPLE_MIN;
 	if (str_eq(name, STR("max")) || str_has_prefix(name, STR("max_")))
@@ -40,8 +40,9 @@ static uint32_t aggr_bits(enum sample_aggr want)
 
 static bool caps_resolution(const struct expr *call)
 {
-	static const enum fn_id capped[] = { FN_ID_rate,  FN_ID_irate,	FN_ID_increase,
-					     FN_ID_delta, FN_ID_idelta, FN_ID_deriv,
+	static const enum fn_id capped[] = { FN_ID_rate,	  FN_ID_irate,
+					     FN_ID_increase,	  FN_ID_delta,
+					     FN_ID_idelta,	  FN_ID_deriv,
 					     FN_ID_predict_linear };
 	if (call && call->kind == EXPR_CALL)
 		for (size_t i = 0; i < ARRAY_LEN(capped); i++)

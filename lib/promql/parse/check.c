@@ -3,13 +3,15 @@
  */
 #include "promql/parse/parse_int.h"
 
-static int expect(struct parser *p, struct expr *e, enum value_type want, const char *context)
+static int expect(struct parser *p, struct expr *e, enum value_type want,
+		  const char *context)
 {
 	if (check_expr(p, e) < 0)
 		return -1;
 	if (e->type != want)
-		return parse_fail(p, e->pos, "expected type %s in %s, got %s", value_type_text(want),
-				  context, value_type_text(e->type));
+		return parse_fail(p, e->pos, "expected type %s in %s, got %s",
+				  value_type_text(want), context,
+				  value_type_text(e->type));
 	return 0;
 }
 
@@ -18,21 +20,25 @@ static int check_call(struct parser *p, struct expr *e)
 	const struct fn_sig *f = &fn_sigs[e->call.fn];
 	size_t n = e->call.n;
 	if (f->min_args == f->max_args && n != f->min_args)
-		return parse_fail(p, e->pos, "expected %u argument(s) in call to \"%s\", got %zu",
+		return parse_fail(p, e->pos,
+				  "expected %u argument(s) in call to \"%s\", got %zu",
 				  f->min_args, f->name, n);
 	if (n < f->min_args)
-		return parse_fail(p, e->pos,
-				  "expected at least %u argument(s) in call to \"%s\", got %zu",
-				  f->min_args, f->name, n);
+		return parse_fail(
+			p, e->pos,
+			"expected at least %u argument(s) in call to \"%s\", got %zu",
+			f->min_args, f->name, n);
 	if (f->max_args >= 0 && n > (size_t)f->max_args)
-		return parse_fail(p, e->pos,
-				  "expected at most %d argument(s) in call to \"%s\", got %zu",
-				  f->max_args, f->name, n);
+		return parse_fail(
+			p, e->pos,
+			"expected at most %d argument(s) in call to \"%s\", got %zu",
+			f->max_args, f->name, n);
 	struct str context = str_fmt(p->a, "call to function \"%s\"", f->name);
 	size_t last = f->max_args < 0 ? f->min_args : (size_t)f->max_args;
 	for (size_t i = 0; i < n; i++) {
 		size_t k = MIN(i, last ? last - 1 : 0);
-		if (expect(p, e->call.arg[i], f->arg[MIN(k, ARRAY_LEN(f->arg) - 1)], context.p) < 0)
+		if (expect(p, e->call.arg[i], f->arg[MIN(k, ARRAY_LEN(f->arg) - 1)],
+			   context.p) < 0)
 			return -1;
 	}
 	return 0;
@@ -60,10 +66,11 @@ static int check_matching(struct parser *p, struct expr *e)
 	for (size_t i = 0; m->on && i < m->n_labels; i++)
 		for (size_t k = 0; k < m->n_include; k++)
 			if (str_eq(m->labels[i], m->include[k]))
-				return parse_fail(p, e->bin.op_pos,
-						  "label \"%.*s\" must not occur in ON and GROUP "
-						  "clause at once",
-						  STR_FMT(m->labels[i]));
+				return parse_fail(
+					p, e->bin.op_pos,
+					"label \"%.*s\" must not occur in ON and GROUP "
+					"clause at once",
+					STR_FMT(m->labels[i]));
 	return 0;
 }
 
@@ -75,29 +82,34 @@ static int check_binary(struct parser *p, struct expr *e)
 	if (check_expr(p, l) < 0 || check_expr(p, r) < 0)
 		return -1;
 	if (e->bin.ret_bool && !op_is_cmp(op))
-		return parse_fail(p, e->bin.op_pos,
-				  "bool modifier can only be used on comparison operators");
-	if (op_is_cmp(op) && !e->bin.ret_bool && l->type == TYPE_SCALAR && r->type == TYPE_SCALAR)
+		return parse_fail(
+			p, e->bin.op_pos,
+			"bool modifier can only be used on comparison operators");
+	if (op_is_cmp(op) && !e->bin.ret_bool && l->type == TYPE_SCALAR &&
+	    r->type == TYPE_SCALAR)
 		return parse_fail(p, e->bin.op_pos,
 				  "comparisons between scalars must use BOOL modifier");
 	if (op_is_set(op) && (m->card == CARD_ONE_TO_MANY || m->card == CARD_MANY_TO_ONE))
-		return parse_fail(p, e->bin.op_pos, "no grouping allowed for \"%s\" operation",
+		return parse_fail(p, e->bin.op_pos,
+				  "no grouping allowed for \"%s\" operation",
 				  op_text(op));
 	if (check_matching(p, e) < 0)
 		return -1;
 	if (!is_operand(l->type) || !is_operand(r->type))
-		return parse_fail(p, is_operand(l->type) ? r->pos : l->pos,
-				  "binary expression must contain only scalar and instant vector "
-				  "types");
+		return parse_fail(
+			p, is_operand(l->type) ? r->pos : l->pos,
+			"binary expression must contain only scalar and instant vector "
+			"types");
 	if (l->type == TYPE_VECTOR && r->type == TYPE_VECTOR)
 		return 0;
 	if (m->given && m->n_labels)
 		return parse_fail(p, e->bin.op_pos,
 				  "vector matching only allowed between instant vectors");
 	if (op_is_set(op))
-		return parse_fail(p, e->pos,
-				  "set operator \"%s\" not allowed in binary scalar expression",
-				  op_text(op));
+		return parse_fail(
+			p, e->pos,
+			"set operator \"%s\" not allowed in binary scalar expression",
+			op_text(op));
 	return 0;
 }
 
@@ -112,20 +124,23 @@ int check_expr(struct parser *p, struct expr *e)
 		if (check_expr(p, e->un.e) < 0)
 			return -1;
 		if (!is_operand(e->un.e->type))
-			return parse_fail(p, e->pos,
-					  "unary expression only allowed on expressions of type "
-					  "scalar or instant vector, got \"%s\"",
-					  value_type_text(e->un.e->type));
+			return parse_fail(
+				p, e->pos,
+				"unary expression only allowed on expressions of type "
+				"scalar or instant vector, got \"%s\"",
+				value_type_text(e->un.e->type));
 		return 0;
 	case EXPR_SUBQUERY:
 		if (check_expr(p, e->sub.e) < 0)
 			return -1;
 		if (e->sub.e->type != TYPE_VECTOR) {
-			static const char *const raw[] = { "scalar", "vector", "matrix", "string" };
-			return parse_fail(p, e->pos,
-					  "subquery is only allowed on instant vector, got %s "
-					  "instead",
-					  raw[e->sub.e->type]);
+			static const char *const raw[] = { "scalar", "vector", "matrix",
+							   "string" };
+			return parse_fail(
+				p, e->pos,
+				"subquery is only allowed on instant vector, got %s "
+				"instead",
+				raw[e->sub.e->type]);
 		}
 		return 0;
 	default: return 0;

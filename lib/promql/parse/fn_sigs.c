@@ -4,7 +4,7 @@
 #include "promql/parse/ast.h"
 
 #define ARGS(min, max, ...) .arg = { __VA_ARGS__ }, .min_args = (min), .max_args = (max)
-#define FN(n, a, r, t, d) [FN_ID_##n] = { .name = #n, a, .result = (r), .traits = (t) },
+#define FN(n, a, r, t, d)   [FN_ID_##n] = { .name = #n, a, .result = (r), .traits = (t) },
 const struct fn_sig fn_sigs[FN_ID_COUNT] = {
 #include "promql/parse/fn.def"
 };
@@ -22,10 +22,12 @@ const char *value_type_text(enum value_type t)
 const char *op_text(enum bin_op op)
 {
 	static const char *const texts[OP_COUNT] = {
-		[OP_ADD] = "+",	 [OP_SUB] = "-",  [OP_MUL] = "*",      [OP_DIV] = "/",
-		[OP_MOD] = "%",	 [OP_POW] = "^",  [OP_ATAN2] = "atan2", [OP_EQ] = "==",
-		[OP_NE] = "!=",	 [OP_LT] = "<",	  [OP_GT] = ">",       [OP_LE] = "<=",
-		[OP_GE] = ">=",	 [OP_AND] = "and", [OP_OR] = "or",     [OP_UNLESS] = "unless",
+		[OP_ADD] = "+",		[OP_SUB] = "-",	  [OP_MUL] = "*",
+		[OP_DIV] = "/",		[OP_MOD] = "%",	  [OP_POW] = "^",
+		[OP_ATAN2] = "atan2",	[OP_EQ] = "==",	  [OP_NE] = "!=",
+		[OP_LT] = "<",		[OP_GT] = ">",	  [OP_LE] = "<=",
+		[OP_GE] = ">=",		[OP_AND] = "and", [OP_OR] = "or",
+		[OP_UNLESS] = "unless",
 	};
 	return texts[op];
 }
@@ -33,10 +35,17 @@ const char *op_text(enum bin_op op)
 const char *aggr_op_text(enum aggr_op op)
 {
 	static const char *const texts[AGG_OP_COUNT] = {
-		[AGG_SUM] = "sum",     [AGG_AVG] = "avg",	[AGG_COUNT] = "count",
-		[AGG_MIN] = "min",     [AGG_MAX] = "max",	[AGG_GROUP] = "group",
-		[AGG_STDDEV] = "stddev", [AGG_STDVAR] = "stdvar", [AGG_TOPK] = "topk",
-		[AGG_BOTTOMK] = "bottomk", [AGG_COUNT_VALUES] = "count_values",
+		[AGG_SUM] = "sum",
+		[AGG_AVG] = "avg",
+		[AGG_COUNT] = "count",
+		[AGG_MIN] = "min",
+		[AGG_MAX] = "max",
+		[AGG_GROUP] = "group",
+		[AGG_STDDEV] = "stddev",
+		[AGG_STDVAR] = "stdvar",
+		[AGG_TOPK] = "topk",
+		[AGG_BOTTOMK] = "bottomk",
+		[AGG_COUNT_VALUES] = "count_values",
 		[AGG_QUANTILE] = "quantile",
 	};
 	return texts[op];

@@ -69,7 +69,8 @@ static bool number_value(struct parser *p, struct str s, double *out)
 	if (hex) {
 		char *end;
 		for (size_t i = 2; i < n; i++)
-			if (!is_digit(z[i]) && !((z[i] | 32) >= 'a' && (z[i] | 32) <= 'f'))
+			if (!is_digit(z[i]) &&
+			    !((z[i] | 32) >= 'a' && (z[i] | 32) <= 'f'))
 				return false;
 		*out = (double)strtoull(z + 2, &end, 16);
 		return n > 2 && n <= 18 && *end == '\0';
@@ -93,11 +94,13 @@ static int lex_number(struct parser *p, struct tok *t)
 {
 	struct lexer *l = &p->lex;
 	uint32_t begin = l->at, at = begin;
-	bool hex = l->in.n - at > 1 && l->in.p[at] == '0' && (l->in.p[at + 1] | 32) == 'x';
+	bool hex =
+		l->in.n - at > 1 && l->in.p[at] == '0' && (l->in.p[at + 1] | 32) == 'x';
 	bool digits_only = true;
 	for (; at < l->in.n; at++) {
 		char c = l->in.p[at];
-		if ((c == '+' || c == '-') && !hex && digits_only && (l->in.p[at - 1] | 32) == 'e')
+		if ((c == '+' || c == '-') && !hex && digits_only &&
+		    (l->in.p[at - 1] | 32) == 'e')
 			continue;
 		if (!is_digit(c) && !is_alpha(c) && c != '.')
 			break;
@@ -115,7 +118,8 @@ static int lex_number(struct parser *p, struct tok *t)
 		t->num = (double)t->ms / 1000;
 		return 0;
 	}
-	return parse_fail(p, begin, "bad number or duration syntax: \"%.*s\"", STR_FMT(t->text));
+	return parse_fail(p, begin, "bad number or duration syntax: \"%.*s\"",
+			  STR_FMT(t->text));
 }
 
 /* ---- strings ---- */
@@ -180,9 +184,7 @@ static bool unescape(struct lexer *l, char quote, char *to, size_t *n)
 		return true;
 	}
 	switch (c) {
-	case 'x':
-		v = escape_number(l, 2, 16);
-		break;
+	case 'x': v = escape_number(l, 2, 16); break;
 	case 'u':
 	case 'U':
 		v = escape_number(l, c == 'u' ? 4 : 8, 16);
@@ -212,8 +214,9 @@ static int lex_string(struct parser *p, struct tok *t)
 	size_t n = 0;
 	for (;;) {
 		if (l->at >= l->in.n)
-			return parse_fail(p, begin, quote == '`' ? "unterminated raw string" :
-								 "unterminated quoted string");
+			return parse_fail(p, begin,
+					  quote == '`' ? "unterminated raw string"
+						       : "unterminated quoted string");
 		char c = l->in.p[l->at++];
 		if (c == quote)
 			break;
@@ -221,7 +224,8 @@ static int lex_string(struct parser *p, struct tok *t)
 			return parse_fail(p, begin, "unterminated quoted string");
 		if (quote != '`' && c == '\\') {
 			if (!unescape(l, quote, to, &n))
-				return parse_fail(p, begin, "unknown escape sequence in string");
+				return parse_fail(p, begin,
+						  "unknown escape sequence in string");
 			continue;
 		}
 		to[n++] = c;
@@ -236,9 +240,10 @@ static int lex_string(struct parser *p, struct tok *t)
 
 static int lex_symbol(struct parser *p, struct tok *t)
 {
-	static const char *const symbols[] = { "==", "!=", "<=", ">=", "=~", "!~", "</", ">/", "+",
-					       "-",  "*",  "/",	 "%",  "^",  "(",  ")",	 "{",  "}",
-					       "[",  "]",  ",",	 ":",  "<",  ">",  "=",	 "@" };
+	static const char *const symbols[] = { "==", "!=", "<=", ">=", "=~", "!~", "</",
+					       ">/", "+",  "-",	 "*",  "/",  "%",  "^",
+					       "(",  ")",  "{",	 "}",  "[",  "]",  ",",
+					       ":",  "<",  ">",	 "=",  "@" };
 	struct lexer *l = &p->lex;
 	struct str rest = str_from(l->in, l->at);
 	for (size_t i = 0; i < ARRAY_LEN(symbols); i++) {
@@ -267,21 +272,24 @@ int parse_next(struct parser *p)
 	p->tok = (struct tok){ .kind = TOK_EOF, .pos = l->at };
 	if (l->at >= l->in.n) {
 		if (l->braces)
-			return parse_fail(p, l->at, "unexpected end of input inside braces");
+			return parse_fail(p, l->at,
+					  "unexpected end of input inside braces");
 		return 0;
 	}
 	char c = l->in.p[l->at];
 	if (is_alpha(c) || (c == ':' && !l->braces && l->at + 1 < l->in.n &&
 			    is_alpha(l->in.p[l->at + 1]))) {
 		uint32_t begin = l->at;
-		while (l->at < l->in.n && (is_alpha(l->in.p[l->at]) || is_digit(l->in.p[l->at]) ||
-					   (l->in.p[l->at] == ':' && !l->braces)))
+		while (l->at < l->in.n &&
+		       (is_alpha(l->in.p[l->at]) || is_digit(l->in.p[l->at]) ||
+			(l->in.p[l->at] == ':' && !l->braces)))
 			l->at++;
 		p->tok.kind = TOK_IDENT;
 		p->tok.text = str_n(l->in.p + begin, l->at - begin);
 		return 0;
 	}
-	if (is_digit(c) || (c == '.' && l->at + 1 < l->in.n && is_digit(l->in.p[l->at + 1])))
+	if (is_digit(c) ||
+	    (c == '.' && l->at + 1 < l->in.n && is_digit(l->in.p[l->at + 1])))
 		return lex_number(p, &p->tok);
 	if (c == '"' || c == '\'' || c == '`')
 		return lex_string(p, &p->tok);

@@ -26,8 +26,9 @@ int parse_fail(struct parser *p, uint32_t pos, const char *fmt, ...)
 }
 
 static const char *const op_words[] = { "and", "or", "unless", "atan2" };
-static const char *const key_words[] = { "by",	   "without",	 "bool",	"on",
-					 "ignoring", "group_left", "group_right", "offset" };
+static const char *const key_words[] = {
+	"by", "without", "bool", "on", "ignoring", "group_left", "group_right", "offset"
+};
 
 static struct str item_text(struct parser *p, const struct tok *t)
 {
@@ -35,9 +36,9 @@ static struct str item_text(struct parser *p, const struct tok *t)
 	if (t->kind == TOK_EOF)
 		return STR("end of input");
 	if (t->kind == TOK_STRING || t->kind == TOK_NUMBER || t->kind == TOK_DURATION) {
-		const char *what = t->kind == TOK_STRING ? "string" :
-				   t->kind == TOK_NUMBER ? "number" :
-							   "duration";
+		const char *what = t->kind == TOK_STRING   ? "string"
+				   : t->kind == TOK_NUMBER ? "number"
+							   : "duration";
 		struct buf b;
 		buf_init(&b, 1 << 16);
 		label_quote(str_n(t->text.p, MIN(t->text.n, (size_t)10)), &b);
@@ -47,9 +48,10 @@ static struct str item_text(struct parser *p, const struct tok *t)
 		return s;
 	}
 	if (t->kind == TOK_SYMBOL) {
-		bool is_op = strchr("+-*/%^=!<>", t->text.p[0]) && !str_eq(t->text, STR("="));
-		return is_op ? str_fmt(p->a, "<op:%.*s>", STR_FMT(t->text)) :
-			    str_fmt(p->a, "\"%.*s\"", STR_FMT(t->text));
+		bool is_op =
+			strchr("+-*/%^=!<>", t->text.p[0]) && !str_eq(t->text, STR("="));
+		return is_op ? str_fmt(p->a, "<op:%.*s>", STR_FMT(t->text))
+			     : str_fmt(p->a, "\"%.*s\"", STR_FMT(t->text));
 	}
 	for (size_t i = 0; i < ARRAY_LEN(op_words); i++)
 		if (str_eq_nocase(t->text, str_of(op_words[i])))
@@ -60,7 +62,8 @@ static struct str item_text(struct parser *p, const struct tok *t)
 	if (parse_aggr_name(t->text, &op))
 		return str_fmt(p->a, "<aggr:%s>", aggr_op_text(op));
 	return str_fmt(p->a, "%s \"%.*s\"",
-		       str_find_char(t->text, ':') >= 0 ? "metric identifier" : "identifier",
+		       str_find_char(t->text, ':') >= 0 ? "metric identifier"
+							: "identifier",
 		       STR_FMT(t->text));
 }
 
@@ -108,7 +111,8 @@ static int parse_grouping(struct parser *p, struct expr *x)
 	x->aggr.without = tok_word(p, "without");
 	if (parse_next(p) < 0)
 		return -1;
-	return parse_name_list(p, &x->aggr.labels, &x->aggr.n_labels, "grouping opts", true);
+	return parse_name_list(p, &x->aggr.labels, &x->aggr.n_labels, "grouping opts",
+			       true);
 }
 
 #define MAX_ARGS 256
@@ -129,8 +133,9 @@ static int parse_args(struct parser *p, struct expr ***out, size_t *n)
 		if (parse_next(p) < 0)
 			return -1;
 		if (tok_is(p, ")"))
-			return parse_fail(p, p->tok.pos,
-					  "trailing commas not allowed in function call args");
+			return parse_fail(
+				p, p->tok.pos,
+				"trailing commas not allowed in function call args");
 	}
 	if (parse_want(p, ")", NULL) < 0)
 		return -1;
@@ -156,12 +161,14 @@ static int parse_aggr(struct parser *p, enum aggr_op op, struct expr **out)
 		x->end = MAX(x->end, p->last_end);
 	size_t want = op >= AGG_TOPK ? 2 : 1;
 	if (n == 0)
-		return parse_fail(p, x->pos, "no arguments for aggregate expression provided");
-	if (n != want)
 		return parse_fail(p, x->pos,
-				  "wrong number of arguments for aggregate expression provided, "
-				  "expected %zu, got %zu",
-				  want, n);
+				  "no arguments for aggregate expression provided");
+	if (n != want)
+		return parse_fail(
+			p, x->pos,
+			"wrong number of arguments for aggregate expression provided, "
+			"expected %zu, got %zu",
+			want, n);
 	x->aggr.e = arg[n - 1];
 	x->aggr.param = want == 2 ? arg[0] : NULL;
 	*out = x;
@@ -233,7 +240,8 @@ static int parse_word(struct parser *p, struct expr **out)
 		struct parser look = *p;
 		if (next == '(')
 			return parse_aggr(p, op, out);
-		if (parse_next(&look) == 0 && (tok_word(&look, "by") || tok_word(&look, "without")) &&
+		if (parse_next(&look) == 0 &&
+		    (tok_word(&look, "by") || tok_word(&look, "without")) &&
 		    parse_peek_char(&look) == '(')
 			return parse_aggr(p, op, out);
 	}
@@ -294,9 +302,11 @@ static int parse_brackets(struct parser *p, struct expr **x)
 		return -1;
 	if (tok_is(p, "]")) {
 		if (e->kind != EXPR_VECTOR)
-			return parse_fail(p, open, "ranges only allowed for vector selectors");
+			return parse_fail(p, open,
+					  "ranges only allowed for vector selectors");
 		if (e->s.sel.offset_ms)
-			return parse_fail(p, open, "no offset modifiers allowed before range");
+			return parse_fail(p, open,
+					  "no offset modifiers allowed before range");
 		if (e->s.sel.at != AT_NONE)
 			return parse_fail(p, open, "no @ modifiers allowed before range");
 		e->kind = EXPR_MATRIX;
@@ -340,9 +350,10 @@ static int parse_offset(struct parser *p, struct expr *x, struct modifiers *m)
 	if (parse_next(p) < 0 || parse_duration(p, false, &ms) < 0)
 		return -1;
 	if (!to)
-		return parse_fail(p, x->pos,
-				  "offset modifier must be preceded by an instant vector selector "
-				  "or range vector selector or a subquery");
+		return parse_fail(
+			p, x->pos,
+			"offset modifier must be preceded by an instant vector selector "
+			"or range vector selector or a subquery");
 	if (m->offset)
 		return parse_fail(p, pos, "offset may not be set multiple times");
 	m->offset = true;
@@ -366,9 +377,10 @@ static int parse_at_modifier(struct parser *p, struct expr *x)
 	if (parse_next(p) < 0 || parse_at(p, &kind, &ms) < 0)
 		return -1;
 	if (!to)
-		return parse_fail(p, x->pos,
-				  "@ modifier must be preceded by an instant vector selector or "
-				  "range vector selector or a subquery");
+		return parse_fail(
+			p, x->pos,
+			"@ modifier must be preceded by an instant vector selector or "
+			"range vector selector or a subquery");
 	if (*to != AT_NONE)
 		return parse_fail(p, pos, "@ <timestamp> may not be set multiple times");
 	*to = kind;
@@ -413,11 +425,11 @@ static bool binary_op(const struct parser *p, enum bin_op *op, int *prec)
 		const char *text;
 		enum bin_op op;
 		int prec;
-	} rows[] = { { "or", OP_OR, 1 },    { "and", OP_AND, 2 }, { "unless", OP_UNLESS, 2 },
-		     { "==", OP_EQ, 3 },    { "!=", OP_NE, 3 },	  { "<", OP_LT, 3 },
-		     { ">", OP_GT, 3 },	    { "<=", OP_LE, 3 },	  { ">=", OP_GE, 3 },
-		     { "+", OP_ADD, 4 },    { "-", OP_SUB, 4 },	  { "*", OP_MUL, 5 },
-		     { "/", OP_DIV, 5 },    { "%", OP_MOD, 5 },	  { "atan2", OP_ATAN2, 5 },
+	} rows[] = { { "or", OP_OR, 1 }, { "and", OP_AND, 2 }, { "unless", OP_UNLESS, 2 },
+		     { "==", OP_EQ, 3 }, { "!=", OP_NE, 3 },   { "<", OP_LT, 3 },
+		     { ">", OP_GT, 3 },	 { "<=", OP_LE, 3 },   { ">=", OP_GE, 3 },
+		     { "+", OP_ADD, 4 }, { "-", OP_SUB, 4 },   { "*", OP_MUL, 5 },
+		     { "/", OP_DIV, 5 }, { "%", OP_MOD, 5 },   { "atan2", OP_ATAN2, 5 },
 		     { "^", OP_POW, 6 } };
 	if (p->tok.kind != TOK_SYMBOL && p->tok.kind != TOK_IDENT)
 		return false;
@@ -442,19 +454,22 @@ static int parse_matching(struct parser *p, struct expr *x)
 	if (tok_word(p, "on") || tok_word(p, "ignoring")) {
 		m->given = true;
 		m->on = tok_word(p, "on");
-		if (parse_next(p) < 0 ||
-		    parse_name_list(p, &m->labels, &m->n_labels, "grouping opts", true) < 0)
+		if (parse_next(p) < 0 || parse_name_list(p, &m->labels, &m->n_labels,
+							 "grouping opts", true) < 0)
 			return -1;
 		if (tok_word(p, "group_left") || tok_word(p, "group_right")) {
-			m->card = tok_word(p, "group_left") ? CARD_MANY_TO_ONE : CARD_ONE_TO_MANY;
+			m->card = tok_word(p, "group_left") ? CARD_MANY_TO_ONE
+							    : CARD_ONE_TO_MANY;
 			if (parse_next(p) < 0)
 				return -1;
-			if (tok_is(p, "(") && parse_name_list(p, &m->include, &m->n_include,
-							      "grouping opts", false) < 0)
+			if (tok_is(p, "(") &&
+			    parse_name_list(p, &m->include, &m->n_include,
+					    "grouping opts", false) < 0)
 				return -1;
 		}
 	}
-	if ((tok_word(p, "fill") || tok_word(p, "fill_left") || tok_word(p, "fill_right")) &&
+	if ((tok_word(p, "fill") || tok_word(p, "fill_left") ||
+	     tok_word(p, "fill_right")) &&
 	    parse_peek_char(p) == '(')
 		return parse_fail(p, p->tok.pos, "%.*s modifier is not supported yet",
 				  STR_FMT(p->tok.text));
@@ -502,7 +517,8 @@ static int parse_binary(struct parser *p, int min, struct expr **out)
 		    parse_expr(p, op == OP_POW ? prec : prec + 1, &x->bin.r) < 0)
 			return -1;
 		x->end = x->bin.r->end;
-		bool scalar = x->bin.l->type == TYPE_SCALAR && x->bin.r->type == TYPE_SCALAR;
+		bool scalar =
+			x->bin.l->type == TYPE_SCALAR && x->bin.r->type == TYPE_SCALAR;
 		x->type = scalar ? TYPE_SCALAR : TYPE_VECTOR;
 		*out = x;
 	}
@@ -516,7 +532,8 @@ static int parse_binary(struct parser *p, int min, struct expr **out)
 static int parse_expr(struct parser *p, int min, struct expr **out)
 {
 	if (++p->depth > LIMIT_PROMQL_DEPTH)
-		return parse_fail(p, p->tok.pos, "expression is nested deeper than %d levels",
+		return parse_fail(p, p->tok.pos,
+				  "expression is nested deeper than %d levels",
 				  LIMIT_PROMQL_DEPTH);
 	int rc = parse_binary(p, min, out);
 	p->depth--;
@@ -534,8 +551,9 @@ int promql_parse(struct ctx *ctx, struct arena *a, struct str query, struct expr
 	if (parse_next(&p) < 0)
 		return -1;
 	if (p.tok.kind == TOK_EOF)
-		return err_set(ctx, e, E_PARSE,
-			       "unknown position: parse error: no expression found in input");
+		return err_set(
+			ctx, e, E_PARSE,
+			"unknown position: parse error: no expression found in input");
 	if (parse_expr(&p, 0, &x) < 0)
 		return -1;
 	if (p.tok.kind != TOK_EOF)
@@ -553,7 +571,8 @@ int promql_parse_selector(struct ctx *ctx, struct arena *a, struct str text,
 	if (promql_parse(ctx, a, text, &x, e) < 0)
 		return -1;
 	if (x->kind != EXPR_VECTOR || x->s.sel.offset_ms || x->s.sel.at != AT_NONE)
-		return err_set(ctx, e, E_PARSE, "1:1: parse error: expected a metric selector");
+		return err_set(ctx, e, E_PARSE,
+			       "1:1: parse error: expected a metric selector");
 	*out = x->s.sel.matchers;
 	*n = x->s.sel.n_matchers;
 	return 0;

@@ -19,8 +19,8 @@ struct tok {
 	enum tok_kind kind;
 	struct str text; /* as written */
 	uint32_t pos;
-	double num;	 /* NUMBER; DURATION: seconds */
-	int64_t ms;	 /* DURATION */
+	double num;	  /* NUMBER; DURATION: seconds */
+	int64_t ms;	  /* DURATION */
 	struct str value; /* STRING: unquoted */
 };
 struct lexer {
@@ -32,7 +32,7 @@ struct parser {
 	struct ctx *ctx;
 	struct arena *a;
 	struct lexer lex;
-	struct tok tok; /* the current one */
+	struct tok tok;	   /* the current one */
 	uint32_t last_end; /* end of the token before it */
 	unsigned depth;
 	bool failed;
@@ -59,8 +59,8 @@ char parse_peek_char(const struct parser *p);
 /* parse_select.c */
 MUST_CHECK int parse_braces(struct parser *p, struct select_node *s, struct str outer,
 			    uint32_t pos);
-MUST_CHECK int parse_name_list(struct parser *p, struct str **out, size_t *n, const char *context,
-			       bool sort);
+MUST_CHECK int parse_name_list(struct parser *p, struct str **out, size_t *n,
+			       const char *context, bool sort);
 /* A signed duration: "5m", "-5m", "300"; in ms. */
 MUST_CHECK int parse_duration(struct parser *p, bool positive, int64_t *ms);
 MUST_CHECK int parse_at(struct parser *p, enum at_kind *kind, int64_t *ms);

@@ -47,10 +47,11 @@ static int parse_matcher(struct parser *p, struct matcher_vec *m, struct str *me
 		return -1;
 	if (name.kind == TOK_STRING && (tok_is(p, ",") || tok_is(p, "}"))) {
 		if (metric->n)
-			return parse_fail(p, *metric_pos,
-					  "metric name must not be set twice: \"%.*s\" or "
-					  "\"%.*s\"",
-					  STR_FMT(*metric), STR_FMT(name.value));
+			return parse_fail(
+				p, *metric_pos,
+				"metric name must not be set twice: \"%.*s\" or "
+				"\"%.*s\"",
+				STR_FMT(*metric), STR_FMT(name.value));
 		*metric = name.value;
 		*metric_pos = name.pos;
 		return add_matcher(p, m, MATCH_EQ, LABEL_NAME, name.value, name.pos);
@@ -82,15 +83,17 @@ static int check_matchers(struct parser *p, const struct matcher_vec *m, struct 
 	bool some = false;
 	for (size_t i = 0; i < m->n; i++) {
 		if (outer.n && str_eq(m->v[i].name, LABEL_NAME))
-			return parse_fail(p, pos,
-					  "metric name must not be set twice: \"%.*s\" or "
-					  "\"%.*s\"",
-					  STR_FMT(outer), STR_FMT(m->v[i].value));
+			return parse_fail(
+				p, pos,
+				"metric name must not be set twice: \"%.*s\" or "
+				"\"%.*s\"",
+				STR_FMT(outer), STR_FMT(m->v[i].value));
 		some |= !matcher_matches_empty(&m->v[i]);
 	}
 	if (!some && !outer.n)
-		return parse_fail(p, pos,
-				  "vector selector must contain at least one non-empty matcher");
+		return parse_fail(
+			p, pos,
+			"vector selector must contain at least one non-empty matcher");
 	return 0;
 }
 
@@ -110,7 +113,8 @@ int parse_braces(struct parser *p, struct select_node *s, struct str outer, uint
 				if (parse_next(p) < 0)
 					return -1;
 			} else if (!tok_is(p, "}")) {
-				return parse_unexpected(p, "label matching", "\",\" or \"}\"");
+				return parse_unexpected(p, "label matching",
+							"\",\" or \"}\"");
 			}
 		}
 		if (parse_next(p) < 0)
@@ -133,7 +137,8 @@ static int by_name(const void *a, const void *b, void *arg)
 }
 
 /* "(" names ")" with an optional trailing comma. */
-int parse_name_list(struct parser *p, struct str **out, size_t *n, const char *context, bool sort)
+int parse_name_list(struct parser *p, struct str **out, size_t *n, const char *context,
+		    bool sort)
 {
 	size_t cap = 0, k = 0;
 	struct str *v = NULL;
@@ -187,9 +192,12 @@ int parse_duration(struct parser *p, bool positive, int64_t *ms)
 			return -1;
 	}
 	if (p->tok.kind != TOK_NUMBER && p->tok.kind != TOK_DURATION) {
-		if (tok_is(p, "(") || (p->tok.kind == TOK_IDENT && parse_peek_char(p) == '('))
-			return parse_fail(p, pos, "duration expressions are not supported yet");
-		return parse_unexpected(p, "subquery or range selector", "number or duration");
+		if (tok_is(p, "(") ||
+		    (p->tok.kind == TOK_IDENT && parse_peek_char(p) == '('))
+			return parse_fail(p, pos,
+					  "duration expressions are not supported yet");
+		return parse_unexpected(p, "subquery or range selector",
+					"number or duration");
 	}
 	double s = p->tok.num;
 	*ms = p->tok.kind == TOK_DURATION ? p->tok.ms : (int64_t)(s * 1000);
@@ -203,10 +211,11 @@ int parse_duration(struct parser *p, bool positive, int64_t *ms)
 		return -1;
 	if (tok_is(p, "*") || tok_is(p, "/") || tok_is(p, "%") || tok_is(p, "^"))
 		return positive ? parse_fail(p, p->tok.pos,
-					     "duration expressions are not supported yet") :
-				  0;
+					     "duration expressions are not supported yet")
+				: 0;
 	if (positive && (tok_is(p, "+") || tok_is(p, "-")))
-		return parse_fail(p, p->tok.pos, "duration expressions are not supported yet");
+		return parse_fail(p, p->tok.pos,
+				  "duration expressions are not supported yet");
 	return 0;
 }
 
@@ -226,14 +235,15 @@ int parse_at(struct parser *p, enum at_kind *kind, int64_t *ms)
 			return -1;
 	}
 	double v = p->tok.num;
-	if (p->tok.kind == TOK_IDENT &&
-	    (tok_word(p, "inf") || tok_word(p, "nan")))
-		return parse_fail(p, p->tok.pos, "timestamp out of bounds for @ modifier: %.*s",
+	if (p->tok.kind == TOK_IDENT && (tok_word(p, "inf") || tok_word(p, "nan")))
+		return parse_fail(p, p->tok.pos,
+				  "timestamp out of bounds for @ modifier: %.*s",
 				  STR_FMT(p->tok.text));
 	if (p->tok.kind != TOK_NUMBER && p->tok.kind != TOK_DURATION)
 		return parse_unexpected(p, "@", "timestamp");
 	if (!(v < (double)INT64_MAX / 1000))
-		return parse_fail(p, p->tok.pos, "timestamp out of bounds for @ modifier: %g", v);
+		return parse_fail(p, p->tok.pos,
+				  "timestamp out of bounds for @ modifier: %g", v);
 	*kind = AT_TIME;
 	*ms = (int64_t)__builtin_round((neg ? -v : v) * 1000);
 	return parse_next(p);

@@ -115,7 +115,8 @@ void bitw_xor(struct bitw *w, uint64_t v, uint64_t last, struct bits_window *win
 		bitw_put(w, 0, 1);
 		return;
 	}
-	unsigned lead = (unsigned)__builtin_clzll(x), trail = (unsigned)__builtin_ctzll(x);
+	unsigned lead = (unsigned)__builtin_clzll(x),
+		 trail = (unsigned)__builtin_ctzll(x);
 	lead = MIN(lead, 31u); /* five bits */
 	if (win->leading != 0xff && lead >= win->leading && trail >= win->trailing) {
 		bitw_put(w, 2, 2);

@@ -87,7 +87,8 @@ static inline uint64_t bits_left(const struct bits *b)
 /* n bits as a number from -(2^(n-1)-1) to 2^(n-1): the range is lopsided. */
 static inline int64_t bits_lopsided(uint64_t v, unsigned n)
 {
-	return ((int64_t)((v - 1) << (64 - n)) >> (64 - n)) + 1; /* no branch: signs are random */
+	return ((int64_t)((v - 1) << (64 - n)) >> (64 - n)) +
+	       1; /* no branch: signs are random */
 }
 
 /* The variable-width code of histogram chunks; see varbit.c. */

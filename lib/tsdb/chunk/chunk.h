@@ -67,7 +67,8 @@ MUST_CHECK int chunk_encoder_float(struct chunk_encoder *w, int64_t t_ms, double
 int chunk_encoder_hist(struct chunk_encoder *w, int64_t t_ms, const struct hist *h,
 		       struct err *e);
 uint32_t chunk_encoder_count(const struct chunk_encoder *w);
-struct chunk_part chunk_encoder_part(struct chunk_encoder *w); /* valid until the next call */
+struct chunk_part
+chunk_encoder_part(struct chunk_encoder *w); /* valid until the next call */
 
 /* Cut samples into chunks as Prometheus does in a block it compacts (120 samples a chunk). */
 #define CHUNK_SAMPLES 120

@@ -25,9 +25,9 @@ struct chunk_encoder {
 	struct bits_window v_w;
 	/* histograms */
 	enum reset_header header; /* of this chunk */
-	bool has_header;	  /* decided by the chunk before, for the sample at refused_t */
+	bool has_header; /* decided by the chunk before, for the sample at refused_t */
 	int64_t refused_t;
-	bool carry;		  /* the state below is the chunk before this empty one */
+	bool carry; /* the state below is the chunk before this empty one */
 	int32_t schema;
 	double zero_threshold;
 	double *bounds;
@@ -43,7 +43,8 @@ struct chunk_encoder {
 };
 /* -1 E_LIMIT: 65535 samples, or the data grew too large; sets the count in the header. */
 MUST_CHECK int encoder_done(struct chunk_encoder *w, struct err *e);
-MUST_CHECK int encoder_may_add(const struct chunk_encoder *w, int64_t t_ms, struct err *e);
+MUST_CHECK int encoder_may_add(const struct chunk_encoder *w, int64_t t_ms,
+			       struct err *e);
 void encoder_sides_free(struct chunk_encoder *w);
 
 #endif

@@ -30,7 +30,9 @@ int hist_begin(struct hist_state *s, struct arena *a, struct chunk_part c, struc
 	if (hist_layout_get(&s->b, a, &s->l, e) < 0)
 		return -1;
 	size_t n = (size_t)s->l.n_pos + s->l.n_neg;
-	if (n > bits_left(&s->b)) /* a bucket takes a bit at least, unless sample 0 is stale */
+	if (n >
+	    bits_left(
+		    &s->b)) /* a bucket takes a bit at least, unless sample 0 is stale */
 		return err_set(NULL, e, E_CORRUPT, "%s chunk: %zu buckets in %u bytes",
 			       chunk_enc_name(c.enc), n, c.n);
 	s->value = arena_try(a, NULL, MAX(n, 1u) * sizeof *s->value, e);
@@ -170,8 +172,7 @@ int hist_next(struct hist_state *s, struct hist *h, double *v, struct err *e)
 			       s->total, s->done);
 	if (s->done > 0 && s->t < last)
 		return err_set(NULL, e, E_CORRUPT,
-			       "%s chunk: time of sample %u goes back", name,
-			       s->done);
+			       "%s chunk: time of sample %u goes back", name, s->done);
 	s->done++;
 	show(s, h, v);
 	return 1;
@@ -218,8 +219,8 @@ void hist_coarsen(struct arena *a, struct hist *h)
 	if (h->schema <= 8 || h->schema > 52)
 		return;
 	unsigned shift = (unsigned)h->schema - 8;
-	struct coarse c = coarsen_side(a, h->pos_spans, h->n_pos_spans, h->pos, h->n_pos,
-				       shift);
+	struct coarse c =
+		coarsen_side(a, h->pos_spans, h->n_pos_spans, h->pos, h->n_pos, shift);
 	h->pos_spans = c.spans;
 	h->n_pos_spans = c.n_spans;
 	h->pos = c.v;

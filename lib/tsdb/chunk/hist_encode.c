@@ -187,7 +187,8 @@ static int check_whole(const struct hist *h, struct err *e)
 		ok = whole(h->pos[i]);
 	for (uint32_t i = 0; ok && i < h->n_neg; i++)
 		ok = whole(h->neg[i]);
-	return ok ? 0 : err_set(NULL, e, E_INVALID, "chunk: counts are not whole numbers");
+	return ok ? 0
+		  : err_set(NULL, e, E_INVALID, "chunk: counts are not whole numbers");
 }
 
 static void put_int_side(struct chunk_encoder *w, struct enc_side *c, const double *v)
@@ -200,7 +201,8 @@ static void put_int_side(struct chunk_encoder *w, struct enc_side *c, const doub
 			bitw_varbit_int(&w->w, delta);
 		} else {
 			uint64_t change = (uint64_t)delta - (uint64_t)c->delta[i];
-			bitw_varbit_int(&w->w, (int64_t)(change - (uint64_t)c->change[i]));
+			bitw_varbit_int(&w->w,
+					(int64_t)(change - (uint64_t)c->change[i]));
 			c->change[i] = (int64_t)change;
 		}
 		c->delta[i] = delta;
@@ -228,8 +230,12 @@ static void put_counts_int(struct chunk_encoder *w, const struct hist *h)
 	} else {
 		int64_t dn = (int64_t)(n - w->n_obs), dz = (int64_t)(z - w->n_zero);
 		bool stale = hist_is_stale(h);
-		bitw_varbit_int(&w->w, stale ? 0 : (int64_t)((uint64_t)dn - (uint64_t)w->obs_delta));
-		bitw_varbit_int(&w->w, stale ? 0 : (int64_t)((uint64_t)dz - (uint64_t)w->zero_delta));
+		bitw_varbit_int(&w->w,
+				stale ? 0
+				      : (int64_t)((uint64_t)dn - (uint64_t)w->obs_delta));
+		bitw_varbit_int(&w->w, stale ? 0
+					     : (int64_t)((uint64_t)dz -
+							 (uint64_t)w->zero_delta));
 		w->obs_delta = dn;
 		w->zero_delta = dz;
 	}
@@ -290,15 +296,9 @@ static int put_sample(struct chunk_encoder *w, int64_t t, const struct hist *h,
 
 static void put_layout(struct chunk_encoder *w)
 {
-	struct hist_layout l = { w->schema,
-				 w->zero_threshold,
-				 w->side[0].spans,
-				 w->side[1].spans,
-				 w->side[0].n_spans,
-				 w->side[1].n_spans,
-				 w->side[0].n,
-				 w->side[1].n,
-				 w->bounds,
+	struct hist_layout l = { w->schema,	   w->zero_threshold,  w->side[0].spans,
+				 w->side[1].spans, w->side[0].n_spans, w->side[1].n_spans,
+				 w->side[0].n,	   w->side[1].n,       w->bounds,
 				 w->n_bounds };
 	w->w.out.p[2] = (uint8_t)(w->header << 6);
 	hist_layout_put(&w->w, &l);
@@ -397,7 +397,8 @@ static int recode(struct chunk_encoder *w, struct err *e)
 	int rc = -1;
 	arena_init(&a, NULL);
 	struct str old = str_dup(&a, bitw_view(&w->w));
-	struct chunk_part c = { (const uint8_t *)old.p, (uint32_t)old.n, (uint8_t)w->enc };
+	struct chunk_part c = { (const uint8_t *)old.p, (uint32_t)old.n,
+				(uint8_t)w->enc };
 	if (hist_begin(&s, &a, c, e) < 0)
 		goto out;
 	double *v = ARENA_ARRAY(&a, double, s.l.n_pos + s.l.n_neg + 1);

@@ -39,8 +39,8 @@ struct hist_state {
 	int64_t count_delta, zero_delta;
 	uint64_t sum;
 	struct bits_window count_w, zero_w, sum_w;
-	uint64_t *value; /* deltas between buckets, or bits of doubles */
-	int64_t *delta;	 /* integer: last change */
+	uint64_t *value;	    /* deltas between buckets, or bits of doubles */
+	int64_t *delta;		    /* integer: last change */
 	struct bits_window *window; /* float */
 };
 /* `a` holds layout and state. */

@@ -115,7 +115,8 @@ static int layout_check(const struct hist_layout *l, struct err *e)
 	return hist_validate_layout(&h, e);
 }
 
-int hist_layout_get(struct bits *b, struct arena *a, struct hist_layout *out, struct err *e)
+int hist_layout_get(struct bits *b, struct arena *a, struct hist_layout *out,
+		    struct err *e)
 {
 	*out = (struct hist_layout){ .zero_threshold = threshold_get(b) };
 	int64_t schema = bits_varbit_int(b);

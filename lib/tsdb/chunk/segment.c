@@ -18,11 +18,11 @@
 
 #include "tsdb/chunk/chunk.h"
 
-#define SEGMENT_MAGIC	   0x85bd40ddu
-#define SEGMENT_HEADER	   8
-#define HINT_UNKNOWN	   16000
-#define ENTRY_EXTRA	   (1 + 4) /* encoding byte, CRC */
-#define LENGTH_BYTES_MAX   10
+#define SEGMENT_MAGIC	 0x85bd40ddu
+#define SEGMENT_HEADER	 8
+#define HINT_UNKNOWN	 16000
+#define ENTRY_EXTRA	 (1 + 4) /* encoding byte, CRC */
+#define LENGTH_BYTES_MAX 10
 
 struct segments {
 	size_t n;
@@ -85,7 +85,7 @@ struct job {
 	struct segment_need *need;
 	void (*on_bad)(void *arg, size_t i, const struct err *why);
 	void *arg;
-	size_t *todo; /* indices into need[], by reference */
+	size_t *todo;  /* indices into need[], by reference */
 	uint64_t *len; /* bytes to read of todo[k] */
 	size_t n;
 	struct range *range; /* scratch of a round */
@@ -220,9 +220,9 @@ static void plan(struct job *j, size_t n)
 	}
 }
 
-int segments_read(struct segments *s, struct ctx *ctx, struct segment_need *need, size_t n,
-		  void (*on_bad)(void *arg, size_t i, const struct err *why), void *arg,
-		  struct err *e)
+int segments_read(struct segments *s, struct ctx *ctx, struct segment_need *need,
+		  size_t n, void (*on_bad)(void *arg, size_t i, const struct err *why),
+		  void *arg, struct err *e)
 {
 	struct job j = { .s = s, .ctx = ctx, .need = need, .on_bad = on_bad, .arg = arg };
 	int rc = 0;

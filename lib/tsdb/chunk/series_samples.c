@@ -83,7 +83,8 @@ static int open_chunk(struct series_samples *s, struct err *e)
 	return 0;
 }
 
-static void keep_sample(struct series_samples *s, const struct columns *c, size_t i, size_t k)
+static void keep_sample(struct series_samples *s, const struct columns *c, size_t i,
+			size_t k)
 {
 	s->t[k] = c->t_ms[i];
 	if (c->v)
@@ -114,10 +115,9 @@ static int next_plain(struct series_samples *s, struct columns *out, struct err 
 	for (size_t i = from; i < c.n; i++)
 		if (i == from || c.t_ms[i] > s->t[k - 1])
 			keep_sample(s, &c, i, k++);
-	*out = (struct columns){ .n = k,
-				 .t_ms = s->t,
-				 .v = c.v ? s->v : NULL,
-				 .h = c.v ? NULL : s->h };
+	*out = (struct columns){
+		.n = k, .t_ms = s->t, .v = c.v ? s->v : NULL, .h = c.v ? NULL : s->h
+	};
 	return 1;
 }
 
@@ -160,10 +160,9 @@ static int next_avg(struct series_samples *s, struct columns *out, struct err *e
 		s->at += t <= tc;
 		s->at_count += tc <= t;
 	}
-	*out = (struct columns){ .n = k,
-				 .t_ms = s->t,
-				 .v = hists ? NULL : s->v,
-				 .h = hists ? s->h : NULL };
+	*out = (struct columns){
+		.n = k, .t_ms = s->t, .v = hists ? NULL : s->v, .h = hists ? s->h : NULL
+	};
 	return k > 0;
 }
 

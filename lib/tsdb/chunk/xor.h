@@ -26,7 +26,7 @@ MUST_CHECK int xor_begin(struct xor_state *s, const uint8_t *p, size_t n, bool e
  * Up to `max` further samples; 0 at the end. -1: corrupt; the samples before the damage have been
  * written and *got says how many.
  */
-MUST_CHECK int xor_run(struct xor_state *s, int64_t *t, double *v, size_t max, size_t *got,
-		       struct err *e);
+MUST_CHECK int xor_run(struct xor_state *s, int64_t *t, double *v, size_t max,
+		       size_t *got, struct err *e);
 
 #endif

@@ -114,13 +114,20 @@ static inline __attribute__((always_inline)) bool value_code(struct regs *r)
 	r->acc <<= 2;
 	r->left -= 2;
 	if (fresh) {
-		unsigned lead = (unsigned)(r->acc >> 59), sig = (unsigned)(r->acc >> 53) & 63;
+		unsigned lead = (unsigned)(r->acc >> 59),
+			 sig = (unsigned)(r->acc >> 53) & 63;
 		r->acc <<= 11;
 		r->left -= 11;
 		r->sig = sig ? sig : 64;
 		if (UNLIKELY(lead + r->sig > 64))
 			return false;
 		r->trail = 64 - lead - r->sig;
+	}
+	if (r->sig <= r->left && r->sig < 64) { /* short windows need no second refill */
+		r->v ^= r->acc >> (64 - r->sig) << r->trail;
+		r->acc <<= r->sig;
+		r->left -= r->sig;
+		return true;
 	}
 	r->v ^= wide(r, r->sig) << r->trail;
 	return true;
@@ -182,7 +189,8 @@ static int first_samples(struct xor_state *s, struct err *e)
 	s->sig = 64u - w.leading - w.trailing;
 	int64_t t = (int64_t)((uint64_t)s->t + s->delta);
 	if (t < s->t || (t == s->t && !s->equal_ok))
-		return err_set(NULL, e, E_CORRUPT, "XOR chunk: time of sample 1 does not rise");
+		return err_set(NULL, e, E_CORRUPT,
+			       "XOR chunk: time of sample 1 does not rise");
 	s->t = t;
 	return 1;
 }

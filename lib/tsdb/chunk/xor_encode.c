@@ -59,7 +59,8 @@ void chunk_encoder_next(struct chunk_encoder *w, enum chunk_enc enc)
 int encoder_may_add(const struct chunk_encoder *w, int64_t t_ms, struct err *e)
 {
 	if (w->count == COUNT_MAX)
-		return err_set(NULL, e, E_LIMIT, "chunk: more than %u samples", COUNT_MAX);
+		return err_set(NULL, e, E_LIMIT, "chunk: more than %u samples",
+			       COUNT_MAX);
 	if (w->count > 0 && t_ms <= w->t)
 		return err_set(NULL, e, E_INVALID, "chunk: time %lld does not rise",
 			       (long long)t_ms);
@@ -130,5 +131,6 @@ uint32_t chunk_encoder_count(const struct chunk_encoder *w)
 struct chunk_part chunk_encoder_part(struct chunk_encoder *w)
 {
 	struct str s = bitw_view(&w->w);
-	return (struct chunk_part){ (const uint8_t *)s.p, (uint32_t)s.n, (uint8_t)w->enc };
+	return (struct chunk_part){ (const uint8_t *)s.p, (uint32_t)s.n,
+				    (uint8_t)w->enc };
 }

@@ -21,7 +21,7 @@ uint64_t sets_random(void)
 	return state >> 11;
 }
 
-struct labels sets_labels(struct arena *a, uint32_t max, const char *not )
+struct labels sets_labels(struct arena *a, uint32_t max, const char * not )
 {
 	struct label *l = ARENA_ARRAY(a, struct label, 8);
 	uint32_t n = 0;
@@ -46,8 +46,8 @@ void sets_sort(struct series_in *v, size_t n)
 	vec_sort(v, n, sizeof *v, cmp, NULL);
 }
 
-struct series_in *sets_make(struct arena *a, size_t *n, uint32_t max_labels, const char *not,
-			    uint8_t mark)
+struct series_in *sets_make(struct arena *a, size_t *n, uint32_t max_labels,
+			    const char * not, uint8_t mark)
 {
 	struct series_in *v = ARENA_ARRAY(a, struct series_in, *n + 1);
 	size_t k = 0;

@@ -8,7 +8,8 @@
 #define LEGS_MAX 13
 
 /* All series of all legs: sorted, equal ones joined, chunks in order and unique. */
-static char *slow_merge(struct arena *a, struct series_in **legs, const size_t *n, size_t k)
+static char *slow_merge(struct arena *a, struct series_in **legs, const size_t *n,
+			size_t k)
 {
 	struct series_in *all = ARENA_ARRAY(a, struct series_in, 5000);
 	size_t total = 0, out = 0;
@@ -91,8 +92,10 @@ Test(merge, a_leg_out_of_order_is_sorted_and_counted)
 /* A leg whose order breaks before anything of it was shown late loses nothing. */
 Test(merge, an_unsorted_leg_loses_no_series)
 {
-	struct label l[4] = { { STR("a"), STR("1") }, { STR("a"), STR("3") },
-			      { STR("a"), STR("2") }, { STR("a"), STR("3") } };
+	struct label l[4] = { { STR("a"), STR("1") },
+			      { STR("a"), STR("3") },
+			      { STR("a"), STR("2") },
+			      { STR("a"), STR("3") } };
 	uint8_t byte = 'x';
 	struct chunk_view c = { .part[0] = { &byte, 1, CHUNK_XOR } };
 	struct series_in v[4], w[1];
@@ -166,10 +169,11 @@ Test(relabel, series_with_an_added_label_of_their_own_are_sorted_too)
 		struct labels ext_set = { ext, 2, 0 }, last = { 0 };
 		struct series_set *out = NULL;
 		const struct series_in *x;
-		cr_assert_eq(relabel_open(NULL, series_set_of(in, n), ext_set, &out, &e), 0);
+		cr_assert_eq(relabel_open(NULL, series_set_of(in, n), ext_set, &out, &e),
+			     0);
 		while (series_set_next(out, NULL, &x, &e) > 0) {
-			cr_expect(seen == 0 || labels_cmp(last, x->labels) < 0, "seed %llu",
-				  (unsigned long long)seed);
+			cr_expect(seen == 0 || labels_cmp(last, x->labels) < 0,
+				  "seed %llu", (unsigned long long)seed);
 			last = labels_dup(&a, x->labels);
 			for (size_t i = 0; i < n; i++) {
 				struct label l[12];
@@ -205,7 +209,8 @@ Test(strip, removes_labels_sorts_and_joins)
 		}
 		char *slow = slow_merge(&a, legs, one, n);
 		struct series_set *out = NULL;
-		cr_assert_eq(strip_open(NULL, series_set_of(in, n), names, 2, &out, &e), 0);
+		cr_assert_eq(strip_open(NULL, series_set_of(in, n), names, 2, &out, &e),
+			     0);
 		char *got = sets_dump(out);
 		cr_expect_str_eq(got, slow);
 		free(got);

@@ -5,7 +5,8 @@
 #include "support/tst.h"
 
 /* A series of floats as one raw chunk. */
-static struct chunk_view chunk_of(struct arena *a, const int64_t *t, const double *v, size_t n)
+static struct chunk_view chunk_of(struct arena *a, const int64_t *t, const double *v,
+				  size_t n)
 {
 	struct chunk_encoder *w = chunk_encoder_new();
 	struct err e = ERR_INIT;
@@ -33,8 +34,8 @@ struct row {
 static const struct row rows[] = {
 	{ "A wins while it scrapes", { 10, 20, 30, 40 }, { 14, 24, 34, 44 }, 0, 100, false,
 	  { 10, 20, 30, 40 }, { 0, 0, 0, 0 } },
-	{ "ties go to A", { 10, 20, 30 }, { 10, 20, 30 }, 0, 100, false,
-	  { 10, 20, 30 }, { 0, 0, 0 } },
+	{ "ties go to the first lane: equal bounds, greater bytes", { 10, 20, 30 }, { 10, 20, 30 },
+	  0, 100, false, { 10, 20, 30 }, { 100, 100, 100 } },
 	{ "a gap of two scrapes is filled by B", { 10, 20, 30, 80, 90 },
 	  { 12, 22, 32, 42, 52, 62, 72, 82, 92 }, 0, 100, false,
 	  { 10, 20, 30, 52, 62, 72, 82, 92 }, { 0, 0, 0, 100, 100, 100, 100, 100 } },
@@ -42,8 +43,8 @@ static const struct row rows[] = {
 	  false, { 10, 20, 40, 50 }, { 0, 0, 0, 0 } },
 	{ "when A ends B goes on", { 10, 20 }, { 12, 22, 32, 42, 52 }, 0, 100, false,
 	  { 10, 20, 42, 52 }, { 0, 0, 100, 100 } },
-	{ "the first penalty is five seconds", { 10 }, { 12, 15, 16, 17 }, 0, 100, false,
-	  { 10, 16, 17 }, { 0, 100, 100 } },
+	{ "the first penalty is five seconds", { 10, 40 }, { 12, 15, 16, 17 }, 0, 100, false,
+	  { 10, 16, 17, 40 }, { 0, 100, 100, 0 } },
 	{ "a counter that is behind is raised at the switch", { 10, 20, 30 },
 	  { 12, 22, 32, 42, 52, 62 }, 1000, 0, true,
 	  { 10, 20, 30, 52, 62 }, { 1000, 1000, 1000, 998, 998 } },
@@ -86,7 +87,8 @@ Test(penalty, hand_made_cases_come_out_as_thanos_merges_them)
 				  n < out.n ? (long long)out.t_ms[n] : -1);
 			cr_expect(n < out.n &&
 					  out.v[n] == x->adjust[n] + (double)x->want[n],
-				  "%s: value %zu is %g", x->what, n, n < out.n ? out.v[n] : 0);
+				  "%s: value %zu is %g", x->what, n,
+				  n < out.n ? out.v[n] : 0);
 		}
 		cr_expect_eq(out.n, n, "%s: %zu samples", x->what, out.n);
 		arena_deinit(&a);
@@ -142,8 +144,8 @@ static void slow_union(const struct list *a, const struct list *b, struct list *
 }
 
 /* Random scrapes with gaps, cut into chunks; the list gets the samples in [mint, maxt]. */
-static size_t random_lane(struct arena *a, struct chunk_view *c, struct list *l, double base,
-			  int64_t mint, int64_t maxt)
+static size_t random_lane(struct arena *a, struct chunk_view *c, struct list *l,
+			  double base, int64_t mint, int64_t maxt)
 {
 	int64_t t = 1000 + (int64_t)(sets_random() % 15000), ts[120];
 	double vs[120];
@@ -185,8 +187,8 @@ static void check_random(uint64_t seed, bool dedup)
 		c[0] = c[n - 1];
 		c[n - 1] = x;
 	}
-	cr_assert_eq(dedup_decode(NULL, &a, c, n, SAMPLE_AVG, dedup, false, mint, maxt, &out,
-				  &e),
+	cr_assert_eq(dedup_decode(NULL, &a, c, n, SAMPLE_AVG, dedup, false, mint, maxt,
+				  &out, &e),
 		     0, "%s", err_text(&e));
 	if (dedup) {
 		/* Lanes may change over at gaps: what holds anyway is order, range, membership. */

@@ -269,7 +269,8 @@ struct scripted *scripted_start(const struct script *s)
 	pthread_mutex_init(&t->mu, NULL);
 	t->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (t->fd < 0 || bind(t->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
-	    listen(t->fd, 64) < 0 || getsockname(t->fd, (struct sockaddr *)&sa, &len) < 0 ||
+	    listen(t->fd, 64) < 0 ||
+	    getsockname(t->fd, (struct sockaddr *)&sa, &len) < 0 ||
 	    pthread_create(&t->thread, NULL, accept_loop, t) != 0)
 		abort();
 	t->port = ntohs(sa.sin_port);

@@ -38,20 +38,23 @@ int text_count(const char *text, const char *what);
 
 /* ---- a scripted server ---- */
 struct script {
-	const char *answer; /* sent once a request's head (and its Content-Length) has arrived */
-	size_t n;	    /* 0: strlen */
-	bool close;	    /* close afterwards; otherwise serve the next request of the conn */
-	bool silent;	    /* read, never answer; until the client has closed */
-	uint64_t repeat;    /* then send this many bytes 'x' */
+	const char *
+		answer; /* sent once a request's head (and its Content-Length) has arrived */
+	size_t n;	/* 0: strlen */
+	bool close;  /* close afterwards; otherwise serve the next request of the conn */
+	bool silent; /* read, never answer; until the client has closed */
+	uint64_t repeat; /* then send this many bytes 'x' */
 };
 struct scripted;
 struct scripted *scripted_start(const struct script *s);
 uint16_t scripted_port(const struct scripted *s);
-int scripted_conns(struct scripted *s);	   /* accepted so far */
+int scripted_conns(struct scripted *s); /* accepted so far */
 /* The last request as it came, NUL-terminated; valid until the next one. */
 const char *scripted_request(struct scripted *s);
-uint64_t scripted_sent(struct scripted *s); /* body bytes of `repeat` that the kernel took */
-void scripted_wait_gone(struct scripted *s, int n); /* n connections were closed by the client */
+uint64_t
+scripted_sent(struct scripted *s); /* body bytes of `repeat` that the kernel took */
+void scripted_wait_gone(struct scripted *s,
+			int n); /* n connections were closed by the client */
 void scripted_stop(struct scripted *s);
 
 #endif

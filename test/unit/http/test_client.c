@@ -62,8 +62,9 @@ Test(client, a_fetch_gives_status_headers_and_body_and_reuses_the_connection)
 {
 	struct fix f;
 	fix_start(&f,
-		  &(struct script){ .answer = "HTTP/1.1 418 no\r\nX-Thing:  a b \r\nContent-"
-					      "Length: 5\r\n\r\nhello" },
+		  &(struct script){
+			  .answer = "HTTP/1.1 418 no\r\nX-Thing:  a b \r\nContent-"
+				    "Length: 5\r\n\r\nhello" },
 		  0);
 	for (int i = 0; i < 3; i++) {
 		cr_assert_eq(get(&f), 0);
@@ -73,7 +74,8 @@ Test(client, a_fetch_gives_status_headers_and_body_and_reuses_the_connection)
 		cr_assert(str_eq(buf_view(&f.body), STR("hello")));
 	}
 	cr_assert_eq(scripted_conns(f.peer), 1);
-	cr_assert_not_null(strstr(scripted_request(f.peer), "GET /p/a?q=secret HTTP/1.1\r\n"));
+	cr_assert_not_null(
+		strstr(scripted_request(f.peer), "GET /p/a?q=secret HTTP/1.1\r\n"));
 	cr_assert_not_null(strstr(scripted_request(f.peer), "User-Agent: unit/1\r\n"));
 	cr_assert_not_null(strstr(scripted_request(f.peer), "Accept-Encoding: gzip\r\n"));
 	fix_stop(&f);
@@ -115,7 +117,9 @@ Test(client, a_post_carries_its_body_and_only_the_headers_given)
 Test(client, an_answer_to_head_has_no_body)
 {
 	struct fix f;
-	fix_start(&f, &(struct script){ .answer = "HTTP/1.1 200 k\r\nContent-Length: 99\r\n\r\n" },
+	fix_start(&f,
+		  &(struct script){
+			  .answer = "HTTP/1.1 200 k\r\nContent-Length: 99\r\n\r\n" },
 		  0);
 	struct http_fetch_req r = { .method = "HEAD", .url = str_of(f.url) };
 	cr_assert_eq(http_fetch(f.c, &f.ctx, &f.a, &r, &f.ans, &f.body, &f.e), 0);
@@ -134,10 +138,12 @@ Test(client, a_gzip_body_is_decoded_and_its_size_bounded)
 	struct gzip_enc *g = gzip_enc_new(false);
 	cr_assert_eq(gzip_enc_feed(g, str_n(plain, 100000), true, &z, &f.e), 0);
 	gzip_enc_free(g);
-	buf_fmt(&answer, "HTTP/1.1 200 k\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n",
+	buf_fmt(&answer,
+		"HTTP/1.1 200 k\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n",
 		z.n);
 	buf_add(&answer, z.p, z.n);
-	fix_start(&f, &(struct script){ .answer = (const char *)answer.p, .n = answer.n }, 0);
+	fix_start(&f, &(struct script){ .answer = (const char *)answer.p, .n = answer.n },
+		  0);
 	cr_assert_eq(get(&f), 0);
 	cr_assert_eq(f.body.n, 100000u);
 	f.body.max = 99999;
@@ -186,8 +192,9 @@ Test(client, a_body_beyond_the_buffer_is_a_limit)
 {
 	struct fix f;
 	fix_start(&f,
-		  &(struct script){ .answer = "HTTP/1.1 200 k\r\nContent-Length: 50\r\n\r\n",
-				    .repeat = 50 },
+		  &(struct script){
+			  .answer = "HTTP/1.1 200 k\r\nContent-Length: 50\r\n\r\n",
+			  .repeat = 50 },
 		  0);
 	f.body.max = 49;
 	cr_assert_eq(get(&f), -1);
@@ -241,8 +248,13 @@ Test(client, nobody_listening_is_unavailable)
 Test(client, bad_urls_and_headers_are_refused)
 {
 	struct fix f;
-	static const char *const urls[] = { "", "x", "ftp://h/", "http://", "http://h/a b",
-					    "file:///etc/passwd", "http://h/\r\nX: y" };
+	static const char *const urls[] = { "",
+					    "x",
+					    "ftp://h/",
+					    "http://",
+					    "http://h/a b",
+					    "file:///etc/passwd",
+					    "http://h/\r\nX: y" };
 	fix_start(&f, &(struct script){ .answer = "" }, 0);
 	for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
 		snprintf(f.url, sizeof(f.url), "%s", urls[i]);
@@ -257,7 +269,8 @@ Test(client, bad_urls_and_headers_are_refused)
 					    .url = STR("http://127.0.0.1:1/"),
 					    .headers = &bad[i],
 					    .n_headers = 1 };
-		cr_assert_eq(http_fetch(f.c, &f.ctx, &f.a, &r, &f.ans, &f.body, &f.e), -1);
+		cr_assert_eq(http_fetch(f.c, &f.ctx, &f.a, &r, &f.ans, &f.body, &f.e),
+			     -1);
 		cr_assert_eq(f.e.code, E_INVALID);
 	}
 	fix_stop(&f);
@@ -272,8 +285,9 @@ Test(client, a_stream_holds_the_server_back_until_it_is_read)
 	uint64_t got = 0;
 	int rc;
 	fix_start(&f,
-		  &(struct script){ .answer = "HTTP/1.1 200 k\r\nContent-Length: 67108864\r\n\r\n",
-				    .repeat = total },
+		  &(struct script){
+			  .answer = "HTTP/1.1 200 k\r\nContent-Length: 67108864\r\n\r\n",
+			  .repeat = total },
 		  0);
 	struct budget bud;
 	budget_init(&bud, NULL, "t", NULL, 0);
@@ -311,8 +325,9 @@ Test(client, closing_a_stream_early_aborts_the_transfer)
 	struct http_body *b;
 	struct view v;
 	fix_start(&f,
-		  &(struct script){ .answer = "HTTP/1.1 200 k\r\nContent-Length: 67108864\r\n\r\n",
-				    .repeat = 64u << 20 },
+		  &(struct script){
+			  .answer = "HTTP/1.1 200 k\r\nContent-Length: 67108864\r\n\r\n",
+			  .repeat = 64u << 20 },
 		  0);
 	struct http_fetch_req r = { .method = "GET", .url = str_of(f.url) };
 	cr_assert_eq(http_open(f.c, &f.ctx, &f.a, &r, 0, &f.ans, &b, &f.e), 0);
@@ -340,7 +355,8 @@ static void *fetch_some(void *arg)
 		struct err e = ERR_INIT;
 		arena_init(&a, NULL);
 		buf_init(&body, 1 << 20);
-		if (http_fetch(m->f->c, NULL, &a, &r, &ans, &body, &e) < 0 || body.n != 70000)
+		if (http_fetch(m->f->c, NULL, &a, &r, &ans, &body, &e) < 0 ||
+		    body.n != 70000)
 			m->failed++;
 		buf_deinit(&body);
 		arena_deinit(&a);
@@ -354,8 +370,9 @@ Test(client, many_threads_fetch_at_the_same_time)
 	struct many m[8];
 	pthread_t t[8];
 	fix_start(&f,
-		  &(struct script){ .answer = "HTTP/1.1 200 k\r\nContent-Length: 70000\r\n\r\n",
-				    .repeat = 70000 },
+		  &(struct script){
+			  .answer = "HTTP/1.1 200 k\r\nContent-Length: 70000\r\n\r\n",
+			  .repeat = 70000 },
 		  0);
 	for (int i = 0; i < 8; i++) {
 		m[i] = (struct many){ &f, 0 };

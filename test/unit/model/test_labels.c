@@ -36,9 +36,9 @@ static const char *text_of(struct labels ls, bool metric)
 
 Test(labels, order_is_by_label_then_count)
 {
-	static const char *const rising[] = { "",	 "a=1",	    "a=1,b=1", "a=1,b=2",
-					      "a=1,c=0", "a=10",    "a=2",     "ab=1",
-					      "b=0" };
+	static const char *const rising[] = { "",	 "a=1",	    "a=1,b=1",
+					      "a=1,b=2", "a=1,c=0", "a=10",
+					      "a=2",	 "ab=1",    "b=0" };
 	struct label x[8], y[8];
 	for (size_t i = 0; i < ARRAY_LEN(rising); i++)
 		for (size_t j = 0; j < ARRAY_LEN(rising); j++) {
@@ -67,7 +67,8 @@ Test(labels, hash_of_long_values_is_that_of_their_bytes)
 {
 	char *big = malloc(5000);
 	memset(big, 'x', 5000);
-	struct label l[3] = { { STR("a"), { big, 5000 } }, { STR("b"), { big, 1030 } },
+	struct label l[3] = { { STR("a"), { big, 5000 } },
+			      { STR("b"), { big, 1030 } },
 			      { STR("c"), STR("y") } };
 	struct str names[] = { STR("a"), STR("b"), STR("c") };
 	struct labels ls = { l, 3, 0 };
@@ -95,8 +96,7 @@ Test(labels, external_labels_win_a_merge)
 {
 	struct label x[8], y[8], out[16];
 	struct labels m = labels_merge(out, of(x, "a=1,c=3"), of(y, "b=2,c=9,z=0"));
-	cr_assert_str_eq(text_of(m, false),
-			 "{a=\"1\", b=\"2\", c=\"9\", z=\"0\"}");
+	cr_assert_str_eq(text_of(m, false), "{a=\"1\", b=\"2\", c=\"9\", z=\"0\"}");
 }
 
 Test(labels, sort_refuses_doubled_names)

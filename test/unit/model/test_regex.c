@@ -40,7 +40,11 @@ static const struct row rows[] = {
 	{ "ab+c", { "abc", "abbc" }, { "ac" } },
 	{ "ab?c", { "abc", "ac" }, { "abbc" } },
 	{ "(ab)?c", { "abc", "c" }, { "bc" } },
-	{ "a.c", { "abc", "a\nc", "a\xc3\xbc" "c" }, { "ac", "abbc" } },
+	{ "a.c",
+	  { "abc", "a\nc",
+	    "a\xc3\xbc"
+	    "c" },
+	  { "ac", "abbc" } },
 	{ "(?i)foo", { "FOO", "foo" }, { "fo" } },
 	{ "(?i:foo)bar", { "FOObar" }, { "fooBAR" } },
 	{ "1\\.2\\.3", { "1.2.3" }, { "1x2x3" } },

@@ -58,7 +58,8 @@ static void echo_close(void *arg, const struct err *why)
 {
 	(void)arg, (void)why;
 }
-static const struct net_conn_ops echo_ops = { echo_data, echo_eof, echo_drain, echo_close };
+static const struct net_conn_ops echo_ops = { echo_data, echo_eof, echo_drain,
+					      echo_close };
 
 static void on_accept(void *arg, struct net_conn *c)
 {
@@ -141,7 +142,8 @@ Test(net, what_is_written_comes_back_whole_over_two_loops)
 		k[i].want = (size_t)1 << (10 + 4 * i); /* up to 4 MiB */
 		k[i].timeout_ns = 5 * NS_PER_S;
 		box_init(&k[i].done);
-		snprintf(k[i].addr, sizeof(k[i].addr), "127.0.0.1:%u", net_listener_port(l));
+		snprintf(k[i].addr, sizeof(k[i].addr), "127.0.0.1:%u",
+			 net_listener_port(l));
 		loop_post(k[i].loop, dial_posted, &k[i]);
 	}
 	for (int i = 0; i < 4; i++) {

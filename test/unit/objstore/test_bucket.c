@@ -151,7 +151,7 @@ static void accept_bucket(struct bucket *b)
 	cr_assert_eq(bucket_delete(b, &ctx, STR("b/c/1"), &e), 0);
 	cr_assert_eq(bucket_delete(b, &ctx, STR("b/c/1"), &e), 0, "%s", err_text(&e));
 	lists(b, "b", false, "b/c-2=4 b/d=0 ");
-	static const char *const bad[] = { "",	   "/a",    "../a", "a/../b", "a//b",
+	static const char *const bad[] = { "",	  "/a",	 "../a",   "a/../b", "a//b",
 					   "./a", "a/.", "a/b/..", "a/" };
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		e = ERR_INIT;

@@ -92,8 +92,8 @@ Test(bucket_config, opens_a_folder_with_prefix_and_counts)
 	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
 		char line[300], full[400];
 		const char *at = strstr(want[i], "%s");
-		snprintf(line, sizeof(line), "%.*s%s%s", (int)(at - want[i]), want[i], dir,
-			 at + 2);
+		snprintf(line, sizeof(line), "%.*s%s%s", (int)(at - want[i]), want[i],
+			 dir, at + 2);
 		snprintf(full, sizeof(full), "thanos_objstore_bucket_%s", line);
 		cr_assert(strstr((const char *)out.p, full), "%s in\n%s", full, out.p);
 	}

@@ -40,11 +40,13 @@ static void show(const struct expr *x, struct buf *b)
 		if (x->s.sel.offset_ms)
 			buf_fmt(b, "o%lld", (long long)x->s.sel.offset_ms);
 		if (x->s.sel.at)
-			buf_fmt(b, "@%d:%lld", (int)x->s.sel.at, (long long)x->s.sel.at_ms);
+			buf_fmt(b, "@%d:%lld", (int)x->s.sel.at,
+				(long long)x->s.sel.at_ms);
 		return;
 	case EXPR_SUBQUERY:
 		show(x->sub.e, b);
-		buf_fmt(b, "[%lld:%lld]", (long long)x->sub.range_ms, (long long)x->sub.step_ms);
+		buf_fmt(b, "[%lld:%lld]", (long long)x->sub.range_ms,
+			(long long)x->sub.step_ms);
 		return;
 	case EXPR_CALL:
 		buf_fmt(b, "%s(", fn_sigs[x->call.fn].name);
@@ -57,7 +59,10 @@ static void show(const struct expr *x, struct buf *b)
 		return;
 	case EXPR_AGGR:
 		buf_fmt(b, "%s%s%zu(", aggr_op_text(x->aggr.op),
-			!x->aggr.given ? "" : x->aggr.without ? "-" : "+", x->aggr.n_labels);
+			!x->aggr.given	  ? ""
+			: x->aggr.without ? "-"
+					  : "+",
+			x->aggr.n_labels);
 		if (x->aggr.param) {
 			show(x->aggr.param, b);
 			buf_byte(b, ',');
@@ -70,14 +75,22 @@ static void show(const struct expr *x, struct buf *b)
 		show(x->bin.l, b);
 		buf_fmt(b, "%s%s", op_text(x->bin.op), x->bin.ret_bool ? "?" : "");
 		if (x->bin.match.given)
-			buf_fmt(b, "%s%zu", x->bin.match.on ? "on" : "ig", x->bin.match.n_labels);
+			buf_fmt(b, "%s%zu", x->bin.match.on ? "on" : "ig",
+				x->bin.match.n_labels);
 		if (x->bin.match.card == CARD_MANY_TO_ONE)
 			buf_fmt(b, "gl%zu", x->bin.match.n_include);
 		show(x->bin.r, b);
 		buf_byte(b, ')');
 		return;
-	case EXPR_UNARY: buf_str(b, x->un.neg ? STR("-") : STR("+")); show(x->un.e, b); return;
-	case EXPR_PAREN: buf_byte(b, '<'); show(x->inner, b); buf_byte(b, '>'); return;
+	case EXPR_UNARY:
+		buf_str(b, x->un.neg ? STR("-") : STR("+"));
+		show(x->un.e, b);
+		return;
+	case EXPR_PAREN:
+		buf_byte(b, '<');
+		show(x->inner, b);
+		buf_byte(b, '>');
+		return;
 	}
 }
 
@@ -123,8 +136,9 @@ Test(promql_parse, good_expressions_have_these_shapes)
 		cr_expect(rc == 0, "%s: %s", rows[i][0], err_text(&f.e));
 		if (rc == 0) {
 			show(x, &b);
-			cr_expect(str_eqz(buf_view(&b), rows[i][1]), "%s: got %.*s, want %s",
-				  rows[i][0], STR_FMT(buf_view(&b)), rows[i][1]);
+			cr_expect(str_eqz(buf_view(&b), rows[i][1]),
+				  "%s: got %.*s, want %s", rows[i][0],
+				  STR_FMT(buf_view(&b)), rows[i][1]);
 		}
 		buf_deinit(&b);
 		end(&f);
@@ -135,37 +149,49 @@ Test(promql_parse, errors_have_prometheus_texts)
 {
 	static const char *const rows[][2] = {
 		{ "", "unknown position: parse error: no expression found in input" },
-		{ "{}", "1:1: parse error: vector selector must contain at least one non-empty "
-			"matcher" },
-		{ "rate(foo)", "1:6: parse error: expected type range vector in call to function "
-			       "\"rate\", got instant vector" },
-		{ "foo[5m][5m]", "1:8: parse error: ranges only allowed for vector selectors" },
-		{ "foo{a=\"b\"", "1:10: parse error: unexpected end of input inside braces" },
-		{ "foo{a~\"b\"}", "1:6: parse error: unexpected character inside braces: '~'" },
-		{ "foo and 1", "1:1: parse error: set operator \"and\" not allowed in binary scalar "
-			       "expression" },
-		{ "nothere(foo)", "1:1: parse error: unknown function with name \"nothere\"" },
-		{ "round(foo, 1, 2)", "1:1: parse error: expected at most 2 argument(s) in call to "
-				      "\"round\", got 3" },
+		{ "{}",
+		  "1:1: parse error: vector selector must contain at least one non-empty "
+		  "matcher" },
+		{ "rate(foo)",
+		  "1:6: parse error: expected type range vector in call to function "
+		  "\"rate\", got instant vector" },
+		{ "foo[5m][5m]",
+		  "1:8: parse error: ranges only allowed for vector selectors" },
+		{ "foo{a=\"b\"",
+		  "1:10: parse error: unexpected end of input inside braces" },
+		{ "foo{a~\"b\"}",
+		  "1:6: parse error: unexpected character inside braces: '~'" },
+		{ "foo and 1",
+		  "1:1: parse error: set operator \"and\" not allowed in binary scalar "
+		  "expression" },
+		{ "nothere(foo)",
+		  "1:1: parse error: unknown function with name \"nothere\"" },
+		{ "round(foo, 1, 2)",
+		  "1:1: parse error: expected at most 2 argument(s) in call to "
+		  "\"round\", got 3" },
 		{ "foo[0s]", "1:5: parse error: duration must be greater than 0" },
 		{ "foo[5m:0s]", "1:8: parse error: duration must be greater than 0" },
-		{ "scalar(1)", "1:8: parse error: expected type instant vector in call to function "
-			       "\"scalar\", got scalar" },
-		{ "sum(foo) by", "1:12: parse error: unexpected end of input in grouping opts, "
-				 "expected \"(\"" },
-		{ "1 == 2", "1:3: parse error: comparisons between scalars must use BOOL modifier" },
+		{ "scalar(1)",
+		  "1:8: parse error: expected type instant vector in call to function "
+		  "\"scalar\", got scalar" },
+		{ "sum(foo) by",
+		  "1:12: parse error: unexpected end of input in grouping opts, "
+		  "expected \"(\"" },
+		{ "1 == 2",
+		  "1:3: parse error: comparisons between scalars must use BOOL modifier" },
 		{ "foo offset 1m offset 2m",
 		  "1:15: parse error: offset may not be set multiple times" },
 		{ "foo[5x]", "1:5: parse error: bad number or duration syntax: \"5x\"" },
-		{ "max_of(1, 2)", "1:1: parse error: function \"max_of\" is not enabled" },
+		{ "max_of(1, 2)",
+		  "1:1: parse error: function \"max_of\" is not enabled" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct fixture f;
 		struct expr *x;
 		begin(&f);
 		int rc = promql_parse(&f.ctx, &f.a, str_of(rows[i][0]), &x, &f.e);
-		cr_expect(rc < 0 && strcmp(err_text(&f.e), rows[i][1]) == 0, "%s: %s", rows[i][0],
-			  rc < 0 ? err_text(&f.e) : "parsed");
+		cr_expect(rc < 0 && strcmp(err_text(&f.e), rows[i][1]) == 0, "%s: %s",
+			  rows[i][0], rc < 0 ? err_text(&f.e) : "parsed");
 		end(&f);
 	}
 }

@@ -12,19 +12,32 @@
 #define X B "expected/"
 #define C "test/golden/compacted/"
 const struct golden_block golden_blocks[] = {
-	{ B "bucket/01M81YVBWEZNH3H08SPVGX7K64", X "01M81YVBWEZNH3H08SPVGX7K64.series.tsv" },
-	{ B "bucket/01M81YVBY4NA3B6XZW802F13GJ", X "01M81YVBY4NA3B6XZW802F13GJ.series.tsv" },
-	{ B "bucket/01M81YVC0FJJQ87HKZ11JM4HFZ", X "01M81YVC0FJJQ87HKZ11JM4HFZ.series.tsv" },
-	{ B "bucket/01M81YVC3EVHVHW5856NGMRBBV", X "01M81YVC3EVHVHW5856NGMRBBV.series.tsv" },
-	{ B "bucket/01M81YVC55WBG00SVR84EHFB03", X "01M81YVC55WBG00SVR84EHFB03.series.tsv" },
-	{ B "bucket/01M81YVC6WDF4WE3GFR0FN50G7", X "01M81YVC6WDF4WE3GFR0FN50G7.series.tsv" },
-	{ B "bucket/01M81YVC9JPMNWMYP5FNVMGJTR", X "01M81YVC9JPMNWMYP5FNVMGJTR.series.tsv" },
-	{ B "bucket/01M81YVCC1QXTCXGEQE20XKAAR", X "01M81YVCC1QXTCXGEQE20XKAAR.series.tsv" },
-	{ B "bucket/01M81YVCDW2SK5C8595AFGJ8K1", X "01M81YVCDW2SK5C8595AFGJ8K1.series.tsv" },
-	{ B "bucket/01M81YVCFSCF0E425839T44G73", X "01M81YVCFSCF0E425839T44G73.series.tsv" },
-	{ B "bucket/01M81YVCHCC17VDZ0DT7QR6H2J", X "01M81YVCHCC17VDZ0DT7QR6H2J.series.tsv" },
-	{ B "bucket/01M81YVCKR1CVYHC4X0MFE5FQK", X "01M81YVCKR1CVYHC4X0MFE5FQK.series.tsv" },
-	{ B "bucket/01M81YVCNRNMYNP70R7FRKH4F0", X "01M81YVCNRNMYNP70R7FRKH4F0.series.tsv" },
+	{ B "bucket/01M81YVBWEZNH3H08SPVGX7K64",
+	  X "01M81YVBWEZNH3H08SPVGX7K64.series.tsv" },
+	{ B "bucket/01M81YVBY4NA3B6XZW802F13GJ",
+	  X "01M81YVBY4NA3B6XZW802F13GJ.series.tsv" },
+	{ B "bucket/01M81YVC0FJJQ87HKZ11JM4HFZ",
+	  X "01M81YVC0FJJQ87HKZ11JM4HFZ.series.tsv" },
+	{ B "bucket/01M81YVC3EVHVHW5856NGMRBBV",
+	  X "01M81YVC3EVHVHW5856NGMRBBV.series.tsv" },
+	{ B "bucket/01M81YVC55WBG00SVR84EHFB03",
+	  X "01M81YVC55WBG00SVR84EHFB03.series.tsv" },
+	{ B "bucket/01M81YVC6WDF4WE3GFR0FN50G7",
+	  X "01M81YVC6WDF4WE3GFR0FN50G7.series.tsv" },
+	{ B "bucket/01M81YVC9JPMNWMYP5FNVMGJTR",
+	  X "01M81YVC9JPMNWMYP5FNVMGJTR.series.tsv" },
+	{ B "bucket/01M81YVCC1QXTCXGEQE20XKAAR",
+	  X "01M81YVCC1QXTCXGEQE20XKAAR.series.tsv" },
+	{ B "bucket/01M81YVCDW2SK5C8595AFGJ8K1",
+	  X "01M81YVCDW2SK5C8595AFGJ8K1.series.tsv" },
+	{ B "bucket/01M81YVCFSCF0E425839T44G73",
+	  X "01M81YVCFSCF0E425839T44G73.series.tsv" },
+	{ B "bucket/01M81YVCHCC17VDZ0DT7QR6H2J",
+	  X "01M81YVCHCC17VDZ0DT7QR6H2J.series.tsv" },
+	{ B "bucket/01M81YVCKR1CVYHC4X0MFE5FQK",
+	  X "01M81YVCKR1CVYHC4X0MFE5FQK.series.tsv" },
+	{ B "bucket/01M81YVCNRNMYNP70R7FRKH4F0",
+	  X "01M81YVCNRNMYNP70R7FRKH4F0.series.tsv" },
 	{ B "tombstones/01M81YVCV04NJ9WQ26TQ155FM6",
 	  X "01M81YVCV04NJ9WQ26TQ155FM6.series.tsv" },
 	{ C "custom/bucket/01M822436AE30GWB8424WN1FN3",
@@ -107,7 +120,8 @@ struct golden_row *golden_rows(struct arena *a, struct str tsv, size_t *n)
 {
 	struct golden_row *v = arena_alloc(a, (tsv.n / 20 + 1) * sizeof *v);
 	struct str line, f[11];
-	bool more = str_cut(&tsv, '\n', &line), aggr = str_find(line, STR("aggregate")) > 0;
+	bool more = str_cut(&tsv, '\n', &line),
+	     aggr = str_find(line, STR("aggregate")) > 0;
 	*n = 0;
 	while (more && tsv.n) {
 		more = str_cut(&tsv, '\n', &line);
@@ -136,8 +150,8 @@ static void put(uint32_t *crc, uint64_t v, unsigned bytes)
 	*crc = crc32c(*crc, b, bytes);
 }
 
-static void put_side(uint32_t *crc, const struct hist_span *s, uint32_t n, const double *v,
-		     uint32_t n_v)
+static void put_side(uint32_t *crc, const struct hist_span *s, uint32_t n,
+		     const double *v, uint32_t n_v)
 {
 	uint32_t full = 0, k = 0;
 	int32_t index = 0;

@@ -19,7 +19,8 @@ struct golden_chunks {
 struct golden_chunks golden_chunks(struct arena *a, struct str segment);
 
 struct golden_row {
-	struct str labels, aggregate; /* aggregate "raw" where the file has no such column */
+	struct str labels,
+		aggregate; /* aggregate "raw" where the file has no such column */
 	size_t chunks;
 	uint64_t floats, hists;
 	int64_t mint_ms, maxt_ms;

@@ -13,8 +13,8 @@ static int reencode(struct chunk_encoder *w, struct chunk_decoder *d, struct err
 	int rc;
 	while ((rc = chunk_decoder_next(d, &c, e)) > 0)
 		for (size_t i = 0; i < c.n; i++) {
-			rc = c.v ? chunk_encoder_float(w, c.t_ms[i], c.v[i], e) :
-				   chunk_encoder_hist(w, c.t_ms[i], c.h[i], e);
+			rc = c.v ? chunk_encoder_float(w, c.t_ms[i], c.v[i], e)
+				 : chunk_encoder_hist(w, c.t_ms[i], c.h[i], e);
 			if (rc != 0)
 				return rc;
 		}

@@ -65,12 +65,14 @@ Test(golden, newer_encodings_are_refused_by_name)
 {
 	struct arena a;
 	arena_init(&a, NULL);
-	static const char *const names[] = { "XOR2 (4)", "timestamps (5)", "timestamps (6)" };
+	static const char *const names[] = { "XOR2 (4)", "timestamps (5)",
+					     "timestamps (6)" };
 	struct chunk_decoder *d = chunk_decoder_new(&a);
 	for (uint8_t enc = 4; enc <= 6; enc++) {
 		struct err e = ERR_INIT;
 		uint8_t data[4] = { 0, 1, 2, 3 };
-		cr_assert_eq(chunk_decoder_reset(d, (struct chunk_part){ data, 4, enc }, &e),
+		cr_assert_eq(chunk_decoder_reset(d, (struct chunk_part){ data, 4, enc },
+						 &e),
 			     -1);
 		cr_expect_eq(e.code, E_UNSUPPORTED);
 		cr_expect(strstr(err_text(&e), names[enc - 4]), "%s", err_text(&e));

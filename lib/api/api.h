@@ -1,0 +1,47 @@
+/*
+ * api/api.h - the HTTP API of a querier: Prometheus' query endpoints with Thanos' parameters.
+ *
+ * Thread  handlers run on request threads; what they answer from is frozen or locked by its owner.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include "conf/flags.h"
+#include "http/http.h"
+#include "promql/exec/engine.h"
+#include "store/store.h"
+
+struct api_opts {
+	struct proxy *proxy;
+	struct endpoints *endpoints;
+	struct task_pool *pool;
+	struct metric_registry *metrics;
+	const struct str *replica_labels; /* sorted */
+	size_t n_replica_labels;
+	int64_t timeout_ms, lookback_ms, default_step_ms, default_eval_interval_ms;
+	int64_t metadata_range_ms; /* 0: everything */
+	uint32_t max_concurrent, max_selects;
+	bool partial_response, auto_downsampling, dynamic_lookback;
+	const struct conf_result *flags;
+	const char *version, *revision;
+};
+struct api;
+struct api *api_new(const struct api_opts *o);
+void api_free(struct api *a);
+/* Rows for http_server_start; valid as long as the api. */
+const struct http_route *api_routes(struct api *a, size_t *n);
+
+/* ---- rendering, also for tests ---- */
+/* The value of "data": {"resultType":...,"result":...}, appended to out. */
+void api_render_result(const struct promql_result *r, struct buf *out);
+void api_render_labels(struct labels ls, struct buf *out); /* {"a":"b"} */
+/* A whole error body. */
+void api_render_error(const char *type, const char *text, struct buf *out);
+/* `,"warnings":[...],"infos":[...]` where there are any. */
+void api_render_notes(const struct notes_view *v, struct buf *out);
+
+/* Time: float seconds or RFC3339 -> ms. Duration: float seconds or "5m" -> ms. */
+bool api_parse_time(struct str s, int64_t *ms);
+bool api_parse_duration(struct str s, int64_t *ms);
+
+#endif

@@ -1,0 +1,141 @@
+/*
+ * api/query.c - /api/v1/query and /api/v1/query_range.
+ */
+#include "api/api_int.h"
+#include "base/time.h"
+
+#define MAX_POINTS 11000
+
+/* "auto", "0s", "5m", "1h" or seconds; auto: a fifth of the step. */
+static int resolution(struct call *c, int64_t step_ms, int64_t *ms)
+{
+	struct str s = http_param(c->req, "max_source_resolution");
+	*ms = 0;
+	if (str_eq(s, STR("auto")) || (s.n == 0 && c->api->o.auto_downsampling)) {
+		*ms = step_ms / 5;
+		return 0;
+	}
+	if (s.n == 0)
+		return 0;
+	if (!api_parse_duration(s, ms))
+		return api_bad(c->ctx, c->e, "max_source_resolution",
+			       "cannot parse \"%.*s\" to a valid duration", STR_FMT(s));
+	if (*ms < 0)
+		return api_bad(
+			c->ctx, c->e, "max_source_resolution",
+			"negative max_source_resolution is not accepted. Try a positive "
+			"integer");
+	return 0;
+}
+
+/* Downsampled points lie further apart than the usual look-back reaches. */
+static int64_t lookback_for(const struct api_opts *o, int64_t asked,
+			    int64_t resolution_ms)
+{
+	int64_t base = asked ? asked : o->lookback_ms ? o->lookback_ms : 300000;
+	if (!o->dynamic_lookback || asked)
+		return base;
+	if (resolution_ms >= 3600000)
+		return MAX(base, (int64_t)3600000);
+	return base;
+}
+
+static int eval(struct call *c, struct promql_query *q, struct buf *out)
+{
+	const struct api_opts *o = &c->api->o;
+	struct promql_result r;
+	struct query_view v;
+	int64_t timeout, lookback;
+	if (api_view(c, &v) < 0 ||
+	    api_duration(c, "timeout", o->timeout_ms, &timeout) < 0 ||
+	    api_duration(c, "lookback_delta", 0, &lookback) < 0)
+		return -1;
+	if (timeout <= 0 || timeout > o->timeout_ms)
+		timeout = o->timeout_ms;
+	struct ctx ctx = ctx_child(c->ctx, time_after_ns((uint64_t)timeout * NS_PER_MS));
+	q->lookback_ms = lookback_for(o, lookback, q->max_resolution_ms);
+	q->subquery_step_ms = o->default_eval_interval_ms;
+	q->store = v.store;
+	q->pool = o->pool;
+	q->dedup = v.dedup;
+	q->replica_labels = v.replica_labels;
+	q->n_replica_labels = v.n_replica_labels;
+	q->partial = v.partial;
+	q->max_selects = o->max_selects;
+	if (task_gate_enter(c->api->gate, &ctx, c->e) < 0)
+		return -1;
+	int rc = promql_exec(&ctx, c->a, q, &r, c->e);
+	task_gate_leave(c->api->gate);
+	if (rc < 0 && c->e->code == E_TIMEOUT)
+		return err_set(c->ctx, c->e, E_TIMEOUT,
+			       "query timed out in expression evaluation");
+	if (rc < 0)
+		return -1;
+	api_render_result(&r, out);
+	return 0;
+}
+
+static int parse(struct call *c, struct promql_query *q)
+{
+	struct expr *x;
+	struct err why = ERR_INIT;
+	q->text = http_param(c->req, "query");
+	if (promql_parse(c->ctx, c->a, q->text, &x, &why) < 0)
+		return api_bad(c->ctx, c->e, "query", "%s", err_text(&why));
+	q->expr = x;
+	return 0;
+}
+
+int api_query(struct call *c, struct buf *out)
+{
+	struct promql_query q = { 0 };
+	if (api_time(c, "time", time_wall_ms(), &q.start_ms) < 0 || parse(c, &q) < 0 ||
+	    resolution(c, 0, &q.max_resolution_ms) < 0)
+		return -1;
+	q.end_ms = q.start_ms;
+	return eval(c, &q, out);
+}
+
+static int range_params(struct call *c, struct promql_query *q)
+{
+	int64_t none = INT64_MIN;
+	if (api_time(c, "start", none, &q->start_ms) < 0 ||
+	    api_time(c, "end", none, &q->end_ms) < 0)
+		return -1;
+	if (q->start_ms == none || q->end_ms == none)
+		return api_bad(c->ctx, c->e, q->start_ms == none ? "start" : "end",
+			       "cannot parse \"\" to a valid timestamp");
+	if (q->end_ms < q->start_ms)
+		return api_bad(c->ctx, c->e, "end",
+			       "end timestamp must not be before start time");
+	/* Thanos: without a step, 250 points, but not less than --query.default-step */
+	int64_t def = MAX((q->end_ms - q->start_ms) / 250, c->api->o.default_step_ms);
+	if (api_duration(c, "step", def, &q->step_ms) < 0)
+		return -1;
+	if (q->step_ms <= 0)
+		return api_bad(
+			c->ctx, c->e, "step",
+			"zero or negative query resolution step widths are not accepted. Try "
+			"a positive integer");
+	if ((q->end_ms - q->start_ms) / q->step_ms > MAX_POINTS)
+		return err_set(
+			c->ctx, c->e, E_INVALID,
+			"exceeded maximum resolution of 11,000 points per timeseries. Try "
+			"decreasing the query resolution (?step=XX)");
+	return 0;
+}
+
+int api_query_range(struct call *c, struct buf *out)
+{
+	struct promql_query q = { 0 };
+	if (range_params(c, &q) < 0 || parse(c, &q) < 0 ||
+	    resolution(c, q.step_ms, &q.max_resolution_ms) < 0)
+		return -1;
+	if (q.expr->type != TYPE_SCALAR && q.expr->type != TYPE_VECTOR)
+		return api_bad(
+			c->ctx, c->e, "query",
+			"invalid expression type \"%s\" for range query, must be Scalar or "
+			"instant Vector",
+			value_type_text(q.expr->type));
+	return eval(c, &q, out);
+}

@@ -1,0 +1,163 @@
+/*
+ * api/render.c - answers as Prometheus writes them, byte for byte.
+ */
+#include "api/api.h"
+
+#include "wire/json.h"
+#include "wire/num.h"
+
+static void put_ts(struct buf *b, int64_t t_ms)
+{
+	char s[32];
+	buf_add(b, s, num_ts_json(s, t_ms));
+}
+
+static void put_value(struct buf *b, double v)
+{
+	char s[NUM_MAX];
+	buf_byte(b, '"');
+	buf_add(b, s, num_f64_json(s, v));
+	buf_byte(b, '"');
+}
+
+static void put_string(struct buf *b, struct str s)
+{
+	struct jw w;
+	jw_init(&w, b);
+	jw_str(&w, s);
+}
+
+void api_render_labels(struct labels ls, struct buf *b)
+{
+	buf_byte(b, '{');
+	for (uint32_t i = 0; i < ls.n; i++) {
+		if (i)
+			buf_byte(b, ',');
+		put_string(b, ls.l[i].name);
+		buf_byte(b, ':');
+		put_string(b, ls.l[i].value);
+	}
+	buf_byte(b, '}');
+}
+
+static void put_point(struct buf *b, const struct promql_series *s, uint32_t i)
+{
+	buf_byte(b, '[');
+	put_ts(b, s->t_ms[i]);
+	buf_byte(b, ',');
+	if (s->h && s->h[i])
+		hist_write_json(s->h[i], b);
+	else
+		put_value(b, s->v[i]);
+	buf_byte(b, ']');
+}
+
+static bool is_hist(const struct promql_series *s, uint32_t i)
+{
+	return s->h && s->h[i];
+}
+
+/* `,"values":[...]` or `,"histograms":[...]`, left out when there are none. */
+static void put_points(struct buf *b, const struct promql_series *s, bool hists)
+{
+	bool any = false;
+	for (uint32_t i = 0; i < s->n; i++) {
+		if (is_hist(s, i) != hists)
+			continue;
+		buf_str(b, any	   ? STR(",")
+			   : hists ? STR(",\"histograms\":[")
+				   : STR(",\"values\":["));
+		any = true;
+		put_point(b, s, i);
+	}
+	if (any)
+		buf_byte(b, ']');
+}
+
+static void put_series(struct buf *b, const struct promql_series *s, bool vector)
+{
+	buf_str(b, STR("{\"metric\":"));
+	api_render_labels(s->labels, b);
+	if (vector) {
+		buf_str(b, is_hist(s, 0) ? STR(",\"histogram\":") : STR(",\"value\":"));
+		put_point(b, s, 0);
+	} else {
+		put_points(b, s, false);
+		put_points(b, s, true);
+	}
+	buf_byte(b, '}');
+}
+
+static void put_scalar(struct buf *b, const struct promql_result *r)
+{
+	char s[NUM_MAX];
+	buf_byte(b, '[');
+	put_ts(b, r->t_ms);
+	buf_byte(b, ',');
+	if (r->type == TYPE_STRING) {
+		put_string(b, r->string);
+	} else { /* plain decimal, never an exponent */
+		buf_byte(b, '"');
+		buf_add(b, s, num_f64_plain(s, r->series[0].v[0]));
+		buf_byte(b, '"');
+	}
+	buf_byte(b, ']');
+}
+
+void api_render_result(const struct promql_result *r, struct buf *b)
+{
+	static const char *const types[] = { [TYPE_SCALAR] = "scalar",
+					     [TYPE_VECTOR] = "vector",
+					     [TYPE_MATRIX] = "matrix",
+					     [TYPE_STRING] = "string" };
+	buf_fmt(b, "{\"resultType\":\"%s\",\"result\":", types[r->type]);
+	if (r->type == TYPE_SCALAR || r->type == TYPE_STRING) {
+		put_scalar(b, r);
+	} else {
+		buf_byte(b, '[');
+		for (size_t i = 0; i < r->n; i++) {
+			if (i)
+				buf_byte(b, ',');
+			put_series(b, &r->series[i], r->type == TYPE_VECTOR);
+		}
+		buf_byte(b, ']');
+	}
+	buf_byte(b, '}');
+}
+
+void api_render_error(const char *type, const char *text, struct buf *b)
+{
+	buf_fmt(b, "{\"status\":\"error\",\"errorType\":\"%s\",\"error\":", type);
+	put_string(b, str_of(text));
+	buf_byte(b, '}');
+}
+
+#define MAX_ANNOTATIONS 10
+
+/* Annotations of the engine are cut at ten of a kind; what stores say is shown whole. */
+static void put_notes(struct buf *b, const char *key, const char *kind,
+		      const struct str *v, size_t n)
+{
+	size_t shown = 0, left_out = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (str_has_prefix(v[i], STR("PromQL ")) && shown >= MAX_ANNOTATIONS) {
+			left_out++;
+			continue;
+		}
+		if (shown++ == 0)
+			buf_fmt(b, ",\"%s\":[", key);
+		else
+			buf_byte(b, ',');
+		put_string(b, v[i]);
+	}
+	if (left_out)
+		buf_fmt(b, ",\"%zu more %s annotations omitted\"", left_out, kind);
+	if (shown)
+		buf_byte(b, ']');
+}
+
+void api_render_notes(const struct notes_view *v, struct buf *b)
+{
+	put_notes(b, "warnings", "warning", v->warnings, v->n_warnings);
+	put_notes(b, "infos", "info", v->infos, v->n_infos);
+}

@@ -1,0 +1,360 @@
+/*
+ * proto/tables.c - the messages of store.h as field tables.
+ */
+#include "proto/store.h"
+
+#define MSG(var, pkg, text, type, rows)                                                  \
+	const struct pf_msg var = { pkg, text, sizeof(struct type), rows,                \
+				    ARRAY_LEN(rows) }
+#define ONE(num, type, field, kind)                                                      \
+	{                                                                                \
+		num, #field, kind, PF_ONE, offsetof(struct type, field), NULL, NULL      \
+	}
+#define REP(num, type, field, kind)                                                      \
+	{                                                                                \
+		num, #field, kind, PF_REP, offsetof(struct type, field), NULL, NULL      \
+	}
+#define SUB(num, type, field, m)                                                         \
+	{                                                                                \
+		num, #field, PF_MSG, PF_ONE, offsetof(struct type, field), &(m), NULL    \
+	}
+#define SUBS(num, type, field, m)                                                        \
+	{                                                                                \
+		num, #field, PF_MSG, PF_REP, offsetof(struct type, field), &(m), NULL    \
+	}
+
+#define T "thanos"
+#define I "thanos.info"
+#define H "hintspb"
+#define P "prometheus_copy"
+
+static const struct pf_field label_rows[] = {
+	ONE(1, pb_label, name, PF_STRING),
+	ONE(2, pb_label, value, PF_STRING),
+};
+MSG(msg_label, T, "Label", pb_label, label_rows);
+
+static const struct pf_field label_set_rows[] = { SUBS(1, pb_label_set, labels,
+						       msg_label) };
+MSG(msg_label_set, T, "ZLabelSet", pb_label_set, label_set_rows);
+
+static const struct pf_field chunk_rows[] = {
+	ONE(1, pb_chunk, type, PF_ENUM),
+	ONE(2, pb_chunk, data, PF_BYTES),
+	ONE(3, pb_chunk, hash, PF_UINT64),
+};
+MSG(msg_chunk, T, "Chunk", pb_chunk, chunk_rows);
+
+static const struct pf_field aggr_chunk_rows[] = {
+	ONE(1, pb_aggr_chunk, min_time, PF_INT64),
+	ONE(2, pb_aggr_chunk, max_time, PF_INT64),
+	SUB(3, pb_aggr_chunk, raw, msg_chunk),
+	SUB(4, pb_aggr_chunk, count, msg_chunk),
+	SUB(5, pb_aggr_chunk, sum, msg_chunk),
+	SUB(6, pb_aggr_chunk, min, msg_chunk),
+	SUB(7, pb_aggr_chunk, max, msg_chunk),
+	SUB(8, pb_aggr_chunk, counter, msg_chunk),
+	ONE(1000, pb_aggr_chunk, lane, PF_UINT64),
+};
+MSG(msg_aggr_chunk, T, "AggrChunk", pb_aggr_chunk, aggr_chunk_rows);
+
+static const struct pf_field series_rows[] = {
+	SUBS(1, pb_series, labels, msg_label),
+	SUBS(2, pb_series, chunks, msg_aggr_chunk),
+};
+MSG(msg_series, T, "Series", pb_series, series_rows);
+
+static const struct pf_field batch_rows[] = { SUBS(1, pb_series_batch, series,
+						   msg_series) };
+MSG(msg_series_batch, T, "SeriesBatch", pb_series_batch, batch_rows);
+
+static const struct pf_field any_rows[] = {
+	ONE(1, pb_any, type_url, PF_STRING),
+	ONE(2, pb_any, value, PF_BYTES),
+};
+MSG(msg_any, T, "Any", pb_any, any_rows);
+
+static const struct pf_field series_response_rows[] = {
+	SUB(1, pb_series_response, series, msg_series),
+	{ 2, "warning", PF_STRING, PF_ONEOF, offsetof(struct pb_series_response, warning),
+	  NULL, NULL },
+	SUB(3, pb_series_response, hints, msg_any),
+	SUB(4, pb_series_response, batch, msg_series_batch),
+};
+MSG(msg_series_response, T, "SeriesResponse", pb_series_response, series_response_rows);
+
+static const struct pf_field matcher_rows[] = {
+	ONE(1, pb_matcher, type, PF_ENUM),
+	ONE(2, pb_matcher, name, PF_STRING),
+	ONE(3, pb_matcher, value, PF_STRING),
+};
+MSG(msg_matcher, T, "LabelMatcher", pb_matcher, matcher_rows);
+
+static const struct pf_field func_rows[] = { ONE(1, pb_func, name, PF_STRING) };
+static MSG(msg_func, T, "Func", pb_func, func_rows);
+static const struct pf_field grouping_rows[] = {
+	ONE(1, pb_grouping, by, PF_BOOL),
+	REP(3, pb_grouping, labels, PF_STRING),
+};
+static MSG(msg_grouping, T, "Grouping", pb_grouping, grouping_rows);
+static const struct pf_field range_rows[] = { ONE(1, pb_range, millis, PF_INT64) };
+static MSG(msg_range, T, "Range", pb_range, range_rows);
+
+static const struct pf_field query_hints_rows[] = {
+	ONE(1, pb_query_hints, step_millis, PF_INT64),
+	SUB(2, pb_query_hints, func, msg_func),
+	SUB(4, pb_query_hints, grouping, msg_grouping),
+	SUB(5, pb_query_hints, range, msg_range),
+	REP(6, pb_query_hints, projection_labels, PF_STRING),
+	ONE(7, pb_query_hints, projection_include, PF_BOOL),
+	ONE(8, pb_query_hints, series_hash_label_name, PF_STRING),
+};
+MSG(msg_query_hints, T, "QueryHints", pb_query_hints, query_hints_rows);
+
+static const struct pf_field shard_rows[] = {
+	ONE(1, pb_shard_info, shard_index, PF_INT64),
+	ONE(2, pb_shard_info, total_shards, PF_INT64),
+	ONE(3, pb_shard_info, by, PF_BOOL),
+	REP(4, pb_shard_info, labels, PF_STRING),
+};
+MSG(msg_shard_info, T, "ShardInfo", pb_shard_info, shard_rows);
+
+static const struct pf_field series_request_rows[] = {
+	ONE(1, pb_series_request, min_time, PF_INT64),
+	ONE(2, pb_series_request, max_time, PF_INT64),
+	SUBS(3, pb_series_request, matchers, msg_matcher),
+	ONE(4, pb_series_request, max_resolution_window, PF_INT64),
+	REP(5, pb_series_request, aggregates, PF_ENUM),
+	ONE(6, pb_series_request, partial_response_disabled, PF_BOOL),
+	ONE(7, pb_series_request, partial_response_strategy, PF_ENUM),
+	ONE(8, pb_series_request, skip_chunks, PF_BOOL),
+	SUB(9, pb_series_request, hints, msg_any),
+	ONE(10, pb_series_request, step, PF_INT64),
+	ONE(11, pb_series_request, range, PF_INT64),
+	SUB(12, pb_series_request, query_hints, msg_query_hints),
+	SUB(13, pb_series_request, shard_info, msg_shard_info),
+	REP(14, pb_series_request, without_replica_labels, PF_STRING),
+	ONE(15, pb_series_request, limit, PF_INT64),
+	ONE(16, pb_series_request, response_batch_size, PF_INT64),
+	ONE(1000, pb_series_request, want_lanes, PF_BOOL),
+};
+MSG(msg_series_request, T, "SeriesRequest", pb_series_request, series_request_rows);
+
+#define R pb_labels_request
+static const struct pf_field names_request_rows[] = {
+	ONE(1, R, partial_response_disabled, PF_BOOL),
+	ONE(2, R, partial_response_strategy, PF_ENUM),
+	ONE(3, R, start, PF_INT64),
+	ONE(4, R, end, PF_INT64),
+	SUB(5, R, hints, msg_any),
+	SUBS(6, R, matchers, msg_matcher),
+	REP(7, R, without_replica_labels, PF_STRING),
+	ONE(8, R, limit, PF_INT64),
+};
+MSG(msg_label_names_request, T, "LabelNamesRequest", R, names_request_rows);
+
+static const struct pf_field values_request_rows[] = {
+	ONE(1, R, label, PF_STRING),
+	ONE(2, R, partial_response_disabled, PF_BOOL),
+	ONE(3, R, partial_response_strategy, PF_ENUM),
+	ONE(4, R, start, PF_INT64),
+	ONE(5, R, end, PF_INT64),
+	SUB(6, R, hints, msg_any),
+	SUBS(7, R, matchers, msg_matcher),
+	REP(8, R, without_replica_labels, PF_STRING),
+	ONE(9, R, limit, PF_INT64),
+};
+MSG(msg_label_values_request, T, "LabelValuesRequest", R, values_request_rows);
+#undef R
+
+static const struct pf_field labels_response_rows[] = {
+	REP(1, pb_labels_response, values, PF_STRING),
+	REP(2, pb_labels_response, warnings, PF_STRING),
+	SUB(3, pb_labels_response, hints, msg_any),
+};
+MSG(msg_label_names_response, T, "LabelNamesResponse", pb_labels_response,
+    labels_response_rows);
+MSG(msg_label_values_response, T, "LabelValuesResponse", pb_labels_response,
+    labels_response_rows);
+
+static const struct pf_field hints_rows[] = {
+	SUBS(1, pb_hints, block_matchers, msg_matcher),
+	ONE(2, pb_hints, enable_query_stats, PF_BOOL),
+};
+MSG(msg_hints, H, "SeriesRequestHints", pb_hints, hints_rows);
+static const struct pf_field block_id_rows[] = { ONE(1, pb_block_id, id, PF_STRING) };
+static MSG(msg_block_id, H, "Block", pb_block_id, block_id_rows);
+static const struct pf_field response_hints_rows[] = {
+	SUBS(1, pb_response_hints, queried_blocks, msg_block_id)
+};
+MSG(msg_response_hints, H, "SeriesResponseHints", pb_response_hints, response_hints_rows);
+
+/* ---- info ---- */
+
+static const struct pf_field tsdb_info_rows[] = {
+	SUB(1, pb_tsdb_info, labels, msg_label_set),
+	ONE(2, pb_tsdb_info, min_time, PF_INT64),
+	ONE(3, pb_tsdb_info, max_time, PF_INT64),
+};
+MSG(msg_tsdb_info, I, "TSDBInfo", pb_tsdb_info, tsdb_info_rows);
+
+static const struct pf_field store_info_rows[] = {
+	ONE(1, pb_store_info, min_time, PF_INT64),
+	ONE(2, pb_store_info, max_time, PF_INT64),
+	ONE(3, pb_store_info, supports_sharding, PF_BOOL),
+	ONE(5, pb_store_info, supports_without_replica_labels, PF_BOOL),
+	SUBS(6, pb_store_info, tsdb_infos, msg_tsdb_info),
+	ONE(7, pb_store_info, supports_projections, PF_BOOL),
+};
+MSG(msg_store_info, I, "StoreInfo", pb_store_info, store_info_rows);
+
+static const struct pf_msg msg_empty = { I, "Empty", sizeof(struct pb_empty), NULL, 0 };
+static const struct pf_field time_info_rows[] = {
+	ONE(1, pb_time_info, min_time, PF_INT64),
+	ONE(2, pb_time_info, max_time, PF_INT64),
+};
+static MSG(msg_time_info, I, "ExemplarsInfo", pb_time_info, time_info_rows);
+
+static const struct pf_field info_rows[] = {
+	SUBS(1, pb_info_response, label_sets, msg_label_set),
+	ONE(2, pb_info_response, component, PF_STRING),
+	SUB(3, pb_info_response, store, msg_store_info),
+	SUB(4, pb_info_response, rules, msg_empty),
+	SUB(5, pb_info_response, metadata, msg_empty),
+	SUB(6, pb_info_response, targets, msg_empty),
+	SUB(7, pb_info_response, exemplars, msg_time_info),
+	SUB(8, pb_info_response, query, msg_empty),
+	SUB(9, pb_info_response, status, msg_empty),
+};
+MSG(msg_info_response, I, "InfoResponse", pb_info_response, info_rows);
+
+/* ---- remote read ---- */
+
+static const struct pf_field read_hints_rows[] = {
+	ONE(1, pb_read_hints, step_ms, PF_INT64),
+	ONE(2, pb_read_hints, func, PF_STRING),
+	ONE(3, pb_read_hints, start_ms, PF_INT64),
+	ONE(4, pb_read_hints, end_ms, PF_INT64),
+	REP(5, pb_read_hints, grouping, PF_STRING),
+	ONE(6, pb_read_hints, by, PF_BOOL),
+	ONE(7, pb_read_hints, range_ms, PF_INT64),
+};
+static MSG(msg_read_hints, P, "ReadHints", pb_read_hints, read_hints_rows);
+static const struct pf_field read_query_rows[] = {
+	ONE(1, pb_read_query, start_ms, PF_INT64),
+	ONE(2, pb_read_query, end_ms, PF_INT64),
+	SUBS(3, pb_read_query, matchers, msg_matcher),
+	SUB(4, pb_read_query, hints, msg_read_hints),
+};
+static MSG(msg_read_query, P, "Query", pb_read_query, read_query_rows);
+static const struct pf_field read_request_rows[] = {
+	SUBS(1, pb_read_request, queries, msg_read_query),
+	REP(2, pb_read_request, accepted_response_types, PF_ENUM),
+};
+MSG(msg_read_request, P, "ReadRequest", pb_read_request, read_request_rows);
+
+static const struct pf_field sample_rows[] = {
+	ONE(1, pb_sample, value, PF_DOUBLE),
+	ONE(2, pb_sample, timestamp, PF_INT64),
+};
+static MSG(msg_sample, P, "Sample", pb_sample, sample_rows);
+static const struct pf_field span_rows[] = {
+	ONE(1, pb_span, offset, PF_SINT32),
+	ONE(2, pb_span, length, PF_UINT32),
+};
+static MSG(msg_span, P, "BucketSpan", pb_span, span_rows);
+
+#define G pb_histogram
+static const struct pf_field histogram_rows[] = {
+	ONE(1, G, count_int, PF_UINT64),
+	ONE(2, G, count_float, PF_DOUBLE),
+	ONE(3, G, sum, PF_DOUBLE),
+	ONE(4, G, schema, PF_SINT32),
+	ONE(5, G, zero_threshold, PF_DOUBLE),
+	ONE(6, G, zero_count_int, PF_UINT64),
+	ONE(7, G, zero_count_float, PF_DOUBLE),
+	SUBS(8, G, negative_spans, msg_span),
+	REP(9, G, negative_deltas, PF_SINT64),
+	REP(10, G, negative_counts, PF_DOUBLE),
+	SUBS(11, G, positive_spans, msg_span),
+	REP(12, G, positive_deltas, PF_SINT64),
+	REP(13, G, positive_counts, PF_DOUBLE),
+	ONE(14, G, reset_hint, PF_ENUM),
+	ONE(15, G, timestamp, PF_INT64),
+	REP(16, G, custom_values, PF_DOUBLE),
+};
+MSG(msg_histogram, P, "Histogram", G, histogram_rows);
+#undef G
+
+static const struct pf_field time_series_rows[] = {
+	SUBS(1, pb_time_series, labels, msg_label),
+	SUBS(2, pb_time_series, samples, msg_sample),
+	SUBS(4, pb_time_series, histograms, msg_histogram),
+};
+MSG(msg_time_series, P, "TimeSeries", pb_time_series, time_series_rows);
+static const struct pf_field query_result_rows[] = { SUBS(1, pb_query_result, timeseries,
+							  msg_time_series) };
+static MSG(msg_query_result, P, "QueryResult", pb_query_result, query_result_rows);
+static const struct pf_field read_response_rows[] = { SUBS(1, pb_read_response, results,
+							   msg_query_result) };
+MSG(msg_read_response, P, "ReadResponse", pb_read_response, read_response_rows);
+
+static const struct pf_field prom_chunk_rows[] = {
+	ONE(1, pb_prom_chunk, min_time_ms, PF_INT64),
+	ONE(2, pb_prom_chunk, max_time_ms, PF_INT64),
+	ONE(3, pb_prom_chunk, type, PF_ENUM),
+	ONE(4, pb_prom_chunk, data, PF_BYTES),
+};
+static MSG(msg_prom_chunk, P, "Chunk", pb_prom_chunk, prom_chunk_rows);
+static const struct pf_field chunked_series_rows[] = {
+	SUBS(1, pb_chunked_series, labels, msg_label),
+	SUBS(2, pb_chunked_series, chunks, msg_prom_chunk),
+};
+static MSG(msg_chunked_series, P, "ChunkedSeries", pb_chunked_series,
+	   chunked_series_rows);
+static const struct pf_field chunked_rows[] = {
+	SUBS(1, pb_chunked_read_response, chunked_series, msg_chunked_series),
+	ONE(2, pb_chunked_read_response, query_index, PF_INT64),
+};
+MSG(msg_chunked_read_response, P, "ChunkedReadResponse", pb_chunked_read_response,
+    chunked_rows);
+
+/* Labels and matchers are shared: remote read's own package uses the same fields. */
+static const struct pf_msg *const thanos_msgs[] = {
+	&msg_label,
+	&msg_label_set,
+	&msg_chunk,
+	&msg_aggr_chunk,
+	&msg_series,
+	&msg_series_batch,
+	&msg_any,
+	&msg_series_response,
+	&msg_matcher,
+	&msg_func,
+	&msg_grouping,
+	&msg_range,
+	&msg_query_hints,
+	&msg_shard_info,
+	&msg_series_request,
+	&msg_label_names_request,
+	&msg_label_values_request,
+	&msg_label_names_response,
+	&msg_label_values_response,
+};
+static const struct pf_msg *const info_msgs[] = { &msg_tsdb_info, &msg_store_info,
+						  &msg_empty, &msg_time_info,
+						  &msg_info_response };
+
+const struct pf_msg *const *proto_package(const char *package, size_t *n)
+{
+	if (strcmp(package, T) == 0) {
+		*n = ARRAY_LEN(thanos_msgs);
+		return thanos_msgs;
+	}
+	if (strcmp(package, I) == 0) {
+		*n = ARRAY_LEN(info_msgs);
+		return info_msgs;
+	}
+	*n = 0;
+	return NULL;
+}

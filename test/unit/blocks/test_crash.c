@@ -1,0 +1,268 @@
+/*
+ * Whatever fails or dies at whatever call: no half block is ever seen, and the next pass completes.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "world.h"
+
+#define OOO  "01M81YVCNRNMYNP70R7FRKH4F0"
+#define HIST "01M81YVCHCC17VDZ0DT7QR6H2J"
+
+static bool eu_a(void *arg, struct arena *a, struct labels *out)
+{
+	struct label *l = ARENA_ARRAY(a, struct label, 1);
+	l[0] = (struct label){ STR("cluster"), STR("eu") };
+	*out = (struct labels){ l, 1, 0 };
+	return true;
+}
+
+static int pass(struct world *w, struct bucket *b, uint32_t *n, struct err *e)
+{
+	struct shipper_opts o = { .dir = w->tsdb,
+				  .meta_file = "thanos.shipper.json",
+				  .bucket = b,
+				  .labels = eu_a,
+				  .source = "sidecar",
+				  .upload_compacted = true };
+	struct shipper *s = shipper_new(&o);
+	*e = ERR_INIT;
+	int rc = shipper_sync(s, &w->ctx, n, e);
+	shipper_free(s);
+	return rc;
+}
+
+static void check_complete(struct world *w, struct bucket *b)
+{
+	struct arena a;
+	arena_init(&a, NULL);
+	cr_assert_eq(world_check_whole(w, b), 2);
+	cr_assert_str_eq(world_names(w, &a, b),
+			 HIST "/chunks/000001 " HIST "/index " HIST "/meta.json " OOO
+			      "/chunks/000001 " OOO "/index " OOO "/meta.json ");
+	char *state = str_dupz(&a, str_fmt(&a, "%s/thanos.shipper.json", w->tsdb));
+	cr_assert_str_eq(world_read(w, &a, state).p,
+			 "{\n\t\"version\": 1,\n\t\"uploaded\": [\n\t\t\"" HIST
+			 "\",\n\t\t\"" OOO "\"\n\t]\n}\n");
+	arena_deinit(&a);
+}
+
+static void fail_at_each_call(bool for_good, bool landed)
+{
+	log_setup(LOG_ERROR + 1, LOG_LOGFMT, 2);
+	struct world w;
+	bool done = false;
+	world_begin(&w);
+	world_add_block(&w, GOLDEN, HIST, 0);
+	world_add_block(&w, GOLDEN, OOO, 2);
+	for (uint64_t at = 1; !done; at++) {
+		struct err e = ERR_INIT;
+		uint32_t n;
+		cr_assert_lt(at, 100);
+		struct bucket *b = bucket_mem_new();
+		bucket_mem_fail(b, at, for_good, landed);
+		int rc = pass(&w, b, &n, &e);
+		done = bucket_mem_calls(b) < at;
+		cr_assert_eq(rc, done ? 0 : -1, "call %d: %s", (int)at, err_text(&e));
+		bucket_mem_fail(b, 0, false, false);
+		cr_assert_eq(world_check_whole(&w, b) >= n, 1);
+		cr_assert_eq(pass(&w, b, &n, &e), 0, "call %d: %s", (int)at,
+			     err_text(&e));
+		check_complete(&w, b);
+		bucket_close(b);
+		char state[128];
+		snprintf(state, sizeof(state), "%s/thanos.shipper.json", w.tsdb);
+		cr_assert_eq(fs_remove_all(&w.ctx, state, &e), 0);
+	}
+	world_end(&w);
+}
+
+Test(shipper_crash, completes_after_one_failure_at_any_call)
+{
+	fail_at_each_call(false, false);
+}
+
+Test(shipper_crash, completes_after_the_bucket_went_away_at_any_call)
+{
+	fail_at_each_call(true, false);
+}
+
+Test(shipper_crash, completes_when_an_upload_landed_but_its_answer_was_lost)
+{
+	fail_at_each_call(true, true);
+}
+
+/* A bucket that ends the process when the nth call comes, or after it took effect. */
+struct deadly {
+	struct bucket base;
+	struct bucket *inner;
+	int left;
+	bool after;
+};
+
+static struct deadly *self(struct bucket *b)
+{
+	return CONTAINER_OF(b, struct deadly, base);
+}
+
+static void die(struct deadly *d)
+{
+	if (d->left == 0)
+		_exit(9);
+}
+
+#define CALL(d, call)                                                                    \
+	(--(d)->left, (d)->after ? (void)0 : die(d), done = (call), die(d), done)
+
+static int d_iter(struct bucket *b, struct ctx *ctx, struct str dir, bool recursive,
+		  int (*fn)(void *arg, struct str name, const struct bucket_attrs *a,
+			    struct err *e),
+		  void *arg, struct err *e)
+{
+	struct deadly *d = self(b);
+	int done;
+	return CALL(d, d->inner->ops->iter(d->inner, ctx, dir, recursive, fn, arg, e));
+}
+
+static int d_get(struct bucket *b, struct ctx *ctx, struct str name, struct buf *out,
+		 struct err *e)
+{
+	struct deadly *d = self(b);
+	int done;
+	return CALL(d, d->inner->ops->get(d->inner, ctx, name, out, e));
+}
+
+/* Dies in the middle of the data, too. */
+struct torn {
+	struct deadly *d;
+	struct put_source *src;
+};
+
+static int torn_read(void *arg, struct ctx *ctx, void *p, size_t cap, size_t *n,
+		     struct err *e)
+{
+	struct torn *t = arg;
+	int rc = t->src->read(t->src->arg, ctx, p, MIN(cap, (size_t)7000), n, e);
+	t->d->left--;
+	die(t->d);
+	return rc;
+}
+
+static int d_put(struct bucket *b, struct ctx *ctx, struct str name,
+		 struct put_source *src, struct err *e)
+{
+	struct deadly *d = self(b);
+	struct torn t = { d, src };
+	struct put_source through = { torn_read, &t, src->size };
+	int done;
+	return CALL(d, d->inner->ops->put(d->inner, ctx, name, &through, e));
+}
+
+static int d_attrs(struct bucket *b, struct ctx *ctx, struct str name,
+		   struct bucket_attrs *out, struct err *e)
+{
+	struct deadly *d = self(b);
+	int done;
+	return CALL(d, d->inner->ops->attrs(d->inner, ctx, name, out, e));
+}
+
+static struct bucket deadly_base(const char *name)
+{
+	static const struct bucket_ops ops = {
+		.iter = d_iter, .get = d_get, .put = d_put, .attrs = d_attrs
+	};
+	return (struct bucket){ &ops, name };
+}
+
+/* One pass in a process of its own; its exit status: 9 killed, 0 through. */
+static int pass_and_die(struct world *w, struct bucket *inner, int nth, bool after)
+{
+	pid_t child = fork();
+	cr_assert_geq(child, 0);
+	if (child == 0) {
+		struct err e;
+		uint32_t n;
+		struct deadly d = { deadly_base("deadly"), inner, nth, after };
+		_exit(pass(w, &d.base, &n, &e) == 0 ? 0 : 1);
+	}
+	int status;
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void kill_at_each_call(bool after)
+{
+	log_setup(LOG_ERROR + 1, LOG_LOGFMT, 2);
+	struct world w;
+	int status = 9;
+	world_begin(&w);
+	world_add_block(&w, GOLDEN, HIST, 0);
+	world_add_block(&w, GOLDEN, OOO, 2);
+	for (int nth = 1; status == 9; nth++) {
+		struct err e = ERR_INIT;
+		struct bucket *b;
+		uint32_t n;
+		char path[128];
+		cr_assert_lt(nth, 200);
+		cr_assert_eq(bucket_fs_open(&w.ctx, w.bucket_dir, &b, &e), 0);
+		status = pass_and_die(&w, b, nth, after);
+		cr_assert(status == 9 || status == 0, "status %d", status);
+		world_check_whole(&w, b);
+		cr_assert_eq(pass(&w, b, &n, &e), 0, "%s", err_text(&e));
+		check_complete(&w, b);
+		bucket_close(b);
+		cr_assert_eq(fs_remove_all(&w.ctx, w.bucket_dir, &e), 0);
+		snprintf(path, sizeof(path), "%s/thanos.shipper.json", w.tsdb);
+		cr_assert_eq(fs_remove_all(&w.ctx, path, &e), 0);
+	}
+	world_end(&w);
+}
+
+Test(shipper_crash, completes_after_a_kill_before_any_call)
+{
+	kill_at_each_call(false);
+}
+
+Test(shipper_crash, completes_after_a_kill_behind_any_call)
+{
+	kill_at_each_call(true);
+}
+
+/* Says that everything was stored, but lost the last bytes of index. */
+static int lossy_put(struct bucket *b, struct ctx *ctx, struct str name,
+		     struct put_source *src, struct err *e)
+{
+	struct deadly *d = self(b);
+	if (!str_has_suffix(name, STR("/index")))
+		return d->inner->ops->put(d->inner, ctx, name, src, e);
+	return bucket_put_bytes(d->inner, ctx, name, STR("short"), e);
+}
+
+Test(shipper_crash, uploads_no_meta_when_sizes_in_the_bucket_are_wrong)
+{
+	struct world w;
+	struct arena a;
+	struct err e;
+	uint32_t n;
+	world_begin(&w);
+	arena_init(&a, NULL);
+	world_add_block(&w, GOLDEN, HIST, 0);
+	struct bucket *b = bucket_mem_new();
+	struct deadly d = { deadly_base("lossy"), b, -1, false };
+	struct bucket_ops ops = *d.base.ops;
+	ops.put = lossy_put;
+	d.base.ops = &ops;
+	cr_assert_eq(pass(&w, &d.base, &n, &e), -1);
+	cr_assert(strstr(err_text(&e), "index has 5 bytes in the bucket"), "%s",
+		  err_text(&e));
+	cr_assert_null(strstr(world_names(&w, &a, b), "meta.json"));
+	cr_assert_eq(pass(&w, b, &n, &e), 0);
+	cr_assert_eq(world_check_whole(&w, b), 1);
+	bucket_close(b);
+	arena_deinit(&a);
+	world_end(&w);
+}
