@@ -3,10 +3,20 @@
  */
 #include "proto/convert.h"
 
+#include "base/vec.h"
+
 /* ---- pieces ---- */
 
+static int by_str(const void *x, const void *y, void *arg)
+{
+	(void)arg;
+	return str_cmp(*(const struct str *)x, *(const struct str *)y);
+}
+
+/* Names in sorted order, as model/store.h promises: clients send them in any. */
 static struct str *str_list(const struct pf_list *l)
 {
+	vec_sort(l->v, l->n, sizeof(struct str), by_str, NULL);
 	return l->v;
 }
 
