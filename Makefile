@@ -39,6 +39,7 @@ CXXFLAGS := -std=c++17 $(FLAGS) $(filter-out -Wlogical-op -Wduplicated-branches 
 # Static libraries of the product; jemalloc first. Sanitized builds link shared ones, without jemalloc.
 LIBS := $(T)/curl/lib/libcurl.a -luv -lcares -lnghttp2 -lssl -lcrypto -ljansson -llz4 -lzstd -lz \
 	-lsnappy -lyaml -lre2 -ldouble-conversion -lxxhash -lcrypt -lstdc++ -lm
+LINK_release := -static -Wl,--no-warnings
 STATIC_LIBS := -ljemalloc $(patsubst -luv,-luv_a,$(LIBS))
 
 -include $(BUILD)/layers.mk
@@ -85,7 +86,7 @@ $(BUILD)/thanosc: $(BUILD)/release/thanosc
 	@cp -f $< $@.tmp && strip $@.tmp && mv -f $@.tmp $@
 $(O)/thanosc: $(CMD_OBJS) $(foreach m,$(MODULES),$(call archive,$m)) $(T)/curl/lib/libcurl.a
 	@echo "  LD  $@"
-	@$(CXX) $(if $(filter release,$(MODE)),-static -Wl,--no-warnings) $(FLAGS) -o $@ $(CMD_OBJS) \
+	@$(CXX) $(LINK_$(MODE)) $(FLAGS) -o $@ $(CMD_OBJS) \
 	  $(call link_mods,$(MODULES)) $(if $(filter release,$(MODE)),$(STATIC_LIBS),$(LIBS))
 
 $(T)/curl/lib/libcurl.a: third_party/build-curl

@@ -1,0 +1,265 @@
+/*
+ * cmd/thanosc/cmd_query.c - thanosc query: PromQL over many stores.
+ */
+#include <stdio.h>
+
+#include "api/api.h"
+#include "base/log.h"
+#include "base/time.h"
+#include "base/vec.h"
+#include "runtime.h"
+
+struct query_opts {
+	struct common_opts common;
+	struct conf_strs endpoints, replica_labels, selector_labels;
+	int64_t timeout_ms, lookback_ms, default_step_ms, eval_interval_ms, metadata_ms,
+		response_timeout_ms, info_timeout_ms, unhealthy_ms, max_concurrent,
+		max_selects;
+	bool partial_response, auto_downsampling, dynamic_lookback;
+};
+#define AT(f) offsetof(struct query_opts, f)
+static const struct opt rows[] = {
+	{ .name = "endpoint",
+	  .type = OPT_STRINGS,
+	  .off = AT(endpoints),
+	  .help = "Addresses of statically configured Thanos API servers (repeatable)." },
+	{ .name = "query.replica-label",
+	  .type = OPT_STRINGS,
+	  .off = AT(replica_labels),
+	  .help = "Labels to treat as a replica indicator along which data is deduplicated." },
+	{ .name = "query.timeout",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(timeout_ms),
+	  .def = "2m",
+	  .help = "Maximum time to process query by query node." },
+	{ .name = "query.max-concurrent",
+	  .type = OPT_INT,
+	  .off = AT(max_concurrent),
+	  .def = "20",
+	  .min = 1,
+	  .max = 10000,
+	  .help = "Maximum number of queries processed concurrently." },
+	{ .name = "query.max-concurrent-select",
+	  .type = OPT_INT,
+	  .off = AT(max_selects),
+	  .def = "4",
+	  .min = 1,
+	  .max = 1000,
+	  .help = "Maximum number of selects made concurrently a query." },
+	{ .name = "query.lookback-delta",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(lookback_ms),
+	  .def = "0s",
+	  .help = "The maximum lookback duration; 0s: 5m." },
+	{ .name = "query.dynamic-lookback-delta",
+	  .type = OPT_BOOL,
+	  .off = AT(dynamic_lookback),
+	  .def = "true",
+	  .bits = OPTF_HIDDEN,
+	  .help = "Widen the lookback for downsampled data." },
+	{ .name = "query.default-evaluation-interval",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(eval_interval_ms),
+	  .def = "1m",
+	  .help = "Default step of subqueries." },
+	{ .name = "query.default-step",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(default_step_ms),
+	  .def = "1s",
+	  .help = "Smallest default step of range queries." },
+	{ .name = "query.metadata.default-time-range",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(metadata_ms),
+	  .def = "0s",
+	  .help = "Default time range of label and series requests; 0s: all." },
+	{ .name = "query.partial-response",
+	  .type = OPT_BOOL,
+	  .off = AT(partial_response),
+	  .def = "true",
+	  .help = "Enable partial response if no partial_response param is given." },
+	{ .name = "query.auto-downsampling",
+	  .type = OPT_BOOL,
+	  .off = AT(auto_downsampling),
+	  .def = "false",
+	  .help = "Choose downsampled data by the step." },
+	{ .name = "store.response-timeout",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(response_timeout_ms),
+	  .def = "0ms",
+	  .help = "A store that sends nothing for this long is left out; 0: never." },
+	{ .name = "store.unhealthy-timeout",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(unhealthy_ms),
+	  .def = "5m",
+	  .help = "How long an endpoint that went away is still shown." },
+	{ .name = "endpoint.info-timeout",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(info_timeout_ms),
+	  .def = "5s",
+	  .bits = OPTF_HIDDEN,
+	  .help = "Timeout of an Info call." },
+	{ .name = "query.promql-engine",
+	  .type = OPT_NOT_YET,
+	  .def = "prometheus",
+	  .choices = "prometheus|thanos",
+	  .help = "There is one engine." },
+	{ .name = "query.mode",
+	  .type = OPT_NOT_YET,
+	  .def = "local",
+	  .help = "Local evaluation." },
+	{ .name = "deduplication.func",
+	  .type = OPT_NOT_YET,
+	  .def = "penalty",
+	  .help = "How replicas are folded." },
+	{ .name = "grpc-client-tls-secure",
+	  .type = OPT_NOT_YET,
+	  .def = "false",
+	  .bits = OPTF_SWITCH,
+	  .help = "TLS to the endpoints." },
+	{ .name = "endpoint-strict",
+	  .type = OPT_NOT_YET,
+	  .def = "",
+	  .help = "Strict endpoints." },
+	{ .name = "store.sd-files",
+	  .type = OPT_NOT_YET,
+	  .def = "",
+	  .help = "File discovery." },
+	{ .name = "query.enforce-tenancy",
+	  .type = OPT_NOT_YET,
+	  .def = "false",
+	  .bits = OPTF_SWITCH,
+	  .help = "Tenancy." },
+	{ 0 }
+};
+static const struct opt *const tables[] = { common_rows, grpc_rows, rows, NULL };
+static const struct conf_cmd cmd = {
+	"query", "Query node exposing PromQL enabled Query API with data from stores.",
+	tables
+};
+
+struct query_run {
+	struct runtime rt;
+	struct query_opts o;
+	struct endpoints *endpoints;
+	struct proxy *proxy;
+	struct store_service *service;
+	struct api *api;
+};
+
+static int by_str(const void *a, const void *b, void *arg)
+{
+	(void)arg;
+	return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+/* --query.replica-label may be repeated and may list several, separated by commas. */
+static void replica_labels(struct query_run *q, struct str **out, size_t *n)
+{
+	struct str *v = NULL, head;
+	size_t k = 0, cap = 0;
+	for (size_t i = 0; i < q->o.replica_labels.n; i++) {
+		struct str rest = q->o.replica_labels.v[i];
+		bool more;
+		do {
+			more = str_cut(&rest, ',', &head);
+			if (!head.n)
+				continue;
+			if (k == cap) {
+				struct str *w =
+					ARENA_ARRAY(&q->rt.arena, struct str, cap + 8);
+				if (k)
+					memcpy(w, v, k * sizeof(*w));
+				v = w;
+				cap += 8;
+			}
+			v[k++] = head;
+		} while (more);
+	}
+	if (k)
+		vec_sort(v, k, sizeof(*v), by_str, NULL);
+	*out = v;
+	*n = k;
+}
+
+static void first_poll(struct query_run *q)
+{
+	struct ctx ctx = { .cancel = q->rt.stop };
+	endpoints_poll(q->endpoints, &ctx);
+	runtime_ready(&q->rt, true);
+}
+
+static int run(struct query_run *q, struct err *e)
+{
+	struct str *replicas;
+	size_t n_replicas, n_methods, n_routes;
+	const struct query_opts *o = &q->o;
+	replica_labels(q, &replicas, &n_replicas);
+	struct endpoints_opts eo = { .addrs = o->endpoints.v,
+				     .n = o->endpoints.n,
+				     .loops = &q->rt.loops,
+				     .pool = q->rt.pool,
+				     .metrics = q->rt.metrics,
+				     .info_timeout_ns =
+					     (uint64_t)o->info_timeout_ms * NS_PER_MS,
+				     .poll_ns = 5 * NS_PER_S,
+				     .unhealthy_ns =
+					     (uint64_t)o->unhealthy_ms * NS_PER_MS };
+	if (endpoints_new(&eo, &q->endpoints, e) < 0)
+		return -1;
+	struct proxy_opts po = { .endpoints = q->endpoints,
+				 .response_timeout_ns =
+					 (uint64_t)o->response_timeout_ms * NS_PER_MS,
+				 .metrics = q->rt.metrics,
+				 .component = "query" };
+	q->proxy = proxy_new(&po);
+	struct store_service_opts so = { .store = proxy_store(q->proxy),
+					 .budget = &q->rt.budget,
+					 .metrics = q->rt.metrics };
+	q->service = store_service_new(&so);
+	struct api_opts ao = { .proxy = q->proxy,
+			       .endpoints = q->endpoints,
+			       .pool = q->rt.pool,
+			       .metrics = q->rt.metrics,
+			       .replica_labels = replicas,
+			       .n_replica_labels = n_replicas,
+			       .timeout_ms = o->timeout_ms,
+			       .lookback_ms = o->lookback_ms,
+			       .default_step_ms = o->default_step_ms,
+			       .default_eval_interval_ms = o->eval_interval_ms,
+			       .metadata_range_ms = o->metadata_ms,
+			       .max_concurrent = (uint32_t)o->max_concurrent,
+			       .max_selects = (uint32_t)o->max_selects,
+			       .partial_response = o->partial_response,
+			       .auto_downsampling = o->auto_downsampling,
+			       .dynamic_lookback = o->dynamic_lookback,
+			       .flags = &q->rt.flags,
+			       .version = version_text,
+			       .revision = version_commit };
+	q->api = api_new(&ao);
+	const struct rpc_method *m = store_service_methods(q->service, &n_methods);
+	const struct http_route *r = api_routes(q->api, &n_routes);
+	if (runtime_serve(&q->rt, r, n_routes, m, n_methods, e) < 0)
+		return -1;
+	first_poll(q);
+	runtime_wait(&q->rt);
+	return 0;
+}
+
+int cmd_query(int argc, char **argv)
+{
+	struct query_run q = { 0 };
+	struct err e = ERR_INIT;
+	int rc = runtime_start(&q.rt, &cmd, argc, argv, &q.o, sizeof(q.o), &e);
+	if (rc == 0) {
+		rc = run(&q, &e);
+		runtime_drain(&q.rt);
+		endpoints_free(q.endpoints);
+		store_service_free(q.service);
+		api_free(q.api);
+		proxy_free(q.proxy);
+		runtime_end(&q.rt);
+	}
+	if (rc < 0)
+		fprintf(stderr, "thanosc query: error: %s\n", err_text(&e));
+	return rc < 0;
+}

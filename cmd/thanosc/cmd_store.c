@@ -1,0 +1,218 @@
+/*
+ * cmd/thanosc/cmd_store.c - thanosc store: StoreAPI over the blocks of a bucket.
+ */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/time.h"
+#include "runtime.h"
+#include "store/store.h"
+
+struct store_opts {
+	struct common_opts common;
+	struct objstore_opts objstore;
+	struct str data_dir;
+	int64_t mint_ms, maxt_ms, consistency_ms, ignore_marks_ms, sync_ms;
+	int64_t max_concurrent, limit_series, limit_samples, limit_bytes,
+		sync_concurrency, meta_concurrency;
+};
+#define AT(f) offsetof(struct store_opts, f)
+static const struct opt rows[] = {
+	{ .name = "data-dir",
+	  .type = OPT_STRING,
+	  .off = AT(data_dir),
+	  .def = "./data",
+	  .help = "Local data directory used for caching purposes (index-header, meta.json)." },
+	{ .name = "min-time",
+	  .type = OPT_TIME,
+	  .off = AT(mint_ms),
+	  .def = "0000-01-01T00:00:00Z",
+	  .help = "Start of time range limit to serve." },
+	{ .name = "max-time",
+	  .type = OPT_TIME,
+	  .off = AT(maxt_ms),
+	  .def = "9999-12-31T23:59:59Z",
+	  .help = "End of time range limit to serve." },
+	{ .name = "consistency-delay",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(consistency_ms),
+	  .def = "0s",
+	  .help = "Minimum age of all blocks before they are being read." },
+	{ .name = "ignore-deletion-marks-delay",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(ignore_marks_ms),
+	  .def = "24h",
+	  .help = "Duration after which the blocks marked for deletion will be filtered out." },
+	{ .name = "sync-block-duration",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(sync_ms),
+	  .def = "15m",
+	  .help = "Repeat interval for syncing the blocks between local and remote view." },
+	{ .name = "store.grpc.series-max-concurrency",
+	  .type = OPT_INT,
+	  .off = AT(max_concurrent),
+	  .def = "20",
+	  .min = 1,
+	  .max = 100000,
+	  .help = "Maximum number of concurrent Series calls." },
+	{ .name = "store.limits.request-series",
+	  .type = OPT_INT,
+	  .off = AT(limit_series),
+	  .def = "0",
+	  .min = 0,
+	  .max = INT64_MAX,
+	  .help = "Maximum series a Series call may have." },
+	{ .name = "store.limits.request-samples",
+	  .type = OPT_INT,
+	  .off = AT(limit_samples),
+	  .def = "0",
+	  .min = 0,
+	  .max = INT64_MAX,
+	  .help = "Maximum samples a Series call may have." },
+	{ .name = "store.grpc.downloaded-bytes-limit",
+	  .type = OPT_BYTES,
+	  .off = AT(limit_bytes),
+	  .def = "0",
+	  .help = "Maximum amount of downloaded bytes in a Series call." },
+	{ .name = "block-sync-concurrency",
+	  .type = OPT_INT,
+	  .off = AT(sync_concurrency),
+	  .def = "20",
+	  .min = 1,
+	  .max = 1000,
+	  .help = "Blocks opened at the same time." },
+	{ .name = "block-meta-fetch-concurrency",
+	  .type = OPT_INT,
+	  .off = AT(meta_concurrency),
+	  .def = "32",
+	  .min = 1,
+	  .max = 1000,
+	  .help = "meta.json files read at the same time." },
+	{ .name = "index-cache-size",
+	  .type = OPT_NOT_YET,
+	  .def = "250MB",
+	  .help = "Index cache." },
+	{ .name = "index-cache.config",
+	  .type = OPT_NOT_YET,
+	  .def = "",
+	  .help = "Index cache." },
+	{ .name = "index-cache.config-file",
+	  .type = OPT_NOT_YET,
+	  .def = "",
+	  .help = "Index cache." },
+	{ .name = "chunk-pool-size",
+	  .type = OPT_NOT_YET,
+	  .def = "2GB",
+	  .help = "Chunk pool." },
+	{ .name = "selector.relabel-config",
+	  .type = OPT_NOT_YET,
+	  .def = "",
+	  .help = "Blocks by external labels." },
+	{ .name = "selector.relabel-config-file",
+	  .type = OPT_NOT_YET,
+	  .def = "",
+	  .help = "Blocks by external labels." },
+	{ .name = "block-discovery-strategy",
+	  .type = OPT_NOT_YET,
+	  .def = "concurrent",
+	  .choices = "concurrent|recursive",
+	  .help = "How the bucket is listed." },
+	{ 0 }
+};
+static const struct opt *const tables[] = { common_rows, grpc_rows, objstore_rows, rows,
+					    NULL };
+static const struct conf_cmd cmd = {
+	"store", "Store node giving access to blocks in a bucket provider.", tables
+};
+
+struct store_run {
+	struct runtime rt;
+	struct store_opts o;
+	struct bucket *bucket;
+	struct bucket_store *store;
+	struct store_service *service;
+	struct task_timer *timer;
+};
+
+static void sync_once(void *arg)
+{
+	struct store_run *s = arg;
+	struct ctx ctx;
+	struct err e = ERR_INIT;
+	ctx_init(&ctx, &s->rt.budget, 0);
+	cancel_unref(ctx.cancel);
+	ctx.cancel = cancel_ref(s->rt.stop);
+	if (bucket_store_sync(s->store, &ctx, &e) == 0)
+		runtime_ready(&s->rt, true);
+	else if (!cancel_is(s->rt.stop))
+		log_error(&ctx, "syncing blocks: %s", err_text(&e));
+	ctx_deinit(&ctx);
+}
+
+static int open_store(struct store_run *s, struct err *e)
+{
+	struct str yaml = s->o.objstore.config.content;
+	if (!yaml.n)
+		return err_set(
+			NULL, e, E_INVALID,
+			"no object storage: give --objstore.config or --objstore.config-file");
+	if (bucket_from_yaml(NULL, yaml, "--objstore.config", s->rt.metrics, &s->bucket,
+			     e) < 0)
+		return -1;
+	struct bucket_store_opts o = {
+		.bucket = s->bucket,
+		.data_dir = str_dupz(&s->rt.arena, s->o.data_dir),
+		.pool = s->rt.pool,
+		.budget = &s->rt.budget,
+		.metrics = s->rt.metrics,
+		.mint_ms = s->o.mint_ms,
+		.maxt_ms = s->o.maxt_ms,
+		.consistency_delay_ms = s->o.consistency_ms,
+		.ignore_deletion_marks_ms = s->o.ignore_marks_ms,
+		.block_sync_concurrency = (uint32_t)s->o.sync_concurrency,
+		.meta_concurrency = (uint32_t)s->o.meta_concurrency,
+		.downloaded_bytes_limit = (uint64_t)s->o.limit_bytes,
+	};
+	return bucket_store_new(NULL, &o, &s->store, e);
+}
+
+static int run(struct store_run *s, struct err *e)
+{
+	size_t n;
+	if (open_store(s, e) < 0)
+		return -1;
+	struct store_service_opts so = {
+		.store = bucket_store_store(s->store),
+		.budget = &s->rt.budget,
+		.max_concurrent = (uint32_t)s->o.max_concurrent,
+		.limits = { (uint64_t)s->o.limit_series, (uint64_t)s->o.limit_samples },
+		.metrics = s->rt.metrics,
+	};
+	s->service = store_service_new(&so);
+	const struct rpc_method *m = store_service_methods(s->service, &n);
+	if (runtime_serve(&s->rt, NULL, 0, m, n, e) < 0)
+		return -1;
+	uint64_t period = (uint64_t)s->o.sync_ms * NS_PER_MS;
+	s->timer = task_timer_start(s->rt.pool, 0, period, sync_once, s);
+	runtime_wait(&s->rt);
+	return 0;
+}
+
+int cmd_store(int argc, char **argv)
+{
+	struct store_run s = { 0 };
+	struct err e = ERR_INIT;
+	int rc = runtime_start(&s.rt, &cmd, argc, argv, &s.o, sizeof(s.o), &e);
+	if (rc == 0) {
+		rc = run(&s, &e);
+		runtime_drain(&s.rt);
+		task_timer_stop(s.timer);
+		store_service_free(s.service);
+		bucket_store_free(s.store);
+		bucket_close(s.bucket);
+		runtime_end(&s.rt);
+	}
+	if (rc < 0)
+		fprintf(stderr, "thanosc store: error: %s\n", err_text(&e));
+	return rc < 0;
+}

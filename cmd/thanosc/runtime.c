@@ -1,0 +1,380 @@
+/*
+ * cmd/thanosc/runtime.c - the frame around every mode.
+ */
+#include "runtime.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/time.h"
+
+#define AT(f) offsetof(struct common_opts, f)
+const struct opt common_rows[] = {
+	{ .name = "log.level",
+	  .type = OPT_ENUM,
+	  .off = AT(log_level),
+	  .def = "info",
+	  .choices = "debug|info|warn|error",
+	  .help = "Log filtering level." },
+	{ .name = "log.format",
+	  .type = OPT_ENUM,
+	  .off = AT(log_format),
+	  .def = "logfmt",
+	  .choices = "logfmt|json",
+	  .help = "Log format to use." },
+	{ .name = "http-address",
+	  .type = OPT_ADDRESS,
+	  .off = AT(http_address),
+	  .def = "0.0.0.0:10902",
+	  .help = "Listen host:port for HTTP endpoints." },
+	{ .name = "http-grace-period",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(http_grace_ms),
+	  .def = "2m",
+	  .help = "Time to wait after an interrupt received for HTTP Server." },
+	{ .name = "http.config",
+	  .type = OPT_NOT_YET,
+	  .def = "",
+	  .help = "Web configuration with TLS and basic authentication." },
+	{ .name = "tracing.config",
+	  .type = OPT_NOT_YET,
+	  .def = "",
+	  .help = "Tracing configuration." },
+	{ .name = "tracing.config-file",
+	  .type = OPT_NOT_YET,
+	  .def = "",
+	  .help = "File with tracing configuration." },
+	{ .name = "enable-auto-gomemlimit",
+	  .type = OPT_NO_EFFECT,
+	  .bits = OPTF_SWITCH,
+	  .help = "Setting of the Go runtime." },
+	{ .name = "auto-gomemlimit.ratio",
+	  .type = OPT_NO_EFFECT,
+	  .help = "Setting of the Go runtime." },
+	{ 0 }
+};
+const struct opt grpc_rows[] = {
+	{ .name = "grpc-address",
+	  .type = OPT_ADDRESS,
+	  .off = AT(grpc_address),
+	  .def = "0.0.0.0:10901",
+	  .help = "Listen ip:port address for gRPC endpoints." },
+	{ .name = "grpc-grace-period",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(grpc_grace_ms),
+	  .def = "2m",
+	  .help = "Time to wait after an interrupt received for GRPC Server." },
+	{ .name = "grpc-server-max-connection-age",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(grpc_max_age_ms),
+	  .def = "60m",
+	  .help = "The grpc server max connection age." },
+	{ .name = "grpc-server-tls-cert",
+	  .type = OPT_NOT_YET,
+	  .def = "",
+	  .help = "TLS certificate." },
+	{ .name = "grpc-server-tls-key",
+	  .type = OPT_NOT_YET,
+	  .def = "",
+	  .help = "TLS key." },
+	{ .name = "grpc-server-tls-client-ca",
+	  .type = OPT_NOT_YET,
+	  .def = "",
+	  .help = "TLS CA." },
+	{ .name = "grpc-server-tls-min-version",
+	  .type = OPT_NOT_YET,
+	  .def = "1.3",
+	  .help = "Lowest TLS version." },
+	{ .name = "request.logging-config",
+	  .type = OPT_NOT_YET,
+	  .def = "",
+	  .help = "Request logging configuration." },
+	{ .name = "request.logging-config-file",
+	  .type = OPT_NOT_YET,
+	  .def = "",
+	  .help = "File with request logging configuration." },
+	{ 0 }
+};
+const struct opt objstore_rows[] = {
+	{ .name = "objstore.config",
+	  .type = OPT_TEXT,
+	  .off = sizeof(struct common_opts),
+	  .bits = OPTF_SECRET,
+	  .help = "YAML file that contains object store configuration." },
+	{ 0 }
+};
+
+enum { M_STATUS, M_BUILD, M_ROWS };
+static const struct metric_desc rows[M_ROWS] = {
+	[M_STATUS] = { METRIC_GAUGE,
+		       "thanos_status",
+		       "Represents status (0 indicates not healthy/ready, 1 indicates success).",
+		       { "check" },
+		       NULL,
+		       0,
+		       0,
+		       NULL },
+	[M_BUILD] = { METRIC_GAUGE,
+		      "thanos_build_info",
+		      "A metric with a constant '1' value labeled by version and revision.",
+		      { "version", "revision" },
+		      NULL,
+		      0,
+		      0,
+		      NULL },
+};
+static struct metric *status_ready;
+
+static void on_signal(void *arg, int signo)
+{
+	struct runtime *r = arg;
+	log_info(NULL, "caught signal %d, exiting", signo);
+	cancel_now(r->stop, "shutting down");
+}
+
+static void setup_log(const struct common_opts *o)
+{
+	enum log_level level = str_eq(o->log_level, STR("debug"))   ? LOG_DEBUG
+			       : str_eq(o->log_level, STR("warn"))  ? LOG_WARN
+			       : str_eq(o->log_level, STR("error")) ? LOG_ERROR
+								    : LOG_INFO;
+	log_setup(level, str_eq(o->log_format, STR("json")) ? LOG_JSON : LOG_LOGFMT,
+		  STDERR_FILENO);
+}
+
+/* 0.9 of the cgroup's or the machine's memory, less a reserve for what is not charged. */
+static size_t process_limit(void)
+{
+	size_t ram = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+	unsigned long long cg;
+	FILE *f = fopen("/sys/fs/cgroup/memory.max", "r");
+	if (f) {
+		if (fscanf(f, "%llu", &cg) == 1 && cg < ram)
+			ram = (size_t)cg;
+		fclose(f);
+	}
+	size_t reserve = (size_t)64 << 20;
+	return ram / 10 * 9 > 2 * reserve ? ram / 10 * 9 - reserve : ram / 2;
+}
+
+static void print(const struct buf *b)
+{
+	fwrite(b->p, 1, b->n, stdout);
+}
+
+int runtime_start(struct runtime *r, const struct conf_cmd *cmd, int argc, char **argv,
+		  void *opts, size_t size, struct err *e)
+{
+	memset(r, 0, sizeof(*r));
+	r->mode = cmd->name;
+	r->opts = opts;
+	arena_init(&r->arena, NULL);
+	if (conf_parse(NULL, &r->arena, cmd, argc, argv, opts, size, &r->flags, e) < 0)
+		return -1;
+	if (r->flags.help || r->flags.version) {
+		struct buf b;
+		buf_init(&b, 1 << 22);
+		if (r->flags.help)
+			conf_help(cmd, r->flags.help_all, &b);
+		else
+			buf_fmt(&b, "thanosc, version %s (commit %s)\n", version_text,
+				version_commit);
+		print(&b);
+		buf_deinit(&b);
+		arena_deinit(&r->arena);
+		return 1;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	setup_log(r->opts);
+	for (size_t i = 0; i < r->flags.n_warnings; i++)
+		log_warn(NULL, "%.*s", STR_FMT(r->flags.warnings[i]));
+	budget_init(&r->budget, NULL, "process", NULL, process_limit());
+	r->metrics = metric_registry_new();
+	metric_process_register(r->metrics);
+	struct metric_set *m = metric_set_new(r->metrics, rows, M_ROWS);
+	status_ready = metric_at(m, M_STATUS, STR("ready"));
+	metric_set_value(metric_at(m, M_STATUS, STR("healthy")), 1);
+	metric_set_value(metric_at(m, M_BUILD, str_of(version_text),
+				   str_of(version_commit)),
+			 1);
+	struct task_pool_opts po = { 0 };
+	r->pool = task_pool_new(&po);
+	r->stop = cancel_new();
+	uint32_t n = MAX(task_cpus(r->pool) / 4, 1u);
+	if (loops_start(n, &r->loops, e) < 0 ||
+	    loop_on_signal(r->loops.l[0], SIGINT, on_signal, r, e) < 0 ||
+	    loop_on_signal(r->loops.l[0], SIGTERM, on_signal, r, e) < 0)
+		return -1;
+	log_info(NULL, "starting thanosc %s, version %s, commit %s", r->mode,
+		 version_text, version_commit);
+	return 0;
+}
+
+/* ---- probes ---- */
+
+static int on_healthy(void *arg, struct ctx *ctx, const struct http_req *q,
+		      struct http_resp *w, struct err *e)
+{
+	(void)arg, (void)q;
+	return http_reply(w, ctx, 200, "text/plain; charset=utf-8", STR("OK"), e);
+}
+
+static int on_ready(void *arg, struct ctx *ctx, const struct http_req *q,
+		    struct http_resp *w, struct err *e)
+{
+	struct runtime *r = arg;
+	bool ok = atomic_load(&r->ready);
+	(void)q;
+	return http_reply(w, ctx, ok ? 200 : 503, "text/plain; charset=utf-8",
+			  ok ? STR("OK") : STR("NOT OK"), e);
+}
+
+static int on_metrics(void *arg, struct ctx *ctx, const struct http_req *q,
+		      struct http_resp *w, struct err *e)
+{
+	struct runtime *r = arg;
+	struct buf b;
+	bool om = str_find(http_header(q, "accept"),
+			   STR("application/openmetrics-text")) >= 0;
+	buf_init(&b, 16 << 20);
+	metric_write_text(r->metrics, om, &b);
+	int rc = http_reply(
+		w, ctx, 200,
+		om ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+		   : "text/plain; version=0.0.4; charset=utf-8",
+		buf_view(&b), e);
+	buf_deinit(&b);
+	return rc;
+}
+
+static int on_root(void *arg, struct ctx *ctx, const struct http_req *q,
+		   struct http_resp *w, struct err *e)
+{
+	struct runtime *r = arg;
+	struct buf b;
+	(void)q;
+	buf_init(&b, 1 << 16);
+	buf_fmt(&b,
+		"<!doctype html><title>thanosc %s</title><h1>thanosc %s</h1><p>version %s, commit %s"
+		"<ul>",
+		r->mode, r->mode, version_text, version_commit);
+	static const char *const links[] = { "/-/healthy", "/-/ready", "/metrics" };
+	static const char *const query_links[] = {
+		"/api/v1/stores", "/api/v1/query?query=up", "/api/v1/labels",
+		"/api/v1/status/buildinfo", "/api/v1/status/flags"
+	};
+	for (size_t i = 0; i < ARRAY_LEN(links); i++)
+		buf_fmt(&b, "<li><a href=\"%s\">%s</a>", links[i], links[i]);
+	for (size_t i = 0; i < ARRAY_LEN(query_links) && strcmp(r->mode, "query") == 0;
+	     i++)
+		buf_fmt(&b, "<li><a href=\"%s\">%s</a>", query_links[i], query_links[i]);
+	buf_str(&b, STR("</ul>"));
+	int rc = http_reply(w, ctx, 200, "text/html; charset=utf-8", buf_view(&b), e);
+	buf_deinit(&b);
+	return rc;
+}
+
+static int serve_http(struct runtime *r, const struct http_route *routes, size_t n,
+		      struct err *e)
+{
+	const struct http_route own[] = {
+		{ "GET", "/-/healthy", HTTP_ON_LOOP, on_healthy, r, NULL },
+		{ "GET", "/-/ready", HTTP_ON_LOOP, on_ready, r, NULL },
+		{ "GET", "/metrics", HTTP_ON_LOOP, on_metrics, r, NULL },
+		{ "GET", "/", HTTP_ON_LOOP, on_root, r, NULL },
+	};
+	struct http_route *all =
+		ARENA_ARRAY(&r->arena, struct http_route, n + ARRAY_LEN(own));
+	memcpy(all, own, sizeof(own));
+	if (n)
+		memcpy(all + ARRAY_LEN(own), routes, n * sizeof(*routes));
+	struct http_server_opts o = { .addr = r->opts->http_address,
+				      .prefix = "",
+				      .budget = &r->budget,
+				      .cors = true };
+	return http_server_start(&r->loops, r->pool, r->metrics, &o, all,
+				 n + ARRAY_LEN(own), &r->http, e);
+}
+
+int runtime_serve(struct runtime *r, const struct http_route *routes, size_t n_routes,
+		  const struct rpc_method *methods, size_t n_methods, struct err *e)
+{
+	if (serve_http(r, routes, n_routes, e) < 0)
+		return -1;
+	log_info(NULL, "listening for HTTP on %.*s (port %u)",
+		 STR_FMT(r->opts->http_address), http_server_port(r->http));
+	if (n_methods == 0)
+		return 0;
+	struct rpc_server_opts o = {
+		.addr = r->opts->grpc_address,
+		.budget = &r->budget,
+		.max_connection_age_ns = (uint64_t)r->opts->grpc_max_age_ms * NS_PER_MS
+	};
+	if (rpc_server_start(&r->loops, r->pool, r->metrics, &o, methods, n_methods,
+			     &r->rpc, e) < 0)
+		return -1;
+	log_info(NULL, "listening for gRPC on %.*s (port %u)",
+		 STR_FMT(r->opts->grpc_address), rpc_server_port(r->rpc));
+	return 0;
+}
+
+void runtime_ready(struct runtime *r, bool ready)
+{
+	if (atomic_exchange(&r->ready, ready) == ready)
+		return;
+	metric_set_value(status_ready, ready);
+	if (r->rpc)
+		rpc_server_ready(r->rpc, ready);
+	log_info(NULL, "%s", ready ? "ready" : "not ready");
+}
+
+struct waiter {
+	pthread_mutex_t mu;
+	pthread_cond_t cv;
+};
+
+static bool never(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+void runtime_wait(struct runtime *r)
+{
+	struct waiter w;
+	struct err e = ERR_INIT;
+	struct ctx ctx = { .cancel = r->stop };
+	pthread_mutex_init(&w.mu, NULL);
+	ctx_cond_init(&w.cv);
+	pthread_mutex_lock(&w.mu);
+	(void)!ctx_cond_wait(&ctx, &w.cv, &w.mu, never, NULL, &e);
+	pthread_mutex_unlock(&w.mu);
+	pthread_cond_destroy(&w.cv);
+	pthread_mutex_destroy(&w.mu);
+}
+
+void runtime_drain(struct runtime *r)
+{
+	runtime_ready(r, false);
+	if (r->rpc)
+		rpc_server_stop(r->rpc, (uint64_t)r->opts->grpc_grace_ms * NS_PER_MS);
+	if (r->http)
+		http_server_stop(r->http, (uint64_t)r->opts->http_grace_ms * NS_PER_MS);
+	r->rpc = NULL;
+	r->http = NULL;
+}
+
+void runtime_end(struct runtime *r)
+{
+	loops_stop(&r->loops);
+	task_pool_free(r->pool);
+	metric_registry_free(r->metrics);
+	cancel_unref(r->stop);
+	arena_deinit(&r->arena);
+	log_info(NULL, "exiting");
+}

@@ -1,0 +1,58 @@
+/*
+ * cmd/thanosc/runtime.h - what every mode has: flags for logs and addresses, loops, threads, metrics, probes, an
+ * orderly end.
+ */
+#ifndef CMD_THANOSC_RUNTIME_H
+#define CMD_THANOSC_RUNTIME_H
+
+#include "conf/flags.h"
+#include "http/http.h"
+#include "rpc/rpc.h"
+
+extern const char version_text[], version_commit[];
+
+struct common_opts { /* first member of every mode's options */
+	struct str log_level, log_format, http_address, grpc_address;
+	int64_t http_grace_ms, grpc_grace_ms, grpc_max_age_ms;
+	struct str web_prefix;
+};
+extern const struct opt common_rows[], grpc_rows[], objstore_rows[];
+struct objstore_opts { /* second member of modes with a bucket */
+	struct conf_text config;
+};
+
+struct runtime {
+	const char *mode;
+	struct common_opts *opts;
+	struct conf_result flags;
+	struct arena arena;
+	struct budget budget; /* the process */
+	struct metric_registry *metrics;
+	struct loops loops;
+	struct task_pool *pool;
+	struct http_server *http;
+	struct rpc_server *rpc;
+	struct cancel *stop; /* cancelled by SIGINT and SIGTERM */
+	_Atomic bool ready;
+};
+
+/*
+ * Parse flags into opts (size bytes, common_opts first), set up logs, loops, threads, metrics and signals.
+ * 0: go on; 1: done (help or version was printed); -1: e.
+ */
+int runtime_start(struct runtime *r, const struct conf_cmd *cmd, int argc, char **argv,
+		  void *opts, size_t size, struct err *e);
+/* Listen: probes and metrics beside `routes`, gRPC `methods` (n 0: no gRPC). */
+MUST_CHECK int runtime_serve(struct runtime *r, const struct http_route *routes,
+			     size_t n_routes, const struct rpc_method *methods,
+			     size_t n_methods, struct err *e);
+void runtime_ready(struct runtime *r, bool ready);
+void runtime_wait(struct runtime *r); /* until a signal */
+/* Stop listening, drain within the grace periods. */
+void runtime_drain(struct runtime *r);
+void runtime_end(struct runtime *r);
+
+int cmd_store(int argc, char **argv);
+int cmd_query(int argc, char **argv);
+
+#endif

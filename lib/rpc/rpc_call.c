@@ -1,0 +1,421 @@
+/*
+ * rpc/rpc_call.c - one call at the server: its memory, and its answer on the way out.
+ *
+ * The handler packs messages into slabs and links views of them to the call's queue; HTTP/2 takes
+ * bytes from its head when both windows and the socket allow. The loop is posted to only when HTTP/2
+ * has gone idle for want of bytes; else it asks again by itself.
+ *
+ *   handler --rpc_send--> fill slab --> [ chunks: queued bytes ] --next_out--> DATA frames
+ *                 ^ waits while queued > send_window      | wakes
+ *                 '----------------------------------------'
+ *
+ * Small messages share a slab: the handler writes behind what is linked, so the two threads never
+ * touch the same bytes. The last reference frees all chunks before the budget they are charged to.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/time.h"
+#include "rpc/rpc_server_int.h"
+
+#define FIRST_SLAB     ((size_t)4 << 10)
+#define MAX_TEXT       4096u /* of grpc-message: clients bound their headers */
+#define MAX_TEXT_CODED (3u * MAX_TEXT)
+
+struct rpc_call *rpc_call_new(struct rpc_conn *c, int32_t id)
+{
+	struct rpc_call *call = xcalloc(1, sizeof(*call));
+	struct rpc_server *srv = c->srv;
+	atomic_init(&call->refs, 1);
+	call->srv = srv;
+	call->loop = c->loop;
+	call->conn = c;
+	call->id = id;
+	call->start_ns = time_mono_ns();
+	snprintf(call->peer, sizeof(call->peer), "%s", net_conn_peer(c->s->conn));
+	buf_init(&call->meta, RPC_META_BYTES);
+	budget_init(&call->budget, srv->o.budget, "call", NULL, srv->o.call_budget);
+	ctx_init(&call->ctx, &call->budget, 0);
+	rpc_frame_init(&call->in, &call->budget, LIMIT_RPC_REQUEST_BYTES);
+	call->next_cap = FIRST_SLAB;
+	pthread_mutex_init(&call->mu, NULL);
+	ctx_cond_init(&call->cv);
+	call->tail = &call->head;
+	call->idle = true;
+	call->next = c->calls;
+	if (c->calls)
+		c->calls->prev = call;
+	c->calls = call;
+	pthread_mutex_lock(&srv->mu);
+	srv->n_calls++;
+	pthread_mutex_unlock(&srv->mu);
+	return call;
+}
+
+static void free_chunks(struct rpc_chunk *c)
+{
+	while (c) {
+		struct rpc_chunk *next = c->next;
+		view_put(&c->v);
+		free(c);
+		c = next;
+	}
+}
+
+void rpc_call_unref(struct rpc_call *call)
+{
+	if (atomic_fetch_sub_explicit(&call->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	struct rpc_server *srv = call->srv;
+	free_chunks(call->head);
+	view_put(&call->request);
+	if (call->fill)
+		ref_put(&call->fill->ref);
+	rpc_frame_deinit(&call->in);
+	ctx_deinit(&call->ctx);
+	budget_deinit(&call->budget);
+	buf_deinit(&call->meta);
+	pthread_cond_destroy(&call->cv);
+	pthread_mutex_destroy(&call->mu);
+	free(call->text);
+	free(call);
+	rpc_server_call_gone(srv);
+}
+
+struct str rpc_call_header(const struct rpc_call *call, struct str name)
+{
+	const char *p = (const char *)call->meta.p;
+	const char *end = p ? p + call->meta.n : p;
+	while (p < end) {
+		struct str k = str_of(p);
+		struct str v = str_of(p + k.n + 1);
+		if (str_eq(k, name))
+			return v;
+		p = v.p + v.n + 1;
+	}
+	return STR("");
+}
+
+struct str rpc_call_meta(const struct rpc_call *call, const char *lower_name)
+{
+	return rpc_call_header(call, str_of(lower_name));
+}
+
+const char *rpc_call_peer(const struct rpc_call *call)
+{
+	return call->peer;
+}
+
+/* ---- the handler's side ---- */
+
+static void kick(void *arg)
+{
+	struct rpc_call *call = arg;
+	pthread_mutex_lock(&call->mu);
+	call->posted = false;
+	pthread_mutex_unlock(&call->mu);
+	if (call->conn) {
+		struct rpc_session *s = call->conn->s;
+		if (!call->submitted)
+			rpc_call_start(call);
+		else
+			(void)nghttp2_session_resume_data(s->h2, call->id);
+		rpc_session_flush(s);
+	}
+	rpc_call_unref(call);
+}
+
+/* With mu held: the loop is to look, unless it will do so anyway. */
+static void rouse(struct rpc_call *call)
+{
+	if (!call->idle || call->posted || call->gone)
+		return;
+	call->posted = true;
+	atomic_fetch_add_explicit(&call->refs, 1, memory_order_relaxed);
+	loop_post(call->loop, kick, call);
+}
+
+static void reset(void *arg)
+{
+	struct rpc_call *call = arg;
+	if (call->conn) {
+		struct rpc_session *s = call->conn->s;
+		(void)nghttp2_submit_rst_stream(s->h2, NGHTTP2_FLAG_NONE, call->id,
+						NGHTTP2_CANCEL);
+		rpc_session_flush(s);
+	}
+	rpc_call_unref(call);
+}
+
+static bool may_send(void *arg)
+{
+	const struct rpc_call *call = arg;
+	return call->gone || call->queued <= call->srv->o.send_window;
+}
+
+static int wait_room(struct rpc_call *call, struct ctx *ctx, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int rc = 0;
+	pthread_mutex_lock(&call->mu);
+	while (!may_send(call)) {
+		uint64_t until = call->moved_ns + call->srv->stall_ns;
+		struct ctx c = ctx_child(ctx, until);
+		if (ctx_cond_wait(&c, &call->cv, &call->mu, may_send, call, &why) == 0)
+			break;
+		pthread_mutex_unlock(&call->mu);
+		rc = ctx_check(ctx, e);
+		pthread_mutex_lock(&call->mu);
+		if (rc < 0)
+			break;
+		if (time_mono_ns() < call->moved_ns + call->srv->stall_ns)
+			continue;
+		atomic_fetch_add_explicit(&call->refs, 1, memory_order_relaxed);
+		loop_post(call->loop, reset, call);
+		rc = err_set(ctx, e, E_TIMEOUT, "%s took no bytes for %u s", call->peer,
+			     (unsigned)(call->srv->stall_ns / NS_PER_S));
+		break;
+	}
+	pthread_mutex_unlock(&call->mu);
+	return rc;
+}
+
+struct packed {
+	struct rpc_chunk *head, **tail;
+};
+
+/* Append bytes to the fill slab, a new one at need; `rest` more are to come, these included. */
+static int pack(struct rpc_call *call, struct ctx *ctx, struct packed *out, const void *p,
+		size_t n, size_t rest, struct err *e)
+{
+	const uint8_t *from = p;
+	while (n) {
+		struct slab *s = call->fill;
+		if (!s || s->used == s->cap) {
+			size_t cap = MAX(call->next_cap, MIN(rest, (size_t)SLAB_BYTES));
+			struct slab *fresh = slab_try(call->ctx.budget, ctx, cap, e);
+			if (!fresh)
+				return -1;
+			call->next_cap = MIN(cap * 4, (size_t)SLAB_BYTES);
+			if (s)
+				ref_put(&s->ref);
+			call->fill = s = fresh;
+			out->tail = NULL; /* a new slab is a new chunk */
+		}
+		size_t take = MIN(n, s->cap - s->used);
+		struct rpc_chunk *last =
+			out->tail ? CONTAINER_OF(out->tail, struct rpc_chunk, next)
+				  : NULL;
+		memcpy(s->data + s->used, from, take);
+		if (last) {
+			last->v.n += take;
+		} else {
+			struct rpc_chunk *c = xcalloc(1, sizeof(*c));
+			c->v = (struct view){ s->data + s->used, take, ref_get(&s->ref) };
+			struct rpc_chunk **at = &out->head;
+			while (*at)
+				at = &(*at)->next;
+			*at = c;
+			out->tail = &c->next;
+		}
+		s->used += take;
+		from += take;
+		n -= take;
+		rest -= take;
+	}
+	return 0;
+}
+
+int rpc_send(struct rpc_call *call, struct ctx *ctx, const struct str *parts, size_t n,
+	     struct err *e)
+{
+	uint8_t prefix[RPC_PREFIX_BYTES];
+	struct packed out = { 0 };
+	size_t total = 0;
+	for (size_t i = 0; i < n; i++)
+		total += parts[i].n;
+	if (total > UINT32_MAX)
+		return err_set(ctx, e, E_LIMIT, "gRPC message of %zu bytes", total);
+	bool waits = !call->method->m.on_loop && !call->method->watch;
+	if (waits && wait_room(call, ctx, e) < 0)
+		return -1;
+	rpc_frame_prefix(prefix, total);
+	size_t rest = total + sizeof(prefix);
+	int rc = pack(call, ctx, &out, prefix, sizeof(prefix), rest, e);
+	rest -= sizeof(prefix);
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		rc = pack(call, ctx, &out, parts[i].p, parts[i].n, rest, e);
+		rest -= parts[i].n;
+	}
+	pthread_mutex_lock(&call->mu);
+	if (rc == 0 && (call->gone || call->finished))
+		rc = err_set(ctx, e, E_CANCELLED, "%s has left", call->peer);
+	if (rc == 0) {
+		if (call->queued == 0)
+			call->moved_ns = time_mono_ns();
+		*call->tail = out.head;
+		call->tail = out.tail;
+		call->queued += total + sizeof(prefix);
+		out.head = NULL;
+		rouse(call);
+	}
+	pthread_mutex_unlock(&call->mu);
+	free_chunks(out.head);
+	if (rc == 0)
+		metric_inc(call->method->sent);
+	return rc;
+}
+
+void rpc_call_finish(struct rpc_call *call, enum rpc_code code, struct str text)
+{
+	pthread_mutex_lock(&call->mu);
+	if (!call->finished) {
+		call->finished = true;
+		call->code = code;
+		if (text.n) {
+			size_t n = MIN(text.n, MAX_TEXT);
+			call->text = xcalloc(1, n + 1);
+			memcpy(call->text, text.p, n);
+		}
+		rouse(call);
+	}
+	pthread_mutex_unlock(&call->mu);
+}
+
+/* ---- the loop's side ---- */
+
+static nghttp2_nv nv(const char *name, const char *value)
+{
+	return (nghttp2_nv){ (uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value,
+			     strlen(name), strlen(value), NGHTTP2_NV_FLAG_NONE };
+}
+
+/* The client may stop sending: nobody listens any more. */
+static void unwant(struct rpc_call *call, nghttp2_session *h2)
+{
+	if (!nghttp2_session_get_stream_remote_close(h2, call->id))
+		(void)nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, call->id,
+						NGHTTP2_NO_ERROR);
+}
+
+/* Status lines behind what is in `v` already; the texts live until the next use. */
+static void submit_status(struct rpc_call *call, nghttp2_session *h2, bool head_too)
+{
+	struct buf text;
+	char code[12];
+	nghttp2_nv v[4];
+	size_t n = 0;
+	buf_init(&text, MAX_TEXT_CODED + 1);
+	if (call->text)
+		rpc_message_encode(str_of(call->text), &text);
+	buf_byte(&text, 0);
+	snprintf(code, sizeof(code), "%d", (int)call->code);
+	if (head_too) {
+		v[n++] = nv(":status", "200");
+		v[n++] = nv("content-type", "application/grpc");
+	}
+	v[n++] = nv("grpc-status", code);
+	if (text.n > 1 && !text.failed)
+		v[n++] = nv("grpc-message", (const char *)text.p);
+	if (head_too)
+		(void)nghttp2_submit_response(h2, call->id, v, n, NULL);
+	else
+		(void)nghttp2_submit_trailer(h2, call->id, v, n);
+	buf_deinit(&text);
+	unwant(call, h2);
+}
+
+/* Move up to n bytes out of the queue; with mu held. */
+static size_t take(struct rpc_call *call, uint8_t *p, size_t n)
+{
+	size_t got = 0;
+	while (got < n && call->head) {
+		struct rpc_chunk *c = call->head;
+		size_t k = MIN(n - got, c->v.n);
+		memcpy(p + got, c->v.p, k);
+		got += k;
+		c->v.p += k;
+		c->v.n -= k;
+		if (c->v.n)
+			break;
+		call->head = c->next;
+		if (!call->head)
+			call->tail = &call->head;
+		view_put(&c->v);
+		free(c);
+	}
+	return got;
+}
+
+static ssize_t next_out(nghttp2_session *h2, int32_t id, uint8_t *p, size_t n,
+			uint32_t *flags, nghttp2_data_source *src, void *arg)
+{
+	struct rpc_call *call = nghttp2_session_get_stream_user_data(h2, id);
+	(void)src, (void)arg;
+	if (!call)
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	pthread_mutex_lock(&call->mu);
+	size_t got = take(call, p, n);
+	if (got) {
+		call->queued -= got;
+		call->moved_ns = time_mono_ns();
+		if (may_send(call))
+			pthread_cond_signal(&call->cv);
+	}
+	bool end = call->finished && !call->head;
+	bool defer = call->idle = !end && got == 0; /* else HTTP/2 asks again by itself */
+	pthread_mutex_unlock(&call->mu);
+	if (defer)
+		return NGHTTP2_ERR_DEFERRED;
+	if (end) {
+		*flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+		submit_status(call, h2, false);
+	}
+	return (ssize_t)got;
+}
+
+void rpc_call_start(struct rpc_call *call)
+{
+	nghttp2_session *h2 = call->conn->s->h2;
+	pthread_mutex_lock(&call->mu);
+	bool bare = call->finished && !call->head;
+	call->idle = false;
+	pthread_mutex_unlock(&call->mu);
+	call->submitted = true;
+	if (bare) {
+		submit_status(call, h2, true);
+		return;
+	}
+	nghttp2_nv v[2] = { nv(":status", "200"),
+			    nv("content-type", "application/grpc") };
+	nghttp2_data_provider prd = { .read_callback = next_out };
+	(void)nghttp2_submit_response(h2, call->id, v, 2, &prd);
+}
+
+void rpc_call_end_stream(struct rpc_call *call)
+{
+	struct rpc_conn *c = call->conn;
+	if (call->prev)
+		call->prev->next = call->next;
+	else
+		c->calls = call->next;
+	if (call->next)
+		call->next->prev = call->prev;
+	call->next = call->prev = NULL;
+	call->conn = NULL;
+	call->watched = 0;
+	pthread_mutex_lock(&call->mu);
+	bool early = !call->finished;
+	call->gone = true;
+	struct rpc_chunk *rest = call->head;
+	call->head = NULL;
+	call->tail = &call->head;
+	call->queued = 0;
+	pthread_cond_broadcast(&call->cv);
+	pthread_mutex_unlock(&call->mu);
+	free_chunks(rest);
+	if (early)
+		cancel_now(call->ctx.cancel, "client has left");
+	rpc_call_unref(call);
+}

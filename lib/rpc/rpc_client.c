@@ -1,0 +1,570 @@
+/*
+ * rpc/rpc_client.c - a channel to one address, and the calls on it.
+ *
+ * A stream has two sides. The loop's side feeds frames into the stream's pipe; the worker's side reads whole messages
+ * from it. Bytes are credited to the stream's window as they arrive while the pipe has room, and held back while it
+ * is full, so a reader that stops stops the writer, and a message larger than the window still completes. Closing
+ * waits for the loop's side to let go, since partial messages are charged to the caller's budget.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/time.h"
+#include "rpc/rpc_int.h"
+#include "task/pipe.h"
+
+enum { M_STARTED, M_HANDLED, M_ROWS };
+static const struct metric_desc rows[M_ROWS] = {
+	[M_STARTED] = { METRIC_COUNTER,
+			"grpc_client_started_total",
+			"Total number of RPCs started on the client.",
+			{ "grpc_method", "grpc_service", "grpc_type" },
+			NULL,
+			0,
+			0,
+			NULL },
+	[M_HANDLED] = { METRIC_COUNTER,
+			"grpc_client_handled_total",
+			"Total number of RPCs completed by the client, regardless of success or failure.",
+			{ "grpc_code", "grpc_method", "grpc_service", "grpc_type" },
+			NULL,
+			0,
+			0,
+			NULL },
+};
+
+struct rpc_channel {
+	struct loop *loop;
+	struct rpc_channel_opts o;
+	char addr[300];
+	struct metric_set *metrics;
+	/* LOOP: */
+	struct rpc_session *session;
+	struct net_dial *dial;
+	struct rpc_stream
+		*streams;      /* begun and not ended, on the session or waiting for it */
+	struct err last_error; /* of the last dial */
+	uint64_t backoff_ns, next_try_ns;
+	struct loop_op *free_op;
+};
+struct rpc_stream {
+	struct rpc_channel *channel;
+	struct pipe *pipe;
+	_Atomic uint32_t refs;
+	char path[128], timeout[16];
+	struct buf request; /* prefix and message */
+	struct buf meta;    /* pairs of NUL-terminated names and values */
+	size_t n_meta;
+	/* LOOP: */
+	struct rpc_stream *next, **link; /* of the channel's list */
+	int32_t id;
+	size_t sent, held; /* of the request; received bytes not yet credited */
+	struct rpc_frame frame;
+	bool ended, has_status, has_frame;
+	uint32_t status;
+	unsigned http_status;
+	char message[512];
+	_Atomic int code; /* enum rpc_code, set before the pipe ends */
+};
+
+static void stream_unref(struct rpc_stream *s)
+{
+	if (atomic_fetch_sub(&s->refs, 1) != 1)
+		return;
+	buf_deinit(&s->request);
+	buf_deinit(&s->meta);
+	free(s);
+}
+
+static void count_end(struct rpc_stream *s, enum rpc_code code)
+{
+	struct str service, method;
+	if (!rpc_path_split(str_of(s->path), &service, &method))
+		return;
+	metric_inc(metric_at(s->channel->metrics, M_HANDLED, str_of(rpc_code_name(code)),
+			     method, service, rpc_path_type(str_of(s->path))));
+}
+
+/* The loop's side lets go: no more bytes, nothing charged to the caller. */
+static void stream_end(struct rpc_stream *s, enum rpc_code code, const struct err *why)
+{
+	if (s->ended)
+		return;
+	s->ended = true;
+	if (s->link) {
+		*s->link = s->next;
+		if (s->next)
+			s->next->link = s->link;
+	}
+	atomic_store(&s->code, (int)code);
+	if (s->has_frame)
+		rpc_frame_deinit(&s->frame);
+	s->has_frame = false;
+	if (why)
+		pipe_fail(s->pipe, why);
+	else
+		pipe_end(s->pipe);
+	count_end(s, code);
+	pipe_unref(s->pipe);
+	stream_unref(s);
+}
+
+static void stream_fail(struct rpc_stream *s, enum rpc_code code, const char *text)
+{
+	struct err e = ERR_INIT;
+	err_set(NULL, &e, rpc_code_to_err(code), "%s", text);
+	stream_end(s, code, &e);
+}
+
+static struct rpc_stream *stream_of(struct rpc_session *s, int32_t id)
+{
+	return nghttp2_session_get_stream_user_data(s->h2, id);
+}
+
+/* ---- session callbacks ---- */
+
+static void on_begin(struct rpc_session *s, int32_t id)
+{
+	(void)s, (void)id;
+}
+
+static void on_header(struct rpc_session *ss, int32_t id, struct str name,
+		      struct str value)
+{
+	struct rpc_stream *s = stream_of(ss, id);
+	uint64_t u;
+	if (!s || s->ended)
+		return;
+	if (str_eq(name, STR(":status")) && str_to_u64(value, &u))
+		s->http_status = (unsigned)u;
+	else if (str_eq(name, STR("grpc-status")) && str_to_u64(value, &u)) {
+		s->has_status = true;
+		s->status = u <= RPC_UNAUTHENTICATED ? (uint32_t)u : RPC_UNKNOWN;
+	} else if (str_eq(name, STR("grpc-message")))
+		rpc_message_decode(value, s->message, sizeof(s->message));
+}
+
+static void on_headers(struct rpc_session *ss, int32_t id, bool end)
+{
+	(void)ss, (void)id, (void)end;
+}
+
+static void on_credit(void *arg)
+{
+	struct rpc_stream *s = arg;
+	if (!s->ended && s->channel->session && !pipe_full(s->pipe))
+		rpc_session_credit(s->channel->session, s->id, &s->held);
+	if (s->channel->session)
+		rpc_session_flush(s->channel->session);
+	stream_unref(s);
+}
+
+/* Under the pipe's lock, on the reader's thread: only post. */
+static void wake_producer(void *arg)
+{
+	struct rpc_stream *s = arg;
+	atomic_fetch_add(&s->refs, 1);
+	loop_post(s->channel->loop, on_credit, s);
+}
+
+static void on_data(struct rpc_session *ss, int32_t id, const uint8_t *p, size_t n)
+{
+	struct rpc_stream *s = stream_of(ss, id);
+	struct err e = ERR_INIT;
+	struct view msg;
+	size_t arrived = n;
+	int rc;
+	if (!s || s->ended) /* being reset: its window does not matter any more */
+		return;
+	while ((rc = rpc_frame_next(&s->frame, &p, &n, &msg, &e)) > 0)
+		if (pipe_push(s->pipe, msg, &e) < 0) {
+			rc = -1;
+			break;
+		}
+	if (rc < 0) {
+		nghttp2_submit_rst_stream(ss->h2, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+		err_wrap(NULL, &e, "answer of %s", s->channel->addr);
+		stream_end(s, rpc_code_of_err(e.code), &e);
+		return;
+	}
+	s->held += arrived;
+	if (!pipe_full(s->pipe))
+		rpc_session_credit(ss, id, &s->held);
+}
+
+static void on_end(struct rpc_session *ss, int32_t id)
+{
+	(void)ss, (void)id;
+}
+
+static void on_stream_close(struct rpc_session *ss, int32_t id, uint32_t h2_error)
+{
+	struct rpc_stream *s = stream_of(ss, id);
+	char text[640];
+	if (!s || s->ended)
+		return;
+	if (s->has_status && s->status == RPC_OK && !rpc_frame_is_partial(&s->frame)) {
+		stream_end(s, RPC_OK, NULL);
+		return;
+	}
+	if (s->has_status && s->status != RPC_OK) {
+		snprintf(text, sizeof(text), "rpc error: code = %s desc = %s",
+			 rpc_code_name((enum rpc_code)s->status), s->message);
+		stream_fail(s, (enum rpc_code)s->status, text);
+		return;
+	}
+	enum rpc_code code = h2_error ? rpc_code_of_h2(h2_error) : RPC_UNAVAILABLE;
+	if (s->http_status && s->http_status != 200)
+		code = rpc_code_of_http(s->http_status);
+	snprintf(text, sizeof(text),
+		 "%s: stream ended without a status (HTTP %u, HTTP/2 error %u)",
+		 s->channel->addr, s->http_status, h2_error);
+	stream_fail(s, code, text);
+}
+
+static void fail_all(struct rpc_channel *c, const struct err *why)
+{
+	while (c->streams)
+		stream_end(c->streams, RPC_UNAVAILABLE, why);
+}
+
+static void on_gone(struct rpc_session *ss, const struct err *why)
+{
+	struct rpc_channel *c = ss->owner;
+	struct err e = ERR_INIT;
+	err_copy(NULL, &e, why);
+	if (c->session == ss)
+		c->session = NULL;
+	/* Streams still linked were on this session: those that wait exist only without one. */
+	fail_all(c, &e);
+	rpc_session_free(ss);
+	if (c->free_op) {
+		struct loop_op *op = c->free_op;
+		c->free_op = NULL;
+		loop_op_done(op, NULL);
+	}
+}
+
+static const struct rpc_session_ops session_ops = { on_begin, on_header, on_headers,
+						    on_data,  on_end,	 on_stream_close,
+						    NULL,     on_gone };
+
+/* ---- requests ---- */
+
+static ssize_t read_request(nghttp2_session *h2, int32_t id, uint8_t *to, size_t cap,
+			    uint32_t *flags, nghttp2_data_source *src, void *arg)
+{
+	struct rpc_stream *s = src->ptr;
+	(void)h2, (void)id, (void)arg;
+	size_t n = MIN(cap, s->request.n - s->sent);
+	memcpy(to, s->request.p + s->sent, n);
+	s->sent += n;
+	if (s->sent == s->request.n)
+		*flags |= NGHTTP2_DATA_FLAG_EOF;
+	return (ssize_t)n;
+}
+
+static nghttp2_nv header(const char *name, const char *value)
+{
+	return (nghttp2_nv){ (uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value,
+			     strlen(name), strlen(value), NGHTTP2_NV_FLAG_NONE };
+}
+
+#define MAX_META 16
+
+static void submit(struct rpc_stream *s)
+{
+	struct rpc_channel *c = s->channel;
+	nghttp2_nv nv[8 + MAX_META];
+	size_t n = 0;
+	nv[n++] = header(":method", "POST");
+	nv[n++] = header(":scheme", "http");
+	nv[n++] = header(":path", s->path);
+	nv[n++] = header(":authority", c->addr);
+	nv[n++] = header("content-type", "application/grpc");
+	nv[n++] = header("te", "trailers");
+	nv[n++] = header("user-agent", "thanosc");
+	if (s->timeout[0])
+		nv[n++] = header("grpc-timeout", s->timeout);
+	const char *m = (const char *)s->meta.p;
+	for (size_t i = 0; i < s->n_meta; i++) {
+		const char *value = m + strlen(m) + 1;
+		nv[n++] = header(m, value);
+		m = value + strlen(value) + 1;
+	}
+	nghttp2_data_provider data = { .source.ptr = s, .read_callback = read_request };
+	s->id = nghttp2_submit_request(c->session->h2, NULL, nv, n, &data, s);
+	if (s->id < 0) {
+		stream_fail(s, RPC_UNAVAILABLE, nghttp2_strerror(s->id));
+		return;
+	}
+	c->session->streams++;
+	rpc_session_flush(c->session);
+}
+
+static void on_dialled(void *arg, struct net_conn *conn, const struct err *why)
+{
+	struct rpc_channel *c = arg;
+	c->dial = NULL;
+	if (why) {
+		c->backoff_ns =
+			c->backoff_ns ? MIN(c->backoff_ns * 2, 30 * NS_PER_S) : NS_PER_S;
+		c->next_try_ns = time_after_ns(c->backoff_ns);
+		err_copy(NULL, &c->last_error, why);
+		fail_all(c, &c->last_error);
+		return;
+	}
+	struct rpc_session_opts o = { .stream_window = (uint32_t)c->o.stream_window,
+				      .conn_window = (uint32_t)c->o.conn_window,
+				      .keepalive_ns = c->o.keepalive_ns,
+				      .ping_timeout_ns = 5 * NS_PER_S };
+	c->backoff_ns = c->next_try_ns = 0;
+	c->session = rpc_session_new(conn, &o, &session_ops, c);
+	struct rpc_stream *next;
+	for (struct rpc_stream *s = c->streams; s && c->session; s = next) {
+		next = s->next;
+		submit(s);
+	}
+}
+
+static void begin(void *arg)
+{
+	struct rpc_stream *s = arg;
+	struct rpc_channel *c = s->channel;
+	if (c->session && (c->session->closing || c->session->goaway)) {
+		if (!c->session
+			     ->closing) /* the old one may end its streams; a new call waits its turn */
+			rpc_session_close(c->session, NULL);
+		stream_fail(s, RPC_UNAVAILABLE, "connection is being closed");
+		return;
+	}
+	s->next = c->streams;
+	if (s->next)
+		s->next->link = &s->next;
+	s->link = &c->streams;
+	c->streams = s;
+	if (c->session) {
+		submit(s);
+	} else if (!c->dial) {
+		if (c->next_try_ns && time_mono_ns() < c->next_try_ns)
+			stream_end(s, RPC_UNAVAILABLE, &c->last_error);
+		else
+			c->dial = net_dial(c->loop, str_of(c->addr),
+					   c->o.connect_timeout_ns, on_dialled, c);
+	}
+}
+
+/* ---- the worker's side ---- */
+
+static int take_meta(struct rpc_stream *s, struct ctx *ctx, const struct rpc_call_opts *o,
+		     struct err *e)
+{
+	buf_init(&s->meta, LIMIT_HTTP_HEADER_BYTES);
+	if (!o || !o->n_meta)
+		return 0;
+	if (o->n_meta / 2 > MAX_META)
+		return err_set(ctx, e, E_LIMIT, "more than %d metadata entries",
+			       MAX_META);
+	for (size_t i = 0; i + 1 < o->n_meta; i += 2) {
+		buf_str(&s->meta, o->meta[i]);
+		buf_byte(&s->meta, 0);
+		buf_str(&s->meta, o->meta[i + 1]);
+		buf_byte(&s->meta, 0);
+		s->n_meta++;
+	}
+	return buf_check(&s->meta, ctx, "metadata", e);
+}
+
+int rpc_open(struct rpc_channel *c, struct ctx *ctx, const char *method,
+	     struct str request, const struct rpc_call_opts *o, struct rpc_stream **out,
+	     struct err *e)
+{
+	static const struct rpc_call_opts none;
+	struct rpc_stream *s = xcalloc(1, sizeof(*s));
+	struct str service, name;
+	uint8_t prefix[RPC_PREFIX_BYTES];
+	o = o ? o : &none;
+	struct budget *budget = o->budget ? o->budget : ctx ? ctx->budget : NULL;
+	atomic_init(&s->refs, 2); /* the worker's and the loop's */
+	s->channel = c;
+	snprintf(s->path, sizeof(s->path), "%s", method);
+	buf_init(&s->request, LIMIT_RPC_REQUEST_BYTES + 16);
+	rpc_frame_prefix(prefix, request.n);
+	buf_add(&s->request, prefix, sizeof(prefix));
+	buf_str(&s->request, request);
+	if (take_meta(s, ctx, o, e) < 0 ||
+	    buf_check(&s->request, ctx, "request", e) < 0) {
+		atomic_store(&s->refs, 1);
+		stream_unref(s);
+		return -1;
+	}
+	if (ctx && ctx->deadline_ns)
+		rpc_timeout_format(ctx_left_ns(ctx), s->timeout);
+	struct pipe_opts po = { .limit = o->window_min ? o->window_min : (size_t)1 << 20,
+				.limit_max = o->window_max ? o->window_max
+							   : (size_t)16 << 20 };
+	s->pipe = pipe_new(&po);
+	pipe_producer_wake(s->pipe, wake_producer, s);
+	rpc_frame_init(&s->frame, budget,
+		       o->max_message ? o->max_message : LIMIT_RPC_MESSAGE_BYTES);
+	s->has_frame = true;
+	if (rpc_path_split(str_of(method), &service, &name))
+		metric_inc(metric_at(c->metrics, M_STARTED, name, service,
+				     rpc_path_type(str_of(method))));
+	loop_post(c->loop, begin, s);
+	*out = s;
+	return 0;
+}
+
+void rpc_stream_wake(struct rpc_stream *s, void (*wake)(void *arg), void *arg)
+{
+	pipe_consumer_wake(s->pipe, wake, arg);
+}
+
+int rpc_recv(struct rpc_stream *s, struct ctx *ctx, struct view *msg, struct err *e)
+{
+	return pipe_read(s->pipe, ctx, msg, e);
+}
+
+int rpc_try_recv(struct rpc_stream *s, struct view *msg, struct err *e)
+{
+	return pipe_try_read(s->pipe, msg, e);
+}
+
+void rpc_release(struct rpc_stream *s, struct view *msg)
+{
+	pipe_release(s->pipe, msg);
+}
+
+enum rpc_code rpc_stream_code(const struct rpc_stream *s)
+{
+	return (enum rpc_code)atomic_load(&s->code);
+}
+
+size_t rpc_stream_held(struct rpc_stream *s)
+{
+	return pipe_held(s->pipe);
+}
+
+struct close_op {
+	struct loop_op base;
+	struct rpc_stream *stream;
+	struct rpc_channel *channel;
+};
+
+static void close_op_free(struct loop_op *op)
+{
+	free(CONTAINER_OF(op, struct close_op, base));
+}
+
+static void close_on_loop(struct loop_op *op)
+{
+	struct rpc_stream *s = CONTAINER_OF(op, struct close_op, base)->stream;
+	struct rpc_session *ss = s->channel->session;
+	if (!s->ended) {
+		if (ss && !ss->closing && s->id > 0) {
+			nghttp2_session_set_stream_user_data(ss->h2, s->id, NULL);
+			nghttp2_submit_rst_stream(ss->h2, NGHTTP2_FLAG_NONE, s->id,
+						  NGHTTP2_CANCEL);
+		}
+		stream_fail(s, RPC_CANCELLED, "closed by the caller");
+		if (ss && !ss->closing)
+			rpc_session_flush(ss);
+	} else if (ss && !ss->closing && s->id > 0 && stream_of(ss, s->id) == s) {
+		nghttp2_session_set_stream_user_data(ss->h2, s->id, NULL);
+	}
+	loop_op_done(op, NULL);
+}
+
+static void run_op(struct rpc_channel *c, struct rpc_stream *s,
+		   void (*fn)(struct loop_op *op))
+{
+	struct err e = ERR_INIT;
+	struct close_op *op = xcalloc(1, sizeof(*op));
+	loop_op_init(&op->base, close_op_free);
+	op->stream = s;
+	op->channel = c;
+	(void)!loop_call(c->loop, NULL, fn, &op->base, &e);
+	loop_op_unref(&op->base);
+}
+
+void rpc_stream_close(struct rpc_stream *s)
+{
+	if (!s)
+		return;
+	pipe_close(s->pipe, "closed by the caller");
+	run_op(s->channel, s, close_on_loop);
+	pipe_unref(s->pipe);
+	stream_unref(s);
+}
+
+int rpc_unary(struct rpc_channel *c, struct ctx *ctx, const char *method,
+	      struct str request, struct buf *out, struct err *e)
+{
+	struct rpc_stream *s;
+	struct view msg;
+	int rc;
+	bool got = false;
+	if (rpc_open(c, ctx, method, request, NULL, &s, e) < 0)
+		return -1;
+	while ((rc = rpc_recv(s, ctx, &msg, e)) > 0) {
+		if (!got)
+			buf_add(out, msg.p, msg.n);
+		got = true;
+		rpc_release(s, &msg);
+	}
+	rpc_stream_close(s);
+	if (rc == 0 && !got)
+		return err_set(ctx, e, E_REMOTE, "%s of %s: no message in the answer",
+			       method, c->addr);
+	return rc < 0 ? -1 : buf_check(out, ctx, "answer", e);
+}
+
+/* ---- channels ---- */
+
+int rpc_channel_new(const struct rpc_channel_opts *o, struct str addr,
+		    struct metric_registry *m, struct rpc_channel **out, struct err *e)
+{
+	struct str host;
+	uint16_t port;
+	if (net_addr_split(addr, &host, &port, e) < 0)
+		return -1;
+	struct rpc_channel *c = xcalloc(1, sizeof(*c));
+	c->loop = o->loop;
+	c->o = *o;
+	c->o.connect_timeout_ns =
+		o->connect_timeout_ns ? o->connect_timeout_ns : 5 * NS_PER_S;
+	c->o.keepalive_ns = o->keepalive_ns ? o->keepalive_ns : 10 * NS_PER_S;
+	c->o.stream_window = o->stream_window ? o->stream_window : (size_t)1 << 20;
+	c->o.conn_window = o->conn_window ? o->conn_window : (size_t)16 << 20;
+	snprintf(c->addr, sizeof(c->addr), "%.*s", STR_FMT(addr));
+	c->metrics = metric_set_new(m, rows, M_ROWS);
+	*out = c;
+	return 0;
+}
+
+static void free_on_loop(struct loop_op *op)
+{
+	struct rpc_channel *c = CONTAINER_OF(op, struct close_op, base)->channel;
+	struct err e = ERR_INIT;
+	err_set(NULL, &e, E_CANCELLED, "channel to %s closed", c->addr);
+	if (c->dial)
+		net_dial_cancel(c->dial);
+	c->dial = NULL;
+	fail_all(c, &e);
+	if (!c->session) {
+		loop_op_done(op, NULL);
+		return;
+	}
+	c->free_op = op;
+	rpc_session_close(c->session, &e);
+}
+
+void rpc_channel_free(struct rpc_channel *c)
+{
+	if (!c)
+		return;
+	run_op(c, NULL, free_on_loop);
+	free(c);
+}
