@@ -130,10 +130,6 @@ static int label_answer(struct call *c, struct str label, struct buf *out)
 			req.matchers = sel.m[i];
 			req.n_matchers = sel.count[i];
 		}
-		if (v.dedup) {
-			req.without_replica_labels = v.replica_labels;
-			req.n_without = v.n_replica_labels;
-		}
 		rc = (label.p ? v.store->ops->label_values
 			      : v.store->ops->label_names)(v.store, c->ctx, c->a, &req,
 							   &resp, c->e);

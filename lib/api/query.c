@@ -79,6 +79,12 @@ static int parse(struct call *c, struct promql_query *q)
 {
 	struct expr *x;
 	struct err why = ERR_INIT;
+	struct str engine =
+		http_param(c->req, "engine"); /* there is one; its names are checked */
+	if (engine.n && !str_eq(engine, STR("prometheus")) &&
+	    !str_eq(engine, STR("thanos")))
+		return err_set(c->ctx, c->e, E_INVALID, "'%.*s' bad engine",
+			       STR_FMT(engine));
 	q->text = http_param(c->req, "query");
 	if (promql_parse(c->ctx, c->a, q->text, &x, &why) < 0)
 		return api_bad(c->ctx, c->e, "query", "%s", err_text(&why));
@@ -108,8 +114,9 @@ static int range_params(struct call *c, struct promql_query *q)
 	if (q->end_ms < q->start_ms)
 		return api_bad(c->ctx, c->e, "end",
 			       "end timestamp must not be before start time");
-	/* Thanos: without a step, 250 points, but not less than --query.default-step */
-	int64_t def = MAX((q->end_ms - q->start_ms) / 250, c->api->o.default_step_ms);
+	/* Thanos: without a step, 250 points in whole seconds, not less than --query.default-step */
+	int64_t def =
+		MAX((q->end_ms - q->start_ms) / 250000 * 1000, c->api->o.default_step_ms);
 	if (api_duration(c, "step", def, &q->step_ms) < 0)
 		return -1;
 	if (q->step_ms <= 0)

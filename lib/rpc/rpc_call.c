@@ -405,8 +405,13 @@ void rpc_call_end_stream(struct rpc_call *call)
 	call->next = call->prev = NULL;
 	call->conn = NULL;
 	call->watched = 0;
+	/* The token first: who learns from rpc_send that the client has left finds it cancelled. */
 	pthread_mutex_lock(&call->mu);
 	bool early = !call->finished;
+	pthread_mutex_unlock(&call->mu);
+	if (early)
+		cancel_now(call->ctx.cancel, "client has left");
+	pthread_mutex_lock(&call->mu);
 	call->gone = true;
 	struct rpc_chunk *rest = call->head;
 	call->head = NULL;
@@ -415,7 +420,5 @@ void rpc_call_end_stream(struct rpc_call *call)
 	pthread_cond_broadcast(&call->cv);
 	pthread_mutex_unlock(&call->mu);
 	free_chunks(rest);
-	if (early)
-		cancel_now(call->ctx.cancel, "client has left");
 	rpc_call_unref(call);
 }

@@ -41,7 +41,8 @@ Test(rpc, messages_of_all_sizes_arrive_in_order)
 	static const struct {
 		int n;
 		size_t size;
-	} row[] = { { 0, 0 }, { 3, 0 }, { 5000, 10 }, { 300, 5000 }, { 20, 300000 }, { 3, 5000001 } };
+	} row[] = { { 0, 0 },	   { 3, 0 },	   { 5000, 10 },
+		    { 300, 5000 }, { 20, 300000 }, { 3, 5000001 } };
 	world_start(&w, 0);
 	ctx_init(&ctx, NULL, in_s(60));
 	for (size_t i = 0; i < ARRAY_LEN(row); i++)
@@ -139,7 +140,8 @@ Test(rpc, send_to_a_client_that_left_is_cancelled)
 	struct rpc_stream *s;
 	world_start(&w, 0);
 	ctx_init(&ctx, NULL, in_s(20));
-	cr_assert(rpc_open(w.ch, &ctx, "/t.T/Count", STR("100000 10000"), NULL, &s, &e) == 0);
+	cr_assert(rpc_open(w.ch, &ctx, "/t.T/Count", STR("100000 10000"), NULL, &s, &e) ==
+		  0);
 	cr_assert(world_until(&w.big_sent, 10));
 	rpc_stream_close(s);
 	cr_assert(world_until(&w.ended, 1));
@@ -147,6 +149,8 @@ Test(rpc, send_to_a_client_that_left_is_cancelled)
 	ctx_deinit(&ctx);
 	world_stop(&w);
 }
+
+static const char odd_text[] = "50% \xc3\xbc\nx";
 
 Test(rpc, status_and_text_of_a_failure_arrive)
 {
@@ -159,11 +163,13 @@ Test(rpc, status_and_text_of_a_failure_arrive)
 	struct rpc_call_opts o = { .meta = meta, .n_meta = 2 };
 	world_start(&w, 0);
 	ctx_init(&ctx, NULL, in_s(20));
-	cr_assert(rpc_open(w.ch, &ctx, "/t.T/Fail", STR("50% \xc3\xbc\nx"), &o, &s, &e) == 0);
+	struct str odd = str_of(odd_text); /* a % in cr_assert is taken for a format */
+	cr_assert(rpc_open(w.ch, &ctx, "/t.T/Fail", odd, &o, &s, &e) == 0);
 	cr_assert(rpc_recv(s, &ctx, &v, &e) < 0);
 	cr_assert(e.code == E_NOT_FOUND);
 	cr_assert(rpc_stream_code(s) == RPC_NOT_FOUND);
-	cr_assert(strstr(err_text(&e), "50% \xc3\xbc\nx|seen") != NULL, "%s", err_text(&e));
+	cr_assert(strstr(err_text(&e), odd_text) != NULL, "%s", err_text(&e));
+	cr_assert(strstr(err_text(&e), "|seen") != NULL, "%s", err_text(&e));
 	rpc_stream_close(s);
 	cr_assert(rpc_open(w.ch, &ctx, "/t.T/Nope", STR(""), NULL, &s, &e) == 0);
 	cr_assert(rpc_recv(s, &ctx, &v, &e) < 0);

@@ -64,13 +64,14 @@ void world_serve(struct world *w, const char *addr)
 {
 	struct err e = ERR_INIT;
 	struct rpc_method m[] = {
-		{ "/t.T/Echo", false, echo, w }, { "/t.T/Loop", true, echo, w },
+		{ "/t.T/Echo", false, echo, w },   { "/t.T/Loop", true, echo, w },
 		{ "/t.T/Count", false, count, w }, { "/t.T/Hang", false, hang, w },
 		{ "/t.T/Fail", false, fail, w },
 	};
 	struct rpc_server_opts o = { .addr = str_of(addr) };
 	cr_assert(rpc_server_start(&w->loops, w->pool, w->reg, &o, m, ARRAY_LEN(m),
-				   &w->srv, &e) == 0, "%s", err_text(&e));
+				   &w->srv, &e) == 0,
+		  "%s", err_text(&e));
 	rpc_server_ready(w->srv, true);
 	snprintf(w->addr, sizeof(w->addr), "127.0.0.1:%u", rpc_server_port(w->srv));
 }
