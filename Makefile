@@ -64,7 +64,8 @@ $(call archive,$1): $(call objs_of,$1) $(if $(filter http,$1),$(LLHTTP))
 endef
 $(foreach m,$(MODULES),$(eval $(call module_rules,$m)))
 
-$(O)/%.c.o: %.c
+# headers of libcurl come with its build
+$(O)/%.c.o: %.c | $(T)/curl/lib/libcurl.a
 	@mkdir -p $(@D)
 	@echo "  CC  $<"
 	@$(CC) $(CPP) $(CFLAGS) -c -o $@ $<

@@ -17,11 +17,11 @@ void tst_add(struct tst_case *c)
 	cases = c;
 }
 
-void tst_fail(const char *file, int line, const char *fmt, ...)
+void tst_fail(const char *file, int line, const char *what, const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
-	fprintf(stderr, "%s:%d: ", file, line);
+	fprintf(stderr, "%s:%d: %s: ", file, line, what);
 	vfprintf(stderr, fmt, ap);
 	fputc('\n', stderr);
 	va_end(ap);

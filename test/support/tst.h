@@ -21,8 +21,8 @@ struct tst_case {
 	struct tst_case *next;
 };
 void tst_add(struct tst_case *c);
-void tst_fail(const char *file, int line, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+void tst_fail(const char *file, int line, const char *what, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
 #define Test(s, n, ...)                                                                  \
 	static void tst_##s##_##n(void);                                                 \
@@ -33,30 +33,31 @@ void tst_fail(const char *file, int line, const char *fmt, ...)
 	}                                                                                \
 	static void tst_##s##_##n(void)
 
-#define TST_CHECK(cond, ...)                                                             \
+#define TST_CHECK(cond, what, ...)                                                       \
 	do {                                                                             \
 		if (!(cond))                                                             \
-			tst_fail(__FILE__, __LINE__, "" __VA_ARGS__);                    \
+			tst_fail(__FILE__, __LINE__, what, " " __VA_ARGS__);             \
 	} while (0)
-#define cr_assert(cond, ...)	   TST_CHECK(cond, "" #cond " " __VA_ARGS__)
-#define cr_expect(cond, ...)	   TST_CHECK(cond, "" #cond " " __VA_ARGS__)
-#define cr_assert_eq(a, b, ...)	   TST_CHECK((a) == (b), #a " == " #b " " __VA_ARGS__)
-#define cr_assert_neq(a, b, ...)   TST_CHECK((a) != (b), #a " != " #b " " __VA_ARGS__)
-#define cr_expect_eq(a, b, ...)	   TST_CHECK((a) == (b), #a " == " #b " " __VA_ARGS__)
-#define cr_assert_not(c, ...)	   TST_CHECK(!(c), "!" #c " " __VA_ARGS__)
-#define cr_assert_null(p, ...)	   TST_CHECK((p) == NULL, #p " is NULL " __VA_ARGS__)
-#define cr_assert_not_null(p, ...) TST_CHECK((p) != NULL, #p " not NULL " __VA_ARGS__)
-#define cr_assert_lt(a, b, ...)	   TST_CHECK((a) < (b), #a " < " #b " " __VA_ARGS__)
-#define cr_assert_leq(a, b, ...)   TST_CHECK((a) <= (b), #a " <= " #b " " __VA_ARGS__)
-#define cr_assert_gt(a, b, ...)	   TST_CHECK((a) > (b), #a " > " #b " " __VA_ARGS__)
-#define cr_assert_geq(a, b, ...)   TST_CHECK((a) >= (b), #a " >= " #b " " __VA_ARGS__)
+#define TST_OP(a, op, b, ...)	   TST_CHECK((a)op(b), #a " " #op " " #b, __VA_ARGS__)
+#define cr_assert(cond, ...)	   TST_CHECK(cond, #cond, __VA_ARGS__)
+#define cr_expect(cond, ...)	   TST_CHECK(cond, #cond, __VA_ARGS__)
+#define cr_assert_not(c, ...)	   TST_CHECK(!(c), "!" #c, __VA_ARGS__)
+#define cr_assert_eq(a, b, ...)	   TST_OP(a, ==, b, __VA_ARGS__)
+#define cr_expect_eq(a, b, ...)	   TST_OP(a, ==, b, __VA_ARGS__)
+#define cr_assert_neq(a, b, ...)   TST_OP(a, !=, b, __VA_ARGS__)
+#define cr_assert_lt(a, b, ...)	   TST_OP(a, <, b, __VA_ARGS__)
+#define cr_assert_leq(a, b, ...)   TST_OP(a, <=, b, __VA_ARGS__)
+#define cr_assert_gt(a, b, ...)	   TST_OP(a, >, b, __VA_ARGS__)
+#define cr_assert_geq(a, b, ...)   TST_OP(a, >=, b, __VA_ARGS__)
+#define cr_assert_null(p, ...)	   TST_OP(p, ==, NULL, __VA_ARGS__)
+#define cr_assert_not_null(p, ...) TST_OP(p, !=, NULL, __VA_ARGS__)
 #define cr_assert_str_eq(a, b, ...)                                                      \
-	TST_CHECK(strcmp((a), (b)) == 0, #a " eq " #b " " __VA_ARGS__)
+	TST_CHECK(strcmp((a), (b)) == 0, #a " eq " #b, __VA_ARGS__)
 #define cr_expect_str_eq(a, b, ...)                                                      \
-	TST_CHECK(strcmp((a), (b)) == 0, #a " eq " #b " " __VA_ARGS__)
+	TST_CHECK(strcmp((a), (b)) == 0, #a " eq " #b, __VA_ARGS__)
 #define cr_assert_arr_eq(a, b, n, ...)                                                   \
-	TST_CHECK(memcmp((a), (b), (n)) == 0, #a " eq " #b " " __VA_ARGS__)
-#define cr_assert_fail(...) tst_fail(__FILE__, __LINE__, "" __VA_ARGS__)
+	TST_CHECK(memcmp((a), (b), (n)) == 0, #a " eq " #b, __VA_ARGS__)
+#define cr_assert_fail(...) tst_fail(__FILE__, __LINE__, "reached", " " __VA_ARGS__)
 #define cr_log_info(...)    ((void)0)
 #endif
 

@@ -177,9 +177,9 @@ Test(rpc_life, health_is_checked_and_watched)
 	cr_assert(rpc_open(w.ch, &ctx, WATCH, STR(""), NULL, &s, &e) == 0);
 	for (int i = 0; i < 4; i++) {
 		cr_assert(rpc_recv(s, &ctx, &v, &e) == 1, "%s", err_text(&e));
-		cr_assert(v.n == 2 && v.p[1] == (i % 2 ? 2 : 1));
+		cr_assert(v.n == 2 && v.p[1] == (i & 1 ? 2 : 1));
 		rpc_release(s, &v);
-		rpc_server_ready(w.srv, i % 2);
+		rpc_server_ready(w.srv, i & 1);
 	}
 	cr_assert(status_of(&w, &ctx, STR("")) == 1);
 	rpc_server_stop(w.srv, 10 * NS_PER_S); /* a watcher does not hold it up */
