@@ -7,9 +7,6 @@ CC      ?= gcc
 CXX     ?= g++
 PREFIX  ?= /usr/local
 DESTDIR ?=
-# Peers that `make interop` uses: paths to real binaries, kept outside the project.
-THANOS     ?=
-PROMETHEUS ?=
 
 O := $(BUILD)/$(MODE)
 T := build/third_party
@@ -131,7 +128,7 @@ $(O)/test/bench_%: $(O)/test/bench/bench_%.c.o $(ALL_ARCHIVES) $(T)/curl/lib/lib
 
 ## all: build build/thanosc, the static binary (the default)
 ## help: list the targets
-.PHONY: help deps test test-unit test-golden test-e2e lint bench interop torture fuzz demo install uninstall clean
+.PHONY: help deps test test-unit test-golden test-e2e lint bench fuzz install uninstall clean
 help:
 	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
 
@@ -174,17 +171,10 @@ print-replay-programs:
 lint:
 	@scripts/lint
 
-## bench: ratios against Debian's Prometheus in the same run (CPU, memory), XOR decoding, start-up
-bench: all
-	@test/bench/run
-
-## interop: real Thanos and Prometheus 3 beside ours: make interop THANOS=/path/to/thanos [PROMETHEUS=/path]
-interop: all
-	@test/interop/run "$(THANOS)" "$(PROMETHEUS)"
-
-## torture: kill -9 the shipper at random moments, many times (20 of them run in make test)
-torture: all
-	@/usr/bin/python3 test/e2e/torture_shipper.py 200
+## bench: XOR decoding, ns a sample (run with nothing else on the machine)
+BENCHES := $(patsubst test/bench/%.c,%,$(wildcard test/bench/bench_*.c))
+bench: $(patsubst bench_%,$(BUILD)/release/test/bench_%,$(BENCHES))
+	@for b in $^; do echo "== $$b"; $$b; done
 
 ## fuzz: build the libFuzzer targets with clang and run each for FUZZ_SECONDS (60)
 FUZZ_SECONDS ?= 60
@@ -195,21 +185,14 @@ fuzz:
 	  $(BUILD)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -print_final_stats=0 \
 	    $(BUILD)/corpus/$$f $$( [ -d $$c ] && echo $$c ) 2>&1 | tail -n 3 || exit 1; done
 
-## demo: install what is missing, build, and show one global answer on this machine (DEMO=once ends by itself)
-demo:
-	@third_party/install build
-	@third_party/install demo
-	@$(MAKE) --no-print-directory all
-	@scripts/demo $(DEMO)
-
 ## install: binary, systemd units under DESTDIR and PREFIX
 install: all
 	install -D -m 755 $(BUILD)/thanosc $(DESTDIR)$(PREFIX)/bin/thanosc
-	for m in sidecar store query; do \
+	for m in store query; do \
 	  install -D -m 644 man/systemd/thanosc-$$m.service $(DESTDIR)$(PREFIX)/lib/systemd/system/thanosc-$$m.service; done
 ## uninstall: remove what install put there
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/thanosc $(foreach m,sidecar store query,$(DESTDIR)$(PREFIX)/lib/systemd/system/thanosc-$m.service)
+	rm -f $(DESTDIR)$(PREFIX)/bin/thanosc $(foreach m,store query,$(DESTDIR)$(PREFIX)/lib/systemd/system/thanosc-$m.service)
 ## clean: remove build/ but for the libcurl that was built
 clean:
 	rm -rf $(filter-out $(T),$(wildcard $(BUILD)/*))

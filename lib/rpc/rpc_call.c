@@ -291,15 +291,7 @@ static nghttp2_nv nv(const char *name, const char *value)
 			     strlen(name), strlen(value), NGHTTP2_NV_FLAG_NONE };
 }
 
-/* The client may stop sending: nobody listens any more. */
-static void unwant(struct rpc_call *call, nghttp2_session *h2)
-{
-	if (!nghttp2_session_get_stream_remote_close(h2, call->id))
-		(void)nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, call->id,
-						NGHTTP2_NO_ERROR);
-}
-
-/* Status lines behind what is in `v` already; the texts live until the next use. */
+/* nghttp2 copies the texts. */
 static void submit_status(struct rpc_call *call, nghttp2_session *h2, bool head_too)
 {
 	struct buf text;
@@ -323,7 +315,6 @@ static void submit_status(struct rpc_call *call, nghttp2_session *h2, bool head_
 	else
 		(void)nghttp2_submit_trailer(h2, call->id, v, n);
 	buf_deinit(&text);
-	unwant(call, h2);
 }
 
 /* Move up to n bytes out of the queue; with mu held. */

@@ -66,6 +66,8 @@ struct rpc_stream {
 	unsigned http_status;
 	char message[512];
 	_Atomic int code; /* enum rpc_code, set before the pipe ends */
+	/* WORKER: */
+	size_t handed; /* bytes of messages read and not released */
 };
 
 static void stream_unref(struct rpc_stream *s)
@@ -157,6 +159,17 @@ static void on_credit(void *arg)
 		rpc_session_credit(s->channel->session, s->id, &s->held);
 	if (s->channel->session)
 		rpc_session_flush(s->channel->session);
+	stream_unref(s);
+}
+
+/* The reader waits, whatever it still holds: a merge looks at the next message before it gives one back. */
+static void on_hungry(void *arg)
+{
+	struct rpc_stream *s = arg;
+	if (!s->ended && s->channel->session) {
+		rpc_session_credit(s->channel->session, s->id, &s->held);
+		rpc_session_flush(s->channel->session);
+	}
 	stream_unref(s);
 }
 
@@ -422,18 +435,35 @@ void rpc_stream_wake(struct rpc_stream *s, void (*wake)(void *arg), void *arg)
 	pipe_consumer_wake(s->pipe, wake, arg);
 }
 
+static int note_end(struct rpc_stream *s, int rc, const struct view *msg,
+		    const struct err *e)
+{
+	int ok = RPC_OK;
+	if (rc == PIPE_OK)
+		s->handed += msg->n;
+	else if (rc < 0) /* the caller's own deadline or token ends a call, too */
+		(void)atomic_compare_exchange_strong(&s->code, &ok,
+						     (int)rpc_code_of_err(e->code));
+	return rc;
+}
+
 int rpc_recv(struct rpc_stream *s, struct ctx *ctx, struct view *msg, struct err *e)
 {
-	return pipe_read(s->pipe, ctx, msg, e);
+	if (s->handed && pipe_held(s->pipe) == s->handed) { /* nothing is queued */
+		atomic_fetch_add(&s->refs, 1);
+		loop_post(s->channel->loop, on_hungry, s);
+	}
+	return note_end(s, pipe_read(s->pipe, ctx, msg, e), msg, e);
 }
 
 int rpc_try_recv(struct rpc_stream *s, struct view *msg, struct err *e)
 {
-	return pipe_try_read(s->pipe, msg, e);
+	return note_end(s, pipe_try_read(s->pipe, msg, e), msg, e);
 }
 
 void rpc_release(struct rpc_stream *s, struct view *msg)
 {
+	s->handed -= msg->n;
 	pipe_release(s->pipe, msg);
 }
 

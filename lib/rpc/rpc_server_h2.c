@@ -4,7 +4,8 @@
  * A call begins with its headers, gathers one message (credit is given back at once: it is bounded by
  * LIMIT_RPC_REQUEST_BYTES and charged to the call as it arrives), and is handed to its handler when
  * the client has ended its half. What can be refused is refused as soon as it is known, by an answer
- * of headers only; the client is then told by RST_STREAM(NO_ERROR) that the rest is not wanted.
+ * of headers only; the session then tells the client by RST_STREAM(NO_ERROR) that the rest is not
+ * wanted.
  */
 #include <stdio.h>
 
@@ -55,9 +56,6 @@ static void refuse_http(struct rpc_call *call, const char *status)
 			  7, 3, NGHTTP2_NV_FLAG_NONE };
 	call->decided = call->submitted = true;
 	(void)nghttp2_submit_response(s->h2, call->id, &nv, 1, NULL);
-	if (!nghttp2_session_get_stream_remote_close(s->h2, call->id))
-		(void)nghttp2_submit_rst_stream(s->h2, NGHTTP2_FLAG_NONE, call->id,
-						NGHTTP2_NO_ERROR);
 }
 
 static void check_headers(struct rpc_call *call)

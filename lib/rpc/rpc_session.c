@@ -131,6 +131,23 @@ static int on_chunk(nghttp2_session *h2, uint8_t flags, int32_t id, const uint8_
 	return 0;
 }
 
+/*
+ * The answer is out before the request is in: the rest is not wanted. Said only now, because nghttp2
+ * drops whatever waits to be sent on a stream once its RST_STREAM is queued.
+ */
+static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *f, void *arg)
+{
+	struct rpc_session *s = arg;
+	int32_t id = f->hd.stream_id;
+
+	if (s->server && f->hd.type == NGHTTP2_HEADERS &&
+	    (f->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
+	    nghttp2_session_get_stream_remote_close(h2, id) == 0)
+		(void)nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, id,
+						NGHTTP2_NO_ERROR);
+	return 0;
+}
+
 static int on_stream_close(nghttp2_session *h2, int32_t id, uint32_t error, void *arg)
 {
 	struct rpc_session *s = arg;
@@ -268,6 +285,7 @@ static nghttp2_session *h2_new(struct rpc_session *s, bool server)
 	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_chunk);
+	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
 	nghttp2_option_set_no_auto_window_update(opt, 1);
 	nghttp2_option_set_no_closed_streams(opt, 1);

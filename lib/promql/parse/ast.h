@@ -124,6 +124,7 @@ struct expr {
 	enum expr_kind kind;
 	enum value_type type;
 	uint32_t pos, end; /* byte range in the query */
+	uint32_t depth;	   /* of the tree from here: 1 + that of the deepest child */
 	union {
 		double num;
 		struct str str;
@@ -167,11 +168,16 @@ struct expr {
 
 /*
  * Parse and type-check. On failure e is E_PARSE and its text as Prometheus':
- * "1:5: parse error: unexpected ..." (line:col, 1-based, byte columns). CPU class; depth limit 200.
+ * "1:5: parse error: unexpected ..." (line:col, 1-based, byte columns). The tree is never deeper than
+ * LIMIT_PROMQL_DEPTH, so that walks over it may recurse; E_LIMIT if the arena's budget is used up or the
+ * text is too long. CPU class.
  */
 MUST_CHECK int promql_parse(struct ctx *ctx, struct arena *a, struct str query,
 			    struct expr **out, struct err *e);
-/* A metric selector alone (match[] parameters): `up{job="x"}`; matchers in the arena. */
+/*
+ * A metric selector alone (match[] parameters): `up{job="x"}`; matchers in the arena. One of them must
+ * not match the empty value.
+ */
 MUST_CHECK int promql_parse_selector(struct ctx *ctx, struct arena *a, struct str text,
 				     struct matcher **out, size_t *n, struct err *e);
 /* "line:col" of a byte offset, for annotations. */

@@ -1,58 +1,70 @@
 /*
- * promql/parse/check.c - types and the rules that a clean syntax may still break; texts as Prometheus'.
+ * promql/parse/check.c - types, and the rules that a clean syntax may still
+ * break.
+ *
+ * Run once over the whole tree, children before the rule that looks at their
+ * types; the first failure in this order is the one reported, as in Prometheus
+ * (whose wording the messages have).
  */
 #include "promql/parse/parse_int.h"
 
-static int expect(struct parser *p, struct expr *e, enum value_type want,
-		  const char *context)
+static int want_type(struct parser *p, const struct expr *x, enum value_type want,
+		     const char *context)
 {
-	if (check_expr(p, e) < 0)
+	if (check_expr(p, x) < 0)
 		return -1;
-	if (e->type != want)
-		return parse_fail(p, e->pos, "expected type %s in %s, got %s",
+	if (x->type != want)
+		return parse_fail(p, x->pos, "expected type %s in %s, got %s",
 				  value_type_text(want), context,
-				  value_type_text(e->type));
+				  value_type_text(x->type));
 	return 0;
 }
 
-static int check_call(struct parser *p, struct expr *e)
+static int check_arg_count(struct parser *p, const struct expr *x)
 {
-	const struct fn_sig *f = &fn_sigs[e->call.fn];
-	size_t n = e->call.n;
-	if (f->min_args == f->max_args && n != f->min_args)
-		return parse_fail(p, e->pos,
-				  "expected %u argument(s) in call to \"%s\", got %zu",
-				  f->min_args, f->name, n);
-	if (n < f->min_args)
-		return parse_fail(
-			p, e->pos,
-			"expected at least %u argument(s) in call to \"%s\", got %zu",
-			f->min_args, f->name, n);
-	if (f->max_args >= 0 && n > (size_t)f->max_args)
-		return parse_fail(
-			p, e->pos,
-			"expected at most %d argument(s) in call to \"%s\", got %zu",
-			f->max_args, f->name, n);
+	const struct fn_sig *f = &fn_sigs[x->call.fn];
+	const char *bound = "";
+	int want = f->min_args;
+	if (f->min_args == f->max_args) {
+		if (x->call.n == f->min_args)
+			return 0;
+	} else if (x->call.n < f->min_args) {
+		bound = "at least ";
+	} else if (f->max_args >= 0 && x->call.n > (size_t)f->max_args) {
+		bound = "at most ";
+		want = f->max_args;
+	} else {
+		return 0;
+	}
+	return parse_fail(p, x->pos,
+			  "expected %s%d argument(s) in call to \"%s\", got %zu", bound,
+			  want, f->name, x->call.n);
+}
+
+static int check_call(struct parser *p, const struct expr *x)
+{
+	const struct fn_sig *f = &fn_sigs[x->call.fn];
+	if (check_arg_count(p, x) < 0)
+		return -1;
 	struct str context = str_fmt(p->a, "call to function \"%s\"", f->name);
 	size_t last = f->max_args < 0 ? f->min_args : (size_t)f->max_args;
-	for (size_t i = 0; i < n; i++) {
-		size_t k = MIN(i, last ? last - 1 : 0);
-		if (expect(p, e->call.arg[i], f->arg[MIN(k, ARRAY_LEN(f->arg) - 1)],
-			   context.p) < 0)
+	for (size_t i = 0; i < x->call.n; i++) {
+		size_t k = MIN(i, MIN(last, ARRAY_LEN(f->arg)) - 1);
+		if (want_type(p, x->call.arg[i], f->arg[k], context.p) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-static int check_aggr(struct parser *p, struct expr *e)
+static int check_aggr(struct parser *p, const struct expr *x)
 {
-	if (expect(p, e->aggr.e, TYPE_VECTOR, "aggregation expression") < 0)
+	if (want_type(p, x->aggr.e, TYPE_VECTOR, "aggregation expression") < 0)
 		return -1;
-	if (!e->aggr.param)
+	if (!x->aggr.param)
 		return 0;
-	return expect(p, e->aggr.param,
-		      e->aggr.op == AGG_COUNT_VALUES ? TYPE_STRING : TYPE_SCALAR,
-		      "aggregation parameter");
+	return want_type(p, x->aggr.param,
+			 x->aggr.op == AGG_COUNT_VALUES ? TYPE_STRING : TYPE_SCALAR,
+			 "aggregation parameter");
 }
 
 static bool is_operand(enum value_type t)
@@ -60,89 +72,119 @@ static bool is_operand(enum value_type t)
 	return t == TYPE_SCALAR || t == TYPE_VECTOR;
 }
 
-static int check_matching(struct parser *p, struct expr *e)
+/* What concerns the operator and its modifiers alone. */
+static int check_operator(struct parser *p, const struct expr *x)
 {
-	struct match_node *m = &e->bin.match;
+	const struct match_node *m = &x->bin.match;
+	enum bin_op op = x->bin.op;
+	bool scalars = x->bin.l->type == TYPE_SCALAR && x->bin.r->type == TYPE_SCALAR;
+	if (x->bin.ret_bool && !op_is_cmp(op))
+		return parse_fail(
+			p, x->bin.op_pos,
+			"bool modifier can only be used on comparison operators");
+	if (op_is_cmp(op) && !x->bin.ret_bool && scalars)
+		return parse_fail(p, x->bin.op_pos,
+				  "comparisons between scalars must use BOOL modifier");
 	for (size_t i = 0; m->on && i < m->n_labels; i++)
 		for (size_t k = 0; k < m->n_include; k++)
-			if (str_eq(m->labels[i], m->include[k]))
+			if (str_eq(m->labels[i], m->include[k])) {
+				struct str q = lex_quote_str(p->a, m->labels[i]);
 				return parse_fail(
-					p, e->bin.op_pos,
-					"label \"%.*s\" must not occur in ON and GROUP "
+					p, x->bin.op_pos,
+					"label %.*s must not occur in ON and GROUP "
 					"clause at once",
-					STR_FMT(m->labels[i]));
+					STR_FMT(q));
+			}
 	return 0;
 }
 
-static int check_binary(struct parser *p, struct expr *e)
+static int check_binary(struct parser *p, const struct expr *x)
 {
-	struct expr *l = e->bin.l, *r = e->bin.r;
-	enum bin_op op = e->bin.op;
-	struct match_node *m = &e->bin.match;
-	if (check_expr(p, l) < 0 || check_expr(p, r) < 0)
-		return -1;
-	if (e->bin.ret_bool && !op_is_cmp(op))
-		return parse_fail(
-			p, e->bin.op_pos,
-			"bool modifier can only be used on comparison operators");
-	if (op_is_cmp(op) && !e->bin.ret_bool && l->type == TYPE_SCALAR &&
-	    r->type == TYPE_SCALAR)
-		return parse_fail(p, e->bin.op_pos,
-				  "comparisons between scalars must use BOOL modifier");
-	if (op_is_set(op) && (m->card == CARD_ONE_TO_MANY || m->card == CARD_MANY_TO_ONE))
-		return parse_fail(p, e->bin.op_pos,
-				  "no grouping allowed for \"%s\" operation",
-				  op_text(op));
-	if (check_matching(p, e) < 0)
+	const struct expr *l = x->bin.l, *r = x->bin.r;
+	const struct match_node *m = &x->bin.match;
+	enum bin_op op = x->bin.op;
+	if (check_expr(p, l) < 0 || check_expr(p, r) < 0 || check_operator(p, x) < 0)
 		return -1;
 	if (!is_operand(l->type) || !is_operand(r->type))
 		return parse_fail(
 			p, is_operand(l->type) ? r->pos : l->pos,
 			"binary expression must contain only scalar and instant vector "
 			"types");
-	if (l->type == TYPE_VECTOR && r->type == TYPE_VECTOR)
-		return 0;
-	if (m->given && m->n_labels)
-		return parse_fail(p, e->bin.op_pos,
+	bool vectors = l->type == TYPE_VECTOR && r->type == TYPE_VECTOR;
+	if (!vectors && m->n_labels)
+		return parse_fail(p, x->pos,
 				  "vector matching only allowed between instant vectors");
-	if (op_is_set(op))
+	if (vectors && op_is_set(op) && m->card != CARD_MANY_TO_MANY)
+		return parse_fail(p, x->pos, "no grouping allowed for \"%s\" operation",
+				  op_text(op));
+	if (!vectors && op_is_set(op))
 		return parse_fail(
-			p, e->pos,
+			p, x->pos,
 			"set operator \"%s\" not allowed in binary scalar expression",
 			op_text(op));
 	return 0;
 }
 
-int check_expr(struct parser *p, struct expr *e)
+static int check_selector(struct parser *p, const struct expr *x)
 {
-	switch (e->kind) {
-	case EXPR_CALL: return check_call(p, e);
-	case EXPR_AGGR: return check_aggr(p, e);
-	case EXPR_BINARY: return check_binary(p, e);
-	case EXPR_PAREN: return check_expr(p, e->inner);
-	case EXPR_UNARY:
-		if (check_expr(p, e->un.e) < 0)
-			return -1;
-		if (!is_operand(e->un.e->type))
-			return parse_fail(
-				p, e->pos,
-				"unary expression only allowed on expressions of type "
-				"scalar or instant vector, got \"%s\"",
-				value_type_text(e->un.e->type));
-		return 0;
-	case EXPR_SUBQUERY:
-		if (check_expr(p, e->sub.e) < 0)
-			return -1;
-		if (e->sub.e->type != TYPE_VECTOR) {
-			static const char *const raw[] = { "scalar", "vector", "matrix",
-							   "string" };
-			return parse_fail(
-				p, e->pos,
-				"subquery is only allowed on instant vector, got %s "
-				"instead",
-				raw[e->sub.e->type]);
-		}
-		return 0;
-	default: return 0;
+	const struct select_node *s = &x->s.sel;
+	bool some = false;
+	for (size_t i = 0; i + 1 < s->n_matchers && s->name.n; i++) {
+		const struct matcher *m = &s->matchers[i];
+		if (!str_eq(m->name, LABEL_NAME))
+			continue;
+		struct str a = lex_quote_str(p->a, s->name);
+		struct str b = lex_quote_str(p->a, m->value);
+		return parse_fail(p, x->pos,
+				  "metric name must not be set twice: %.*s or %.*s",
+				  STR_FMT(a), STR_FMT(b));
 	}
+	for (size_t i = 0; i < s->n_matchers && !some; i++)
+		some = !matcher_matches_empty(&s->matchers[i]);
+	if (!some)
+		return parse_fail(
+			p, x->pos,
+			"vector selector must contain at least one non-empty matcher");
+	return 0;
+}
+
+static int check_subquery(struct parser *p, const struct expr *x)
+{
+	static const char *const names[] = { [TYPE_SCALAR] = "scalar",
+					     [TYPE_VECTOR] = "vector",
+					     [TYPE_MATRIX] = "matrix",
+					     [TYPE_STRING] = "string" };
+	if (check_expr(p, x->sub.e) < 0)
+		return -1;
+	if (x->sub.e->type != TYPE_VECTOR)
+		return parse_fail(
+			p, x->pos,
+			"subquery is only allowed on instant vector, got %s instead",
+			names[x->sub.e->type]);
+	return 0;
+}
+
+int check_expr(struct parser *p, const struct expr *x)
+{
+	switch (x->kind) {
+	case EXPR_NUMBER:
+	case EXPR_STRING: return 0;
+	case EXPR_VECTOR:
+	case EXPR_MATRIX: return check_selector(p, x);
+	case EXPR_SUBQUERY: return check_subquery(p, x);
+	case EXPR_CALL: return check_call(p, x);
+	case EXPR_AGGR: return check_aggr(p, x);
+	case EXPR_BINARY: return check_binary(p, x);
+	case EXPR_PAREN: return check_expr(p, x->inner);
+	case EXPR_UNARY: break;
+	}
+	if (check_expr(p, x->un.e) < 0)
+		return -1;
+	if (!is_operand(x->type))
+		return parse_fail(
+			p, x->pos,
+			"unary expression only allowed on expressions of type scalar "
+			"or instant vector, got \"%s\"",
+			value_type_text(x->type));
+	return 0;
 }

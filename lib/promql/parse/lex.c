@@ -1,297 +1,351 @@
 /*
  * promql/parse/lex.c - tokens of a PromQL text, one at a time.
  *
- * Words are one kind of token, since most keywords are names elsewhere: the parser decides by place. Inside
- * braces a colon is no part of a name.  Source  prometheus.md §2.3, §2.12
+ * The text has three zones with rules of their own: braces (label matchers: no keyword, no number, no
+ * colon), brackets (only what durations are made of, until the first literal was read; then nearly
+ * everything, so that the parser says what is wrong), and the rest. Words that mean something are
+ * keywords here, the parser takes most of them as names where a name may stand.
+ * Errors point at the beginning of the token they are about, or behind it when it was whole.
+ * Source  prometheus.md §2.3, §2.12
  */
-#include <stdlib.h>
+#include "promql/parse/lex_int.h"
 
-#include "base/limits.h"
-#include "base/time.h"
-#include "promql/parse/parse_int.h"
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-static bool is_alpha(char c)
-{
-	return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-static uint32_t skip_blanks(const struct lexer *l, uint32_t at)
+static char peek(const struct lexer *l, uint32_t ahead)
 {
-	while (at < l->in.n) {
-		if (l->in.p[at] == '#')
-			while (at < l->in.n && l->in.p[at] != '\n')
-				at++;
-		else if (is_blank(l->in.p[at]))
-			at++;
+	return lex_at(l, l->at + ahead);
+}
+
+/* ---- quoting for messages ---- */
+
+struct str lex_quote_str(struct arena *a, struct str s)
+{
+	struct buf b;
+	buf_init(&b, SIZE_MAX / 2);
+	label_quote(s, &b);
+	struct str out = str_dup(a, buf_view(&b));
+	buf_deinit(&b);
+	return out;
+}
+
+struct str lex_quote_char(struct arena *a, struct str at)
+{
+	unsigned n = str_utf8_len(at.p, at.n);
+	if (n == 0) /* the end, or no UTF-8 */
+		return STR("'\xef\xbf\xbd'");
+	if (*at.p == '\'')
+		return STR("'\\''");
+	if (*at.p == '"')
+		return STR("'\"'");
+	struct str q = lex_quote_str(a, str_n(at.p, n));
+	return str_fmt(a, "'%.*s'", (int)q.n - 2, q.p + 1);
+}
+
+/* "what: 'c'" about the character at `at`; points at the token's beginning. */
+static void bad_char(struct parser *p, struct tok *t, uint32_t at, const char *what)
+{
+	struct lexer *l = &p->lex;
+	struct str c = lex_quote_char(p->a, str_from(l->in, MIN((size_t)at, l->in.n)));
+	t->kind = TOK_ERROR;
+	parse_fail(p, l->start, "%s %.*s", what, STR_FMT(c));
+}
+
+static void bad(struct parser *p, struct tok *t, uint32_t pos, const char *what)
+{
+	t->kind = TOK_ERROR;
+	parse_fail(p, pos, "%s", what);
+}
+
+/* ---- blanks, words ---- */
+
+static void skip_blanks(struct lexer *l)
+{
+	while (l->at < l->in.n) {
+		char c = peek(l, 0);
+		if (c == '#' && !l->opening)
+			while (l->at < l->in.n && peek(l, 0) != '\n' &&
+			       peek(l, 0) != '\r')
+				l->at++;
+		else if (is_blank(c))
+			l->at++;
 		else
 			break;
 	}
-	return at;
 }
 
-char parse_peek_char(const struct parser *p)
+static const struct {
+	const char *text;
+	enum key_class key;
+} keys[] = {
+	{ "and", KEY_OP },
+	{ "or", KEY_OP },
+	{ "unless", KEY_OP },
+	{ "atan2", KEY_OP },
+	{ "sum", KEY_AGGR },
+	{ "avg", KEY_AGGR },
+	{ "count", KEY_AGGR },
+	{ "min", KEY_AGGR },
+	{ "max", KEY_AGGR },
+	{ "group", KEY_AGGR },
+	{ "stddev", KEY_AGGR },
+	{ "stdvar", KEY_AGGR },
+	{ "topk", KEY_AGGR },
+	{ "bottomk", KEY_AGGR },
+	{ "count_values", KEY_AGGR },
+	{ "quantile", KEY_AGGR },
+	{ "limitk", KEY_AGGR },
+	{ "limit_ratio", KEY_AGGR },
+	{ "offset", KEY_MODIFIER },
+	{ "smoothed", KEY_MODIFIER },
+	{ "anchored", KEY_MODIFIER },
+	{ "by", KEY_MODIFIER },
+	{ "without", KEY_MODIFIER },
+	{ "on", KEY_MODIFIER },
+	{ "ignoring", KEY_MODIFIER },
+	{ "group_left", KEY_MODIFIER },
+	{ "group_right", KEY_MODIFIER },
+	{ "fill", KEY_MODIFIER },
+	{ "fill_left", KEY_MODIFIER },
+	{ "fill_right", KEY_MODIFIER },
+	{ "bool", KEY_MODIFIER },
+	{ "start", KEY_CALL },
+	{ "end", KEY_CALL },
+	{ "step", KEY_CALL },
+	{ "range", KEY_CALL },
+	{ "max_of", KEY_CALL },
+	{ "min_of", KEY_CALL },
+};
+
+static bool paren_follows(const struct lexer *l)
 {
-	uint32_t at = skip_blanks(&p->lex, p->lex.at);
-	return at < p->lex.in.n ? p->lex.in.p[at] : '\0';
+	uint32_t at = l->at;
+	while (at < l->in.n && is_blank(lex_at(l, at)))
+		at++;
+	return lex_at(l, at) == '(';
 }
 
-/* ---- numbers and durations ---- */
-
-/* Digits with single underscores between them (or behind 0x). */
-static bool underscores_ok(struct str s)
+static void classify(const struct lexer *l, struct tok *t)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] == '_' && (i == 0 || i + 1 == s.n || s.p[i - 1] == '_' ||
-				      s.p[i - 1] == '.' || s.p[i + 1] == '.'))
-			return false;
-	return true;
-}
-
-static bool number_value(struct parser *p, struct str s, double *out)
-{
-	char *z = arena_alloc(p->a, s.n + 1);
-	size_t n = 0;
-	bool hex = s.n > 2 && s.p[0] == '0' && (s.p[1] | 32) == 'x';
-	if (!underscores_ok(s))
-		return false;
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] != '_')
-			z[n++] = s.p[i];
-	z[n] = '\0';
-	if (hex) {
-		char *end;
-		for (size_t i = 2; i < n; i++)
-			if (!is_digit(z[i]) &&
-			    !((z[i] | 32) >= 'a' && (z[i] | 32) <= 'f'))
-				return false;
-		*out = (double)strtoull(z + 2, &end, 16);
-		return n > 2 && n <= 18 && *end == '\0';
-	}
-	bool octal = n > 1 && z[0] == '0';
-	for (size_t i = 0; i < n; i++)
-		octal &= z[i] >= '0' && z[i] <= '7';
-	if (octal) {
-		*out = (double)strtoull(z, NULL, 8);
-		return true;
-	}
-	double d;
-	if (!str_to_f64(str_n(z, n), &d) || __builtin_isinf(d))
-		return false;
-	*out = d;
-	return true;
-}
-
-/* A run of letters, digits, dots and underscores, and a sign behind a decimal exponent. */
-static int lex_number(struct parser *p, struct tok *t)
-{
-	struct lexer *l = &p->lex;
-	uint32_t begin = l->at, at = begin;
-	bool hex =
-		l->in.n - at > 1 && l->in.p[at] == '0' && (l->in.p[at + 1] | 32) == 'x';
-	bool digits_only = true;
-	for (; at < l->in.n; at++) {
-		char c = l->in.p[at];
-		if ((c == '+' || c == '-') && !hex && digits_only &&
-		    (l->in.p[at - 1] | 32) == 'e')
-			continue;
-		if (!is_digit(c) && !is_alpha(c) && c != '.')
-			break;
-		if (is_alpha(c) && c != '_' && (c | 32) != 'e')
-			digits_only = false;
-	}
-	t->text = str_n(l->in.p + begin, at - begin);
-	l->at = at;
-	if (number_value(p, t->text, &t->num)) {
+	t->kind = str_find_char(t->text, ':') >= 0 ? TOK_METRIC : TOK_IDENT;
+	if (str_eq_nocase(t->text, STR("inf")) || str_eq_nocase(t->text, STR("nan")))
 		t->kind = TOK_NUMBER;
-		return 0;
-	}
-	if (!str_eq(t->text, STR("0")) && time_parse_duration_ms(t->text, &t->ms)) {
-		t->kind = TOK_DURATION;
-		t->num = (double)t->ms / 1000;
-		return 0;
-	}
-	return parse_fail(p, begin, "bad number or duration syntax: \"%.*s\"",
-			  STR_FMT(t->text));
-}
-
-/* ---- strings ---- */
-
-static int hex_digit(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	c |= 32;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static size_t put_utf8(char *to, uint32_t r)
-{
-	if (r < 0x80) {
-		to[0] = (char)r;
-		return 1;
-	}
-	if (r < 0x800) {
-		to[0] = (char)(0xc0 | r >> 6);
-		to[1] = (char)(0x80 | (r & 63));
-		return 2;
-	}
-	if (r < 0x10000) {
-		to[0] = (char)(0xe0 | r >> 12);
-		to[1] = (char)(0x80 | (r >> 6 & 63));
-		to[2] = (char)(0x80 | (r & 63));
-		return 3;
-	}
-	to[0] = (char)(0xf0 | r >> 18);
-	to[1] = (char)(0x80 | (r >> 12 & 63));
-	to[2] = (char)(0x80 | (r >> 6 & 63));
-	to[3] = (char)(0x80 | (r & 63));
-	return 4;
-}
-
-/* Digits of \x \u \U and octal escapes; -1: malformed. */
-static int64_t escape_number(struct lexer *l, unsigned count, unsigned base)
-{
-	int64_t v = 0;
-	for (unsigned i = 0; i < count; i++, l->at++) {
-		int d = l->at < l->in.n ? hex_digit(l->in.p[l->at]) : -1;
-		if (d < 0 || d >= (int)base)
-			return -1;
-		v = v * base + d;
-	}
-	return v;
-}
-
-static bool unescape(struct lexer *l, char quote, char *to, size_t *n)
-{
-	static const char from[] = "abfnrtv\\", into[] = "\a\b\f\n\r\t\v\\";
-	char c = l->at < l->in.n ? l->in.p[l->at++] : '\0';
-	const char *at = c ? memchr(from, c, sizeof(from) - 1) : NULL;
-	int64_t v;
-	if (at) {
-		to[(*n)++] = into[at - from];
-		return true;
-	}
-	if (c == quote) {
-		to[(*n)++] = c;
-		return true;
-	}
-	switch (c) {
-	case 'x': v = escape_number(l, 2, 16); break;
-	case 'u':
-	case 'U':
-		v = escape_number(l, c == 'u' ? 4 : 8, 16);
-		if (v < 0 || v > 0x10ffff || (v >= 0xd800 && v <= 0xdfff))
-			return false;
-		*n += put_utf8(to + *n, (uint32_t)v);
-		return true;
-	default:
-		if (c < '0' || c > '7')
-			return false;
-		l->at--;
-		v = escape_number(l, 3, 8);
-		break;
-	}
-	if (v < 0 || v > 255)
-		return false;
-	to[(*n)++] = (char)v;
-	return true;
-}
-
-static int lex_string(struct parser *p, struct tok *t)
-{
-	struct lexer *l = &p->lex;
-	uint32_t begin = l->at;
-	char quote = l->in.p[l->at++];
-	char *to = arena_alloc(p->a, l->in.n - begin + 4);
-	size_t n = 0;
-	for (;;) {
-		if (l->at >= l->in.n)
-			return parse_fail(p, begin,
-					  quote == '`' ? "unterminated raw string"
-						       : "unterminated quoted string");
-		char c = l->in.p[l->at++];
-		if (c == quote)
-			break;
-		if (quote != '`' && c == '\n')
-			return parse_fail(p, begin, "unterminated quoted string");
-		if (quote != '`' && c == '\\') {
-			if (!unescape(l, quote, to, &n))
-				return parse_fail(p, begin,
-						  "unknown escape sequence in string");
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		if (!str_eq_nocase(t->text, str_of(keys[i].text)))
 			continue;
+		/* the youngest keywords stay names where nothing was called before */
+		if (str_has_prefix(str_of(keys[i].text), STR("fill")) &&
+		    !paren_follows(l))
+			return;
+		t->kind = TOK_KEY;
+		t->key = keys[i].key;
+		return;
+	}
+}
+
+static void lex_word(struct lexer *l, struct tok *t)
+{
+	while (lex_is_alnum(peek(l, 0)) || (peek(l, 0) == ':' && !l->braces))
+		l->at++;
+	t->text = str_n(l->in.p + l->start, l->at - l->start);
+	if (l->braces)
+		t->kind = TOK_IDENT;
+	else
+		classify(l, t);
+}
+
+/* Inside brackets only the names of duration functions are words. */
+static void lex_bracket_word(struct parser *p, struct tok *t)
+{
+	static const char *const words[] = { "step", "range", "max_of", "min_of" };
+	struct lexer *l = &p->lex;
+	while (lex_is_alpha(peek(l, 0)))
+		l->at++;
+	t->text = str_n(l->in.p + l->start, l->at - l->start);
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (str_eq_nocase(t->text, str_of(words[i]))) {
+			t->kind = TOK_KEY;
+			t->key = KEY_CALL;
+			return;
 		}
-		to[n++] = c;
+	if (l->opening) {
+		bad_char(p, t, l->start, "unexpected character in duration expression:");
+		return;
 	}
-	t->kind = TOK_STRING;
-	t->text = str_n(l->in.p + begin, l->at - begin);
-	t->value = str_n(to, n);
-	return 0;
+	t->kind = TOK_ERROR;
+	parse_fail(p, l->start, "unexpected character: '%c', expected ':'", t->text.p[0]);
 }
 
-/* ---- one token ---- */
+/* ---- symbols ---- */
 
-static int lex_symbol(struct parser *p, struct tok *t)
+static void take(struct lexer *l, struct tok *t, uint32_t n)
 {
-	static const char *const symbols[] = { "==", "!=", "<=", ">=", "=~", "!~", "</",
-					       ">/", "+",  "-",	 "*",  "/",  "%",  "^",
-					       "(",  ")",  "{",	 "}",  "[",  "]",  ",",
-					       ":",  "<",  ">",	 "=",  "@" };
-	struct lexer *l = &p->lex;
-	struct str rest = str_from(l->in, l->at);
-	for (size_t i = 0; i < ARRAY_LEN(symbols); i++) {
-		struct str s = str_of(symbols[i]);
-		if (!str_has_prefix(rest, s))
-			continue;
-		t->kind = TOK_SYMBOL;
-		t->text = str_n(rest.p, s.n);
-		l->at += (uint32_t)s.n;
-		if (*s.p == '{')
-			l->braces = true;
-		if (*s.p == '}')
-			l->braces = false;
-		return 0;
-	}
-	unsigned n = str_utf8_len(rest.p, rest.n);
-	return parse_fail(p, l->at, "unexpected character%s: '%.*s'",
-			  l->braces ? " inside braces" : "", n ? (int)n : 1, rest.p);
+	l->at += n;
+	t->kind = TOK_SYMBOL;
+	t->text = str_n(l->in.p + l->start, n);
 }
 
-int parse_next(struct parser *p)
+static void lex_in_braces(struct parser *p, struct tok *t)
 {
 	struct lexer *l = &p->lex;
-	p->last_end = l->at;
-	l->at = skip_blanks(l, l->at);
-	p->tok = (struct tok){ .kind = TOK_EOF, .pos = l->at };
+	char c = peek(l, 0), next = peek(l, 1);
+	if (lex_is_alpha(c)) {
+		lex_word(l, t);
+	} else if (c == ',' || c == '}') {
+		take(l, t, 1);
+		l->braces = c != '}';
+	} else if (c == '=') {
+		take(l, t, next == '~' ? 2 : 1);
+	} else if (c == '!' && (next == '=' || next == '~')) {
+		take(l, t, 2);
+	} else if (c == '!') {
+		bad_char(p, t, l->at + 1,
+			 "unexpected character after '!' inside braces:");
+	} else if (c == '{') {
+		bad_char(p, t, l->at, "unexpected left brace");
+	} else {
+		bad_char(p, t, l->at, "unexpected character inside braces:");
+	}
+}
+
+/* Brackets of all kinds; the state changes, and what is closed too often fails. */
+static void lex_bracket(struct parser *p, struct tok *t)
+{
+	struct lexer *l = &p->lex;
+	char c = peek(l, 0);
+	if (c == '[' && l->brackets) {
+		bad(p, t, l->start, "unexpected left bracket '['");
+		return;
+	}
+	if (c == ']' && !l->brackets) {
+		bad(p, t, l->start, "unexpected right bracket ']'");
+		return;
+	}
+	take(l, t, 1);
+	switch (c) {
+	case '(': l->parens++; break;
+	case ')':
+		if (--l->parens < 0)
+			bad(p, t, l->at, "unexpected right parenthesis ')'");
+		break;
+	case '{': l->braces = true; break;
+	case '[':
+		l->brackets = l->opening = true;
+		l->colon = false;
+		break;
+	default: l->brackets = l->opening = false; break;
+	}
+}
+
+static void lex_operator(struct parser *p, struct tok *t)
+{
+	static const char *const pairs[] = { "==", "!=", "<=", ">=", "</", ">/" };
+	struct lexer *l = &p->lex;
+	char c = peek(l, 0), next = peek(l, 1);
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
+		if (c == pairs[i][0] && next == pairs[i][1]) {
+			take(l, t, 2);
+			return;
+		}
+	if (c == '!')
+		bad_char(p, t, l->at + 1, "unexpected character after '!':");
+	else if (c == '=' && next == '~')
+		bad_char(p, t, l->at + 1, "unexpected character after '=':");
+	else if (strchr("+-*/%^<>=,@", c) && c != '\0')
+		take(l, t, 1);
+	else
+		bad_char(p, t, l->at, "unexpected character:");
+}
+
+/* Right behind "[" and until its first literal. */
+static void lex_opening(struct parser *p, struct tok *t)
+{
+	struct lexer *l = &p->lex;
+	char c = peek(l, 0);
+	if (c != '\0' && strchr("()]", c)) {
+		lex_bracket(p, t);
+	} else if (c == ':') {
+		take(l, t, 1);
+		if (!l->literal)
+			bad(p, t, l->at,
+			    "unexpected colon before duration in duration expression");
+		else if (l->colon)
+			bad(p, t, l->at,
+			    "unexpected repeated colon in duration expression");
+		l->colon = true;
+	} else if (c != '\0' && strchr("+-*/%^,", c)) {
+		take(l, t, 1);
+	} else if (c != '\0' && strchr("srmSRM", c)) {
+		lex_bracket_word(p, t);
+	} else {
+		bad_char(p, t, l->at, "unexpected character in duration expression:");
+	}
+}
+
+static void lex_end(struct parser *p, struct tok *t)
+{
+	struct lexer *l = &p->lex;
+	if (l->opening)
+		bad(p, t, l->start, "unexpected end of input in duration expression");
+	else if (l->braces)
+		bad(p, t, l->start, "unexpected end of input inside braces");
+	else if (l->parens)
+		bad(p, t, l->start, "unclosed left parenthesis");
+	else if (l->brackets)
+		bad(p, t, l->start, "unclosed left bracket");
+}
+
+static void lex_literal(struct parser *p, struct tok *t)
+{
+	struct lexer *l = &p->lex;
+	if (!lex_number(l, &t->kind)) {
+		struct str s = str_n(l->in.p + l->start, l->at - l->start);
+		s = lex_quote_str(p->a, s);
+		t->kind = TOK_ERROR;
+		parse_fail(p, l->start, "bad number or duration syntax: %.*s",
+			   STR_FMT(s));
+	}
+	if (l->opening) {
+		l->literal = true;
+		l->opening = false;
+	}
+}
+
+void lex_token(struct parser *p, struct tok *t)
+{
+	struct lexer *l = &p->lex;
+	skip_blanks(l);
+	*t = (struct tok){ .kind = TOK_EOF, .pos = l->at };
+	l->start = l->at;
+	char c = peek(l, 0);
+	bool digit = lex_is_digit(c) || (c == '.' && lex_is_digit(peek(l, 1)));
 	if (l->at >= l->in.n) {
-		if (l->braces)
-			return parse_fail(p, l->at,
-					  "unexpected end of input inside braces");
-		return 0;
+		lex_end(p, t);
+	} else if (!l->opening && (c == '"' || c == '\'' || c == '`')) {
+		t->kind = lex_string(p) < 0 ? TOK_ERROR : TOK_STRING;
+	} else if (l->braces) {
+		lex_in_braces(p, t);
+	} else if (digit) {
+		lex_literal(p, t);
+	} else if (l->opening) {
+		lex_opening(p, t);
+	} else if (l->brackets && c == ':') {
+		if (l->colon)
+			bad_char(p, t, l->at, "unexpected colon");
+		else
+			take(l, t, 1);
+		l->colon = true;
+	} else if (l->brackets && lex_is_alpha(c)) {
+		lex_bracket_word(p, t);
+	} else if (lex_is_alpha(c) || c == ':') {
+		lex_word(l, t);
+	} else if (c != '\0' && strchr("()[]{", c)) {
+		lex_bracket(p, t);
+	} else {
+		lex_operator(p, t);
 	}
-	char c = l->in.p[l->at];
-	if (is_alpha(c) || (c == ':' && !l->braces && l->at + 1 < l->in.n &&
-			    is_alpha(l->in.p[l->at + 1]))) {
-		uint32_t begin = l->at;
-		while (l->at < l->in.n &&
-		       (is_alpha(l->in.p[l->at]) || is_digit(l->in.p[l->at]) ||
-			(l->in.p[l->at] == ':' && !l->braces)))
-			l->at++;
-		p->tok.kind = TOK_IDENT;
-		p->tok.text = str_n(l->in.p + begin, l->at - begin);
-		return 0;
-	}
-	if (is_digit(c) ||
-	    (c == '.' && l->at + 1 < l->in.n && is_digit(l->in.p[l->at + 1])))
-		return lex_number(p, &p->tok);
-	if (c == '"' || c == '\'' || c == '`')
-		return lex_string(p, &p->tok);
-	return lex_symbol(p, &p->tok);
+	t->text = str_n(l->in.p + t->pos, l->at - t->pos);
 }

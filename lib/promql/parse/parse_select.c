@@ -1,134 +1,117 @@
 /*
- * promql/parse/parse_select.c - what stands in braces, name lists, and the modifiers of a selector.
+ * promql/parse/parse_select.c - selectors with their matchers, and lists of
+ * label names.
+ *
+ * Any name may be given as a string, so that names beyond [a-zA-Z0-9_:] can be
+ * written: {"my.metric"} for the metric, too. Matchers keep the order of the
+ * source, the one of an outer name comes last. That a selector selects less
+ * than everything is checked by check.c.
  */
-#include "base/time.h"
 #include "base/vec.h"
 #include "promql/parse/parse_int.h"
-
-#define MAX_MS (INT64_C(292) * 365 * 86400 * 1000)
 
 struct matcher_vec {
 	struct matcher *v;
 	size_t n, cap;
 };
 
-static struct matcher *matcher_slot(struct parser *p, struct matcher_vec *m)
-{
-	if (m->n == m->cap) { /* arena: the old array is left behind, lists are short */
-		size_t cap = m->cap ? m->cap * 2 : 4;
-		struct matcher *v = ARENA_ARRAY(p->a, struct matcher, cap);
-		if (m->n)
-			memcpy(v, m->v, m->n * sizeof(*v));
-		m->v = v;
-		m->cap = cap;
-	}
-	return &m->v[m->n];
-}
-
 static int add_matcher(struct parser *p, struct matcher_vec *m, enum match_type type,
 		       struct str name, struct str value, uint32_t pos)
 {
 	struct err why = ERR_INIT;
-	struct matcher *slot = matcher_slot(p, m);
-	if (matcher_compile(p->ctx, p->a, type, name, value, slot, &why) < 0)
+	m->v = parse_grow(p, m->v, m->n, &m->cap, sizeof(*m->v));
+	if (!m->v)
+		return -1;
+	if (matcher_compile(p->ctx, p->a, type, name, value, &m->v[m->n], &why) < 0)
 		return parse_fail(p, pos, "%s", err_text(&why));
 	m->n++;
 	return 0;
 }
 
-/* name op "value", or a quoted metric name alone. */
-static int parse_matcher(struct parser *p, struct matcher_vec *m, struct str *metric,
-			 uint32_t *metric_pos)
+static bool match_operator(struct parser *p, enum match_type *type)
 {
-	struct tok name = p->tok;
-	if (name.kind != TOK_IDENT && name.kind != TOK_STRING)
-		return parse_unexpected(p, "label matching", "identifier or \"}\"");
-	if (parse_next(p) < 0)
-		return -1;
-	if (name.kind == TOK_STRING && (tok_is(p, ",") || tok_is(p, "}"))) {
-		if (metric->n)
-			return parse_fail(
-				p, *metric_pos,
-				"metric name must not be set twice: \"%.*s\" or "
-				"\"%.*s\"",
-				STR_FMT(*metric), STR_FMT(name.value));
-		*metric = name.value;
-		*metric_pos = name.pos;
-		return add_matcher(p, m, MATCH_EQ, LABEL_NAME, name.value, name.pos);
-	}
-	enum match_type type;
-	if (tok_is(p, "="))
-		type = MATCH_EQ;
-	else if (tok_is(p, "!="))
-		type = MATCH_NEQ;
-	else if (tok_is(p, "=~"))
-		type = MATCH_RE;
-	else if (tok_is(p, "!~"))
-		type = MATCH_NRE;
-	else
-		return parse_unexpected(p, "label matching", "label matching operator");
-	if (parse_next(p) < 0)
-		return -1;
-	if (p->tok.kind != TOK_STRING)
-		return parse_unexpected(p, "label matching", "string");
-	struct str label = name.kind == TOK_STRING ? name.value : name.text;
-	if (add_matcher(p, m, type, label, p->tok.value, name.pos) < 0)
-		return -1;
-	return parse_next(p);
+	static const struct {
+		const char *text;
+		enum match_type type;
+	} rows[] = { { "=", MATCH_EQ },
+		     { "!=", MATCH_NEQ },
+		     { "=~", MATCH_RE },
+		     { "!~", MATCH_NRE } };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (tok_take(p, rows[i].text)) {
+			*type = rows[i].type;
+			return true;
+		}
+	return false;
 }
 
-static int check_matchers(struct parser *p, const struct matcher_vec *m, struct str outer,
-			  uint32_t pos)
+/* name op "value", or the metric's name as a string. */
+static int parse_matcher(struct parser *p, struct matcher_vec *m)
 {
-	bool some = false;
-	for (size_t i = 0; i < m->n; i++) {
-		if (outer.n && str_eq(m->v[i].name, LABEL_NAME))
-			return parse_fail(
-				p, pos,
-				"metric name must not be set twice: \"%.*s\" or "
-				"\"%.*s\"",
-				STR_FMT(outer), STR_FMT(m->v[i].value));
-		some |= !matcher_matches_empty(&m->v[i]);
+	enum match_type type;
+	enum tok_kind kind = parse_peek(p)->kind;
+	if (kind != TOK_IDENT && kind != TOK_STRING)
+		return parse_unexpected(p, "label matching", "identifier or \"}\"");
+	struct tok name = parse_take(p);
+	struct str label = kind == TOK_STRING ? lex_unquote(p->a, name.text) : name.text;
+	if (!match_operator(p, &type)) {
+		if (kind == TOK_IDENT)
+			return parse_unexpected(p, "label matching",
+						"label matching operator");
+		return add_matcher(p, m, MATCH_EQ, LABEL_NAME, label, name.pos);
 	}
-	if (!some && !outer.n)
-		return parse_fail(
-			p, pos,
-			"vector selector must contain at least one non-empty matcher");
+	if (parse_peek(p)->kind != TOK_STRING)
+		return parse_unexpected(p, "label matching", "string");
+	struct tok value = parse_take(p);
+	return add_matcher(p, m, type, label, lex_unquote(p->a, value.text), name.pos);
+}
+
+static int parse_matchers(struct parser *p, struct matcher_vec *m)
+{
+	while (!tok_take(p, "}")) {
+		if (parse_matcher(p, m) < 0)
+			return -1;
+		if (!tok_take(p, ",") && !tok_is(p, "}"))
+			return parse_unexpected(p, "label matching", "\",\" or \"}\"");
+	}
 	return 0;
 }
 
-/* The current token may be "{"; `outer` is the metric name before it. */
-int parse_braces(struct parser *p, struct select_node *s, struct str outer, uint32_t pos)
+bool parse_may_be_metric(const struct tok *t)
+{
+	static const char *const never[] = { "bool",	   "on",	  "ignoring",
+					     "group_left", "group_right", "atan2" };
+	if (t->kind != TOK_KEY)
+		return t->kind == TOK_IDENT || t->kind == TOK_METRIC;
+	for (size_t i = 0; i < ARRAY_LEN(never); i++)
+		if (str_eq_nocase(t->text, str_of(never[i])))
+			return false;
+	return true;
+}
+
+int parse_selector(struct parser *p, const struct tok *name, struct expr **out)
 {
 	struct matcher_vec m = { 0 };
-	struct str metric = STR_NULL;
-	uint32_t metric_pos = 0;
-	if (tok_is(p, "{")) {
-		if (parse_next(p) < 0)
-			return -1;
-		while (!tok_is(p, "}")) {
-			if (parse_matcher(p, &m, &metric, &metric_pos) < 0)
-				return -1;
-			if (tok_is(p, ",")) {
-				if (parse_next(p) < 0)
-					return -1;
-			} else if (!tok_is(p, "}")) {
-				return parse_unexpected(p, "label matching",
-							"\",\" or \"}\"");
-			}
-		}
-		if (parse_next(p) < 0)
-			return -1;
-	}
-	if (check_matchers(p, &m, outer, pos) < 0)
+	struct expr *x =
+		parse_node(p, EXPR_VECTOR, name ? name->pos : parse_peek(p)->pos);
+	if (!x)
 		return -1;
-	if (outer.n && add_matcher(p, &m, MATCH_EQ, LABEL_NAME, outer, pos) < 0)
+	struct select_node *s = &x->s.sel;
+	if (name)
+		s->name = str_dup(p->a, name->text);
+	if (tok_take(p, "{") && parse_matchers(p, &m) < 0)
 		return -1;
-	s->name = outer;
+	if (name && add_matcher(p, &m, MATCH_EQ, LABEL_NAME, s->name, x->pos) < 0)
+		return -1;
+	x->type = TYPE_VECTOR;
+	x->end = p->last_end;
 	s->matchers = m.v;
 	s->n_matchers = m.n;
+	*out = x;
 	return 0;
 }
+
+/* ---- lists of names ---- */
 
 static int by_name(const void *a, const void *b, void *arg)
 {
@@ -136,115 +119,50 @@ static int by_name(const void *a, const void *b, void *arg)
 	return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
-/* "(" names ")" with an optional trailing comma. */
-int parse_name_list(struct parser *p, struct str **out, size_t *n, const char *context,
-		    bool sort)
+static size_t sort_unique(struct str *v, size_t n)
+{
+	size_t u = n > 0;
+	vec_sort(v, n, sizeof(*v), by_name, NULL);
+	for (size_t i = 1; i < n; i++)
+		if (!str_eq(v[i], v[u - 1]))
+			v[u++] = v[i];
+	return u;
+}
+
+/* Names and most keywords, or strings; a name is not empty and UTF-8. */
+static int parse_name(struct parser *p, struct str *out)
+{
+	const struct tok *t = parse_peek(p);
+	bool key = t->kind == TOK_KEY && !tok_word(p, "without");
+	if (!key && t->kind != TOK_IDENT && t->kind != TOK_METRIC &&
+	    t->kind != TOK_STRING)
+		return parse_unexpected(p, "grouping opts", "label");
+	struct tok name = parse_take(p);
+	*out = name.kind == TOK_STRING ? lex_unquote(p->a, name.text)
+				       : str_dup(p->a, name.text);
+	if (out->n && str_is_utf8(*out))
+		return 0;
+	struct str q = lex_quote_str(p->a, *out);
+	return parse_fail(p, name.pos, "invalid label name for grouping: %.*s",
+			  STR_FMT(q));
+}
+
+/* "(" names ")"; a comma may stand behind the last. */
+int parse_name_list(struct parser *p, struct str **out, size_t *n, bool sort)
 {
 	size_t cap = 0, k = 0;
 	struct str *v = NULL;
-	if (!tok_is(p, "("))
-		return parse_unexpected(p, context, "\"(\"");
-	if (parse_next(p) < 0)
-		return -1;
-	while (!tok_is(p, ")")) {
-		if (p->tok.kind != TOK_IDENT && p->tok.kind != TOK_STRING)
-			return parse_unexpected(p, context, "label");
-		struct str name = p->tok.kind == TOK_STRING ? p->tok.value : p->tok.text;
-		if (k == cap) {
-			cap = cap ? cap * 2 : 4;
-			struct str *w = ARENA_ARRAY(p->a, struct str, cap);
-			if (k)
-				memcpy(w, v, k * sizeof(*w));
-			v = w;
-		}
-		v[k++] = str_dup(p->a, name);
-		if (parse_next(p) < 0)
+	if (!tok_take(p, "("))
+		return parse_unexpected(p, "grouping opts", "\"(\"");
+	while (!tok_take(p, ")")) {
+		v = parse_grow(p, v, k, &cap, sizeof(*v));
+		if (!v || parse_name(p, &v[k]) < 0)
 			return -1;
-		if (tok_is(p, ",")) {
-			if (parse_next(p) < 0)
-				return -1;
-		} else if (!tok_is(p, ")")) {
-			return parse_unexpected(p, context, "\",\" or \")\"");
-		}
+		k++;
+		if (!tok_take(p, ",") && !tok_is(p, ")"))
+			return parse_unexpected(p, "grouping opts", "\",\" or \")\"");
 	}
-	if (parse_next(p) < 0)
-		return -1;
-	if (sort && k > 1) {
-		vec_sort(v, k, sizeof(*v), by_name, NULL);
-		size_t u = 1;
-		for (size_t i = 1; i < k; i++)
-			if (!str_eq(v[i], v[u - 1]))
-				v[u++] = v[i];
-		k = u;
-	}
+	*n = sort && k ? sort_unique(v, k) : k;
 	*out = v;
-	*n = k;
 	return 0;
-}
-
-int parse_duration(struct parser *p, bool positive, int64_t *ms)
-{
-	bool neg = false;
-	uint32_t pos = p->tok.pos;
-	if (!positive && (tok_is(p, "-") || tok_is(p, "+"))) {
-		neg = tok_is(p, "-");
-		if (parse_next(p) < 0)
-			return -1;
-	}
-	if (p->tok.kind != TOK_NUMBER && p->tok.kind != TOK_DURATION) {
-		if (tok_is(p, "(") ||
-		    (p->tok.kind == TOK_IDENT && parse_peek_char(p) == '('))
-			return parse_fail(p, pos,
-					  "duration expressions are not supported yet");
-		return parse_unexpected(p, "subquery or range selector",
-					"number or duration");
-	}
-	double s = p->tok.num;
-	*ms = p->tok.kind == TOK_DURATION ? p->tok.ms : (int64_t)(s * 1000);
-	if (p->tok.kind == TOK_NUMBER && !(s * 1000 < (double)MAX_MS))
-		return parse_fail(p, pos, "duration out of range");
-	if (positive && *ms <= 0)
-		return parse_fail(p, pos, "duration must be greater than 0");
-	if (neg)
-		*ms = -*ms;
-	if (parse_next(p) < 0)
-		return -1;
-	if (tok_is(p, "*") || tok_is(p, "/") || tok_is(p, "%") || tok_is(p, "^"))
-		return positive ? parse_fail(p, p->tok.pos,
-					     "duration expressions are not supported yet")
-				: 0;
-	if (positive && (tok_is(p, "+") || tok_is(p, "-")))
-		return parse_fail(p, p->tok.pos,
-				  "duration expressions are not supported yet");
-	return 0;
-}
-
-/* Behind "@": a signed number or duration, start() or end(). */
-int parse_at(struct parser *p, enum at_kind *kind, int64_t *ms)
-{
-	bool neg = false;
-	if (tok_word(p, "start") || tok_word(p, "end")) {
-		*kind = tok_word(p, "start") ? AT_START : AT_END;
-		if (parse_next(p) < 0 || parse_want(p, "(", "@") < 0)
-			return -1;
-		return parse_want(p, ")", "@");
-	}
-	if (tok_is(p, "-") || tok_is(p, "+")) {
-		neg = tok_is(p, "-");
-		if (parse_next(p) < 0)
-			return -1;
-	}
-	double v = p->tok.num;
-	if (p->tok.kind == TOK_IDENT && (tok_word(p, "inf") || tok_word(p, "nan")))
-		return parse_fail(p, p->tok.pos,
-				  "timestamp out of bounds for @ modifier: %.*s",
-				  STR_FMT(p->tok.text));
-	if (p->tok.kind != TOK_NUMBER && p->tok.kind != TOK_DURATION)
-		return parse_unexpected(p, "@", "timestamp");
-	if (!(v < (double)INT64_MAX / 1000))
-		return parse_fail(p, p->tok.pos,
-				  "timestamp out of bounds for @ modifier: %g", v);
-	*kind = AT_TIME;
-	*ms = (int64_t)__builtin_round((neg ? -v : v) * 1000);
-	return parse_next(p);
 }

@@ -179,3 +179,23 @@ Test(rpc, status_and_text_of_a_failure_arrive)
 	ctx_deinit(&ctx);
 	world_stop(&w);
 }
+
+Test(rpc, refusal_of_a_request_that_still_arrives_keeps_its_status)
+{
+	struct world w;
+	struct err e = ERR_INIT;
+	struct ctx ctx;
+	struct rpc_stream *s;
+	struct view v;
+	size_t n = 6u << 20;
+	char *big = calloc(1, n);
+	world_start(&w, 0);
+	ctx_init(&ctx, NULL, in_s(20));
+	cr_assert(rpc_open(w.ch, &ctx, "/t.T/Nope", str_n(big, n), NULL, &s, &e) == 0);
+	cr_assert(rpc_recv(s, &ctx, &v, &e) < 0);
+	cr_assert(rpc_stream_code(s) == RPC_UNIMPLEMENTED, "%s", err_text(&e));
+	rpc_stream_close(s);
+	free(big);
+	ctx_deinit(&ctx);
+	world_stop(&w);
+}

@@ -230,6 +230,29 @@ Test(rpc, a_reader_that_stops_stops_its_writer_and_starves_nobody)
 	end(&w);
 }
 
+/* As a merge does: the next message is looked at before the one shown is given back. */
+Test(rpc, a_reader_that_holds_a_message_gets_the_next_one)
+{
+	struct world w;
+	struct rpc_stream *s;
+	struct view m[2] = { { 0 }, { 0 } };
+	int rc, n = 0;
+	begin(&w);
+	struct rpc_call_opts o = { .window_min = 32768, .window_max = 32768 };
+	cr_assert_eq(rpc_open(w.channel, &w.ctx, "/t.T/Stream", STR("100"), &o, &s, &w.e),
+		     0);
+	while ((rc = rpc_recv(s, &w.ctx, &m[n & 1], &w.e)) > 0) {
+		n++;
+		if (n > 1)
+			rpc_release(s, &m[n & 1]);
+	}
+	cr_assert(rc == 0, "%s", err_text(&w.e));
+	cr_assert_eq(n, 100);
+	rpc_release(s, &m[(n + 1) & 1]);
+	rpc_stream_close(s);
+	end(&w);
+}
+
 Test(rpc, a_deadline_ends_a_call)
 {
 	struct world w;
@@ -244,6 +267,7 @@ Test(rpc, a_deadline_ends_a_call)
 		rpc_release(s, &m);
 	cr_assert_eq(rc, -1);
 	cr_assert_eq(w.e.code, E_TIMEOUT);
+	cr_assert_neq(rpc_stream_code(s), RPC_OK);
 	rpc_stream_close(s);
 	end(&w);
 }

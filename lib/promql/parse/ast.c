@@ -1,0 +1,65 @@
+/*
+ * promql/parse/ast.c - words for types and operators, places in the text, small
+ * walks over the tree.
+ */
+#include "promql/parse/ast.h"
+
+const char *value_type_text(enum value_type t)
+{
+	static const char *const texts[] = { [TYPE_SCALAR] = "scalar",
+					     [TYPE_VECTOR] = "instant vector",
+					     [TYPE_MATRIX] = "range vector",
+					     [TYPE_STRING] = "string" };
+	return texts[t];
+}
+
+const char *op_text(enum bin_op op)
+{
+	static const char *const texts[OP_COUNT] = {
+		[OP_ADD] = "+",		[OP_SUB] = "-",	  [OP_MUL] = "*",
+		[OP_DIV] = "/",		[OP_MOD] = "%",	  [OP_POW] = "^",
+		[OP_ATAN2] = "atan2",	[OP_EQ] = "==",	  [OP_NE] = "!=",
+		[OP_LT] = "<",		[OP_GT] = ">",	  [OP_LE] = "<=",
+		[OP_GE] = ">=",		[OP_AND] = "and", [OP_OR] = "or",
+		[OP_UNLESS] = "unless",
+	};
+	return texts[op];
+}
+
+const char *aggr_op_text(enum aggr_op op)
+{
+	static const char *const texts[AGG_OP_COUNT] = {
+		[AGG_SUM] = "sum",
+		[AGG_AVG] = "avg",
+		[AGG_COUNT] = "count",
+		[AGG_MIN] = "min",
+		[AGG_MAX] = "max",
+		[AGG_GROUP] = "group",
+		[AGG_STDDEV] = "stddev",
+		[AGG_STDVAR] = "stdvar",
+		[AGG_TOPK] = "topk",
+		[AGG_BOTTOMK] = "bottomk",
+		[AGG_COUNT_VALUES] = "count_values",
+		[AGG_QUANTILE] = "quantile",
+	};
+	return texts[op];
+}
+
+struct expr *expr_strip(struct expr *x)
+{
+	while (x->kind == EXPR_PAREN)
+		x = x->inner;
+	return x;
+}
+
+void promql_position(struct str query, uint32_t pos, uint32_t *line, uint32_t *col)
+{
+	uint32_t l = 1, begin = 0;
+	for (uint32_t i = 0; i < pos && i < query.n; i++)
+		if (query.p[i] == '\n') {
+			l++;
+			begin = i + 1;
+		}
+	*line = l;
+	*col = pos - begin + 1;
+}
