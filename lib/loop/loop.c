@@ -6,6 +6,7 @@
  */
 #include "loop/loop.h"
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,6 +72,8 @@ static void *run(void *arg)
 
 int loop_start(const char *name, struct loop **out, struct err *e)
 {
+	/* libuv writes to sockets that the peer may have closed: an error there, not the end of the process */
+	signal(SIGPIPE, SIG_IGN);
 	struct loop *l = xcalloc(1, sizeof(*l));
 	snprintf(l->name, sizeof(l->name), "%s", name);
 	l->tail = &l->head;
