@@ -139,9 +139,7 @@ static void sync_once(void *arg)
 	struct store_run *s = arg;
 	struct ctx ctx;
 	struct err e = ERR_INIT;
-	ctx_init(&ctx, &s->rt.budget, 0);
-	cancel_unref(ctx.cancel);
-	ctx.cancel = cancel_ref(s->rt.stop);
+	runtime_ctx(&s->rt, &ctx, 0);
 	if (bucket_store_sync(s->store, &ctx, &e) == 0)
 		runtime_ready(&s->rt, true);
 	else if (!cancel_is(s->rt.stop))

@@ -10,6 +10,7 @@ static const struct {
 	const char *name, *brief;
 	int (*run)(int argc, char **argv);
 } modes[] = {
+	{ "sidecar", "Sidecar for Prometheus server.", cmd_sidecar },
 	{ "store", "Store node giving access to blocks in a bucket provider.",
 	  cmd_store },
 	{ "query", "Query node exposing PromQL enabled Query API with data from stores.",

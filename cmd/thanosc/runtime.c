@@ -344,11 +344,11 @@ static bool never(void *arg)
 	return false;
 }
 
-void runtime_wait(struct runtime *r)
+static void wait_until(struct runtime *r, uint64_t deadline_ns)
 {
 	struct waiter w;
 	struct err e = ERR_INIT;
-	struct ctx ctx = { .cancel = r->stop };
+	struct ctx ctx = { .cancel = r->stop, .deadline_ns = deadline_ns };
 	pthread_mutex_init(&w.mu, NULL);
 	ctx_cond_init(&w.cv);
 	pthread_mutex_lock(&w.mu);
@@ -356,6 +356,24 @@ void runtime_wait(struct runtime *r)
 	pthread_mutex_unlock(&w.mu);
 	pthread_cond_destroy(&w.cv);
 	pthread_mutex_destroy(&w.mu);
+}
+
+void runtime_wait(struct runtime *r)
+{
+	wait_until(r, 0);
+}
+
+bool runtime_pause(struct runtime *r, uint64_t ns)
+{
+	wait_until(r, time_after_ns(ns));
+	return cancel_is(r->stop);
+}
+
+void runtime_ctx(struct runtime *r, struct ctx *ctx, uint64_t deadline_ns)
+{
+	ctx_init(ctx, &r->budget, deadline_ns);
+	cancel_unref(ctx->cancel);
+	ctx->cancel = cancel_ref(r->stop);
 }
 
 void runtime_drain(struct runtime *r)

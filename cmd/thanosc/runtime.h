@@ -47,11 +47,15 @@ MUST_CHECK int runtime_serve(struct runtime *r, const struct http_route *routes,
 			     size_t n_routes, const struct rpc_method *methods,
 			     size_t n_methods, struct err *e);
 void runtime_ready(struct runtime *r, bool ready);
-void runtime_wait(struct runtime *r); /* until a signal */
+void runtime_wait(struct runtime *r);		    /* until a signal */
+bool runtime_pause(struct runtime *r, uint64_t ns); /* true: it is time to end */
+/* A ctx for work of the mode itself, ended by signals; deadline 0: none. Free with ctx_deinit. */
+void runtime_ctx(struct runtime *r, struct ctx *ctx, uint64_t deadline_ns);
 /* Stop listening, drain within the grace periods. */
 void runtime_drain(struct runtime *r);
 void runtime_end(struct runtime *r);
 
+int cmd_sidecar(int argc, char **argv);
 int cmd_store(int argc, char **argv);
 int cmd_query(int argc, char **argv);
 

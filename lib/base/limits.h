@@ -17,6 +17,8 @@
 #define LIMIT_HTTP_CONNS	 4096
 #define LIMIT_RPC_REQUEST_BYTES	 (16u << 20) /* a StoreAPI request */
 #define LIMIT_RPC_MESSAGE_BYTES	 (1u << 30)  /* a StoreAPI answer message */
+#define LIMIT_REMOTE_READ_FRAME	 (50u << 20) /* a frame of a streamed remote read */
+#define LIMIT_REMOTE_READ_BYTES	 (1u << 30)  /* a sampled remote read, a list of labels */
 #define LIMIT_LABELS_PER_SERIES	 (64u << 10)
 #define LIMIT_REGEX_BYTES	 (64u << 10)
 #define LIMIT_CHUNK_BYTES	 (16u << 20) /* one chunk's data */

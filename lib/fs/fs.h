@@ -46,4 +46,19 @@ MUST_CHECK int fs_lock_open(struct ctx *ctx, const char *path, struct fs_lock **
 void fs_lock_close(struct fs_lock *l);
 uint64_t fs_free_bytes(const char *path); /* 0 if unknown */
 
+/*
+ * A file without a name in `dir` (NULL: $TMPDIR, else /var/tmp, else /tmp): its space is free again when it is
+ * closed, however the process ends. write and read move all n bytes; a full disk is E_NOSPACE. One writer and one
+ * reader at a time, on different bytes.
+ */
+struct fs_temp;
+MUST_CHECK int fs_temp_open(struct ctx *ctx, const char *dir, struct fs_temp **out,
+			    struct err *e);
+MUST_CHECK int fs_temp_write(struct fs_temp *t, struct ctx *ctx, uint64_t off,
+			     const void *p, size_t n, struct err *e);
+MUST_CHECK int fs_temp_read(struct fs_temp *t, struct ctx *ctx, uint64_t off, void *p,
+			    size_t n, struct err *e);
+void fs_temp_empty(struct fs_temp *t); /* gives its space back */
+void fs_temp_close(struct fs_temp *t); /* NULL allowed */
+
 #endif

@@ -24,6 +24,7 @@ struct store_info {
 	struct tsdb_info *tsdbs;
 	size_t n_tsdbs;
 	bool sharding, without_replica_labels;
+	const char *not_ready; /* why there is nothing to tell yet; NULL: there is */
 };
 struct query_hints {
 	int64_t step_ms, range_ms;

@@ -249,8 +249,13 @@ static int handle_info(void *arg, struct ctx *ctx, struct rpc_call *call,
 	struct buf b;
 	(void)request;
 	arena_init(&a, NULL);
-	buf_init(&b, MAX_FRAME);
 	s->o.store->ops->info(s->o.store, &a, &info);
+	if (info.not_ready) {
+		err_set(ctx, e, E_UNAVAILABLE, "%s", info.not_ready);
+		arena_deinit(&a);
+		return -1;
+	}
+	buf_init(&b, MAX_FRAME);
 	struct proto_info_bits bits = { s->o.query_api, s->o.rules,	s->o.targets,
 					s->o.metadata,	s->o.exemplars, s->o.status };
 	proto_info_encode(&a, &info, bits, &b);

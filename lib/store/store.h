@@ -6,6 +6,7 @@
 #define STORE_STORE_H
 
 #include "blocks/blocks.h"
+#include "conf/flags.h"
 #include "http/http.h"
 #include "model/store.h"
 #include "rpc/rpc.h"
@@ -50,25 +51,39 @@ MUST_CHECK int bucket_store_sync(struct bucket_store *b, struct ctx *ctx, struct
 struct store *bucket_store_store(struct bucket_store *b);
 
 /* ---- Prometheus store (thanosc sidecar) ---- */
+/*
+ * StoreAPI over one Prometheus: Series by remote read, labels by its HTTP API, all with its external labels. What
+ * Info tells and what labels are added comes from the last heartbeat that went well.
+ */
 struct prom_store;
 struct prom_store_opts {
 	struct http_client *http;
-	struct str url; /* --prometheus.url */
+	struct task_pool *pool;
+	struct str url; /* --prometheus.url; may have a path */
 	struct metric_registry *metrics;
-	struct budget *budget;
-	uint64_t get_config_timeout_ns;
-	int64_t min_time_ms; /* --min-time */
-	struct store_limits limits;
+	struct conf_time min_time; /* --min-time: older data is not served */
+	size_t spill_memory;   /* of one answer, before it goes to a file; 0: 16 MiB */
+	const char *spill_dir; /* NULL: the place for temporary files */
 };
 MUST_CHECK int prom_store_new(const struct prom_store_opts *o, struct prom_store **out,
 			      struct err *e);
-void prom_store_free(struct prom_store *p);
-/* Read version, external labels and lowest timestamp again; on failure up() becomes false. WORKER */
+void prom_store_free(struct prom_store *p); /* after all calls have ended */
+/*
+ * Read version, external labels, lowest timestamp and label names again. On failure Prometheus counts as down: Info
+ * fails (gRPC Unavailable), so that queriers leave this store out and say so. E_INVALID: it has no external labels,
+ * which only its configuration can mend. WORKER
+ */
 MUST_CHECK int prom_store_heartbeat(struct prom_store *p, struct ctx *ctx, struct err *e);
-bool prom_store_up(const struct prom_store *p);
-struct str prom_store_flag(struct prom_store *p, struct arena *a,
-			   const char *name); /* of the last
-	/api/v1/status/flags; empty: unknown */
+/* Prometheus' flags, in the arena. `known` is false for a Prometheus that does not tell. WORKER */
+struct prom_flags {
+	bool known;
+	struct str min_block, max_block; /* --storage.tsdb.{min,max}-block-duration */
+	int64_t min_block_ms, max_block_ms;
+	struct str delay_compact_file; /* --storage.tsdb.delay-compact-file.path */
+};
+MUST_CHECK int prom_store_flags(struct prom_store *p, struct ctx *ctx, struct arena *a,
+				struct prom_flags *out, struct err *e);
+/* External labels of the last good heartbeat, in the arena; false: there has been none. */
 bool prom_store_labels(struct prom_store *p, struct arena *a, struct labels *out);
 struct store *prom_store_store(struct prom_store *p);
 

@@ -1,0 +1,437 @@
+/*
+ * store/prom_read.c - remote read: the request, the drained answer, frames of series.
+ *
+ *   Prometheus -HTTP-> drain thread -> spill -> frames of series -> the call's reader
+ *
+ * An open remote read holds one of Prometheus' slots and blocks the truncation of its head, so the drain takes the
+ * answer as fast as it comes, however slow the reader is: into the call's budget, beyond it into a file without a
+ * name. The slot of our own gate covers the drain only. Where no thread is free the caller drains by itself first.
+ *
+ * Streamed frames: uvarint length, CRC-32C (big endian) of the data, data = ChunkedReadResponse. The other kind of
+ * answer, samples, is in prom_samples.c.
+ * Source  prometheus.md §3.7
+ */
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/limits.h"
+#include "base/time.h"
+#include "proto/store.h"
+#include "store/prom_read_int.h"
+#include "store/spill.h"
+#include "wire/codec.h"
+#include "wire/rd.h"
+
+#define AHEAD_BYTES 16384u
+
+/* ---- the drain ---- */
+
+struct drain {
+	struct prom_store *p;
+	struct http_body *body;
+	struct spill *spill;
+	struct ctx ctx; /* its own token: the caller's ctx may end before it */
+	pthread_mutex_t mu;
+	pthread_cond_t cv;
+	bool done; /* mu */
+};
+
+static void drain_run(void *arg)
+{
+	struct drain *d = arg;
+	struct err e = ERR_INIT;
+	struct view v;
+	int rc;
+	while ((rc = http_body_read(d->body, &d->ctx, &v, &e)) > 0) {
+		rc = spill_write(d->spill, str_n(v.p, v.n), &e);
+		http_body_release(d->body, &v);
+		if (rc < 0)
+			break;
+	}
+	http_body_close(d->body);
+	d->body = NULL;
+	task_gate_leave(d->p->slots);
+	spill_end(d->spill, rc < 0 ? &e : NULL);
+	pthread_mutex_lock(&d->mu);
+	d->done = true;
+	pthread_cond_broadcast(&d->cv);
+	pthread_mutex_unlock(&d->mu);
+}
+
+/* Takes over the body and the slot. */
+static struct drain *drain_start(struct prom_store *p, struct ctx *ctx,
+				 struct http_body *body)
+{
+	struct drain *d = xcalloc(1, sizeof(*d));
+	struct err none = ERR_INIT;
+	d->p = p;
+	d->body = body;
+	d->spill = spill_new(&(struct spill_opts){ .budget = ctx->budget,
+						   .memory = p->o.spill_memory,
+						   .dir = p->o.spill_dir });
+	d->ctx = (struct ctx){ .deadline_ns = ctx->deadline_ns,
+			       .cancel = cancel_new(),
+			       .budget = ctx->budget,
+			       .tenant = ctx->tenant,
+			       .trace = ctx->trace };
+	pthread_mutex_init(&d->mu, NULL);
+	ctx_cond_init(&d->cv);
+	if (task_request(p->o.pool, drain_run, d, &none) < 0)
+		drain_run(d);
+	return d;
+}
+
+static bool drain_is_done(void *arg)
+{
+	return ((struct drain *)arg)->done;
+}
+
+static void drain_free(struct drain *d)
+{
+	struct err none = ERR_INIT;
+	cancel_now(d->ctx.cancel, "the reader has gone");
+	pthread_mutex_lock(&d->mu);
+	(void)!ctx_cond_wait(NULL, &d->cv, &d->mu, drain_is_done, d, &none);
+	pthread_mutex_unlock(&d->mu);
+	spill_free(d->spill);
+	cancel_unref(d->ctx.cancel);
+	pthread_cond_destroy(&d->cv);
+	pthread_mutex_destroy(&d->mu);
+	free(d);
+}
+
+/* ---- series of a frame ---- */
+
+static bool is_refused(const struct prom_read_req *r, struct str name)
+{
+	for (size_t i = 0; i < r->n_refuse; i++)
+		if (str_eq(r->refuse[i], name))
+			return true;
+	return false;
+}
+
+int prom_read_labels(struct ctx *ctx, const struct prom_read_req *r, struct label *l,
+		     size_t n, struct labels *out, struct err *e)
+{
+	size_t k = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct label x = l[i];
+		if (x.name.n == 0)
+			return err_set(ctx, e, E_CORRUPT, "a label without a name");
+		if (x.value.n == 0 || str_eq(labels_get(r->external, x.name), x.value))
+			continue;
+		if (is_refused(r, x.name))
+			return err_set(
+				ctx, e, E_UNAVAILABLE,
+				"series have had a label %.*s of their own for a moment, ask again",
+				STR_FMT(x.name));
+		l[k++] = x;
+	}
+	for (size_t i = 1; i < k; i++) {
+		if (str_cmp(l[i - 1].name, l[i].name) < 0)
+			continue;
+		if (!labels_sort(l, k))
+			return err_set(ctx, e, E_CORRUPT, "a label is given twice");
+		break;
+	}
+	*out = (struct labels){ l, (uint32_t)k, 0 };
+	return 0;
+}
+
+static int take_chunks(struct ctx *ctx, struct arena *a,
+		       const struct pb_chunked_series *in, struct series_in *out,
+		       struct err *e)
+{
+	const struct pb_prom_chunk *c = in->chunks.v;
+	out->n = in->chunks.n;
+	out->chunks = arena_try(a, ctx, out->n * sizeof(*out->chunks) + 1, e);
+	if (!out->chunks)
+		return -1;
+	for (size_t i = 0; i < out->n; i++) {
+		struct chunk_view *v = &out->chunks[i];
+		if (c[i].type < CHUNK_XOR || c[i].type > CHUNK_FLOATHIST)
+			return err_set(ctx, e, E_UNSUPPORTED,
+				       "chunk encoding %s (%d) is not supported yet",
+				       chunk_enc_name((unsigned)c[i].type), c[i].type);
+		*v = (struct chunk_view){ .mint_ms = c[i].min_time_ms,
+					  .maxt_ms = c[i].max_time_ms,
+					  .hash = hash_xx64(c[i].data.p, c[i].data.n,
+							    0) };
+		v->part[AGGR_RAW] =
+			(struct chunk_part){ (const uint8_t *)c[i].data.p,
+					     (uint32_t)c[i].data.n, (uint8_t)c[i].type };
+	}
+	return 0;
+}
+
+/* The name of a series in an error. */
+static int wrap_series(struct ctx *ctx, struct labels ls, struct err *e)
+{
+	struct buf b;
+	buf_init(&b, 1 << 16);
+	labels_metric_text(ls, &b);
+	err_wrap(ctx, e, "series %.*s", (int)b.n, (const char *)b.p);
+	buf_deinit(&b);
+	return -1;
+}
+
+static int take_frame(struct ctx *ctx, const struct prom_read_req *r, struct frame *f,
+		      struct str bytes, struct err *e)
+{
+	struct pb_chunked_read_response in;
+	if (pf_decode(ctx, &f->arena, &msg_chunked_read_response, bytes, &in, e) < 0)
+		return -1;
+	struct pb_chunked_series *s = in.chunked_series.v;
+	f->n = in.chunked_series.n;
+	f->series = arena_try(&f->arena, ctx, f->n * sizeof(*f->series) + 1, e);
+	if (!f->series)
+		return -1;
+	for (size_t i = 0; i < f->n; i++) {
+		_Static_assert(sizeof(struct pb_label) == sizeof(struct label),
+			       "labels are decoded in place");
+		if (prom_read_labels(ctx, r, s[i].labels.v, s[i].labels.n,
+				     &f->series[i].labels, e) < 0)
+			return -1;
+		if (take_chunks(ctx, &f->arena, &s[i], &f->series[i], e) < 0)
+			return wrap_series(ctx, f->series[i].labels, e);
+	}
+	return 0;
+}
+
+/* ---- streamed frames ---- */
+
+struct streamed {
+	struct frame_source base;
+	struct prom_read *read;
+	struct drain *drain;
+	uint64_t n_frames;
+	uint8_t ahead[AHEAD_BYTES];
+	size_t at, n; /* unread part of `ahead` */
+};
+
+/* Exactly n bytes, or fewer at the end: *got. */
+static int take(struct streamed *s, struct ctx *ctx, void *to, size_t n, size_t *got,
+		struct err *e)
+{
+	uint8_t *p = to;
+	*got = 0;
+	while (*got < n) {
+		if (s->at == s->n && n - *got >= AHEAD_BYTES) {
+			ssize_t k =
+				spill_read(s->drain->spill, ctx, p + *got, n - *got, e);
+			if (k <= 0)
+				return (int)k;
+			*got += (size_t)k;
+			continue;
+		}
+		if (s->at == s->n) {
+			ssize_t k = spill_read(s->drain->spill, ctx, s->ahead,
+					       AHEAD_BYTES, e);
+			if (k <= 0)
+				return (int)k;
+			s->at = 0;
+			s->n = (size_t)k;
+		}
+		size_t k = MIN(n - *got, s->n - s->at);
+		memcpy(p + *got, s->ahead + s->at, k);
+		s->at += k;
+		*got += k;
+	}
+	return 0;
+}
+
+static int cut_short(struct ctx *ctx, struct err *e)
+{
+	return err_set(ctx, e, E_REMOTE, "the answer is cut short");
+}
+
+/* 1: *size and *crc of a frame; 0: no more; -1. */
+static int take_head(struct streamed *s, struct ctx *ctx, uint64_t *size, uint32_t *crc,
+		     struct err *e)
+{
+	uint8_t b[10];
+	size_t n = 0, got;
+	do {
+		if (n == sizeof(b))
+			return err_set(ctx, e, E_REMOTE, "malformed length");
+		if (take(s, ctx, b + n, 1, &got, e) < 0)
+			return -1;
+		if (got == 0)
+			return n ? cut_short(ctx, e) : 0;
+	} while (b[n++] & 0x80);
+	struct rd r = rd_n(b, n);
+	*size = rd_uvarint(&r);
+	if (r.bad)
+		return err_set(ctx, e, E_REMOTE, "malformed length");
+	if (*size > LIMIT_REMOTE_READ_FRAME)
+		return err_set(ctx, e, E_LIMIT, "%llu bytes, more than %u are not taken",
+			       (unsigned long long)*size, LIMIT_REMOTE_READ_FRAME);
+	if (take(s, ctx, b, 4, &got, e) < 0)
+		return -1;
+	if (got < 4)
+		return cut_short(ctx, e);
+	r = rd_n(b, 4);
+	*crc = rd_be32(&r);
+	return 1;
+}
+
+static int next_streamed(struct streamed *s, struct ctx *ctx, struct frame *f,
+			 struct err *e)
+{
+	uint64_t size = 0;
+	uint32_t crc = 0;
+	size_t got;
+	int rc = take_head(s, ctx, &size, &crc, e);
+	if (rc <= 0)
+		return rc;
+	uint8_t *data = arena_try(&f->arena, ctx, size + 1, e);
+	if (!data || take(s, ctx, data, size, &got, e) < 0)
+		return -1;
+	if (got < size)
+		return cut_short(ctx, e);
+	if (crc32c(0, data, size) != crc)
+		return err_set(ctx, e, E_REMOTE, "checksum does not match");
+	return take_frame(ctx, &s->read->req, f, str_n(data, size), e) < 0 ? -1 : 1;
+}
+
+static int streamed_next(struct frame_source *src, struct ctx *ctx, struct frame *f,
+			 struct err *e)
+{
+	struct streamed *s = CONTAINER_OF(src, struct streamed, base);
+	int rc = next_streamed(s, ctx, f, e);
+	if (rc > 0)
+		s->n_frames++;
+	if (rc < 0)
+		err_wrap(ctx, e, "remote read of %s: frame %llu", s->read->p->url,
+			 (unsigned long long)s->n_frames + 1);
+	return rc;
+}
+
+static void streamed_close(struct frame_source *src)
+{
+	struct streamed *s = CONTAINER_OF(src, struct streamed, base);
+	metric_observe(s->read->p->frames, (double)s->n_frames);
+	drain_free(s->drain);
+	prom_read_free(s->read);
+	free(s);
+}
+
+static struct frame_source *streamed_new(struct prom_read *r, struct drain *d)
+{
+	static const struct frame_source_ops ops = { streamed_next, NULL,
+						     streamed_close };
+	struct streamed *s = xcalloc(1, sizeof(*s));
+	s->base.ops = &ops;
+	s->read = r;
+	s->drain = d;
+	return &s->base;
+}
+
+/* ---- the request ---- */
+
+static int encode_request(struct prom_read *r, struct ctx *ctx, struct err *e)
+{
+	const struct prom_read_req *q = &r->req;
+	struct pb_matcher *m = ARENA_ARRAY(&r->arena, struct pb_matcher, q->n_matchers);
+	int32_t accepted[] = { 1, 0 }; /* STREAMED_XOR_CHUNKS, SAMPLES */
+	struct buf raw;
+	for (size_t i = 0; i < q->n_matchers; i++)
+		m[i] = (struct pb_matcher){ (int32_t)q->matchers[i].type,
+					    q->matchers[i].name, q->matchers[i].value };
+	struct pb_read_query query = { .start_ms = q->mint_ms,
+				       .end_ms = q->maxt_ms,
+				       .matchers = { m, q->n_matchers } };
+	struct pb_read_request req = { .queries = { &query, 1 },
+				       .accepted_response_types = { accepted, 2 } };
+	buf_init(&raw, LIMIT_RPC_REQUEST_BYTES);
+	pf_encode(&msg_read_request, &req, &raw);
+	int rc = buf_check(&raw, ctx, "remote read request", e);
+	if (rc == 0)
+		rc = snappy_block_encode(buf_view(&raw), &r->body, e);
+	buf_deinit(&raw);
+	return rc;
+}
+
+static int send_request(struct prom_read *r, struct ctx *ctx, struct http_answer *answer,
+			struct http_body **body, struct err *e)
+{
+	const struct http_kv headers[] = {
+		{ STR("Content-Encoding"), STR("snappy") },
+		{ STR("Content-Type"), STR("application/x-protobuf") },
+		{ STR("X-Prometheus-Remote-Read-Version"), STR("0.1.0") },
+	};
+	struct http_fetch_req q = { .method = "POST",
+				    .url = str_fmt(&r->arena, "%s/api/v1/read",
+						   r->p->url),
+				    .headers = headers,
+				    .n_headers = ARRAY_LEN(headers),
+				    .body = buf_view(&r->body) };
+	return http_open(r->p->o.http, ctx, &r->arena, &q, 0, answer, body, e);
+}
+
+/* The answer's kind decides; the body and the slot are given away. */
+static int open_answer(struct prom_read *r, struct ctx *ctx,
+		       const struct http_answer *answer, struct http_body *body,
+		       struct frame_source **out, struct err *e)
+{
+	struct str type = http_answer_header(answer, "content-type");
+	if (answer->status / 100 == 2 &&
+	    str_has_prefix(type, STR("application/x-streamed-protobuf"))) {
+		*out = streamed_new(r, drain_start(r->p, ctx, body));
+		return 0;
+	}
+	bool samples = answer->status / 100 == 2 &&
+		       str_has_prefix(type, STR("application/x-protobuf"));
+	int rc = prom_read_whole(ctx, body, &r->answer, e);
+	http_body_close(body);
+	task_gate_leave(r->p->slots);
+	if (rc < 0)
+		return -1;
+	if (answer->status / 100 != 2)
+		return prom_http_failed(ctx, answer->status, buf_view(&r->answer.b), e);
+	if (!samples)
+		return err_set(ctx, e, E_REMOTE,
+			       "not supported remote read content type: %.*s",
+			       STR_FMT(type));
+	return prom_sampled_new(r, ctx, out, e);
+}
+
+static int open_read(struct prom_read *r, struct ctx *ctx, struct frame_source **out,
+		     struct err *e)
+{
+	struct http_answer answer;
+	struct http_body *body;
+	if (encode_request(r, ctx, e) < 0 || task_gate_enter(r->p->slots, ctx, e) < 0)
+		return -1;
+	if (send_request(r, ctx, &answer, &body, e) < 0) {
+		task_gate_leave(r->p->slots);
+		return -1;
+	}
+	return open_answer(r, ctx, &answer, body, out, e);
+}
+
+void prom_read_free(struct prom_read *r)
+{
+	buf_deinit(&r->body);
+	prom_held_free(&r->answer);
+	arena_deinit(&r->arena);
+	free(r);
+}
+
+int prom_read(struct prom_store *p, struct ctx *ctx, const struct prom_read_req *req,
+	      struct series_set **out, struct err *e)
+{
+	struct prom_read *r = xcalloc(1, sizeof(*r));
+	struct frame_source *source;
+	r->p = p;
+	r->req = *req;
+	arena_init(&r->arena, ctx->budget);
+	buf_init(&r->body, LIMIT_RPC_REQUEST_BYTES * 2);
+	prom_held_init(&r->answer, ctx->budget);
+	if (open_read(r, ctx, &source, e) < 0) {
+		prom_read_free(r);
+		return err_wrap(ctx, e, "remote read of %s", p->url);
+	}
+	*out = frame_set_new(source);
+	return 0;
+}
