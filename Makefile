@@ -20,8 +20,8 @@ CWARN := $(WARN) -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
 INC  := -Ilib -I$(T)/curl/include -isystem /usr/share/include/llhttp
 CPP  := $(INC) -D_GNU_SOURCE -DCURL_STATICLIB -MMD -MP
 MODE_release := -O2 -g1 -fno-plt -fno-omit-frame-pointer
-MODE_asan    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-MODE_tsan    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=thread -DTST_INPROC
+MODE_asan    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -DFAULTS
+MODE_tsan    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=thread -DTST_INPROC -DFAULTS
 MODE_fuzz    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
 ifeq ($(MODE),fuzz)
 CC := clang
@@ -128,7 +128,7 @@ $(O)/test/bench_%: $(O)/test/bench/bench_%.c.o $(ALL_ARCHIVES) $(T)/curl/lib/lib
 
 ## all: build build/thanosc, the static binary (the default)
 ## help: list the targets
-.PHONY: help deps test test-unit test-golden test-e2e lint bench fuzz install uninstall clean
+.PHONY: help deps test test-unit test-golden test-e2e torture lint bench fuzz install uninstall clean
 help:
 	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
 
@@ -166,6 +166,12 @@ print-tsan-programs:
 	@echo $(foreach d,$(filter $(TSAN_MODULES),$(unit_dirs)),$(O)/test/unit_$d)
 print-replay-programs:
 	@echo $(patsubst %,$(O)/test/replay_%,$(FUZZ))
+
+## torture: every fault point (base/fault.h) failing and killing once; `make test` runs a part of it
+TORTURE := $(patsubst test/unit/%/test_torture.c,%,$(wildcard test/unit/*/test_torture.c))
+torture:
+	@$(MAKE) --no-print-directory MODE=asan $(TORTURE:%=$(BUILD)/asan/test/unit_%)
+	@for d in $(TORTURE); do TORTURE=all $(BUILD)/asan/test/unit_$$d --filter 'torture*/*' || exit 1; done
 
 ## lint: layers, formatting, static analysis, shell scripts
 lint:

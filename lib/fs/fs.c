@@ -19,6 +19,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "fs/fs_int.h"
 
 #define READ_BYTES ((size_t)64 << 10)
@@ -76,7 +77,8 @@ int fs_write_all(int fd, const void *p, size_t n)
 {
 	const char *from = p;
 	while (n) {
-		ssize_t done = write(fd, from, n);
+		ssize_t done =
+			FAULT_POINT(FS_WRITE) ? -1 : write(fd, from, FAULT_PART(n));
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done <= 0)
@@ -122,7 +124,9 @@ static int open_temporary(const char *path, char **tmp)
 	for (;;) {
 		unsigned n = atomic_fetch_add(&counter, 1);
 		snprintf(*tmp, room, "%s.tmp-%ld%06u", path, (long)getpid(), n);
-		int fd = fs_open(*tmp, O_WRONLY | O_CREAT | O_EXCL, 0644);
+		int fd = FAULT_POINT(FS_CREATE)
+				 ? -1
+				 : fs_open(*tmp, O_WRONLY | O_CREAT | O_EXCL, 0644);
 		if (fd >= 0 || errno != EEXIST)
 			return fd;
 	}
@@ -141,7 +145,7 @@ int fs_write_atomic(struct ctx *ctx, const char *path, struct str data, struct e
 		err_errno(ctx, e, errno, "write %s", tmp);
 		goto out;
 	}
-	if (fsync(fd) < 0) {
+	if (FAULT_POINT(FS_SYNC) || fsync(fd) < 0) {
 		err_errno(ctx, e, errno, "fsync %s", tmp);
 		goto out;
 	}
@@ -151,7 +155,7 @@ int fs_write_atomic(struct ctx *ctx, const char *path, struct str data, struct e
 		err_errno(ctx, e, errno, "close %s", tmp);
 		goto out;
 	}
-	if (rename(tmp, path) < 0) {
+	if (FAULT_POINT(FS_RENAME) || rename(tmp, path) < 0) {
 		err_errno(ctx, e, errno, "rename %s to %s", tmp, path);
 		goto out;
 	}
@@ -178,7 +182,7 @@ int fs_mkdir_p(struct ctx *ctx, const char *path, struct err *e)
 			continue;
 		*at = '\0';
 		struct stat st;
-		if (mkdir(p, 0755) < 0) {
+		if (FAULT_POINT(FS_MKDIR) || mkdir(p, 0755) < 0) {
 			int why = errno;
 			if (why != EEXIST)
 				rc = err_errno(ctx, e, why, "mkdir %s", p);
@@ -200,7 +204,7 @@ int fs_fsync_dir(struct ctx *ctx, const char *path, struct err *e)
 		return err_errno(ctx, e, errno, "open %s", path);
 	int rc = 0;
 	/* Some filesystems cannot sync directories and say EINVAL; there is nothing better there. */
-	if (fsync(fd) < 0 && errno != EINVAL)
+	if ((FAULT_POINT(FS_SYNC_DIR) || fsync(fd) < 0) && errno != EINVAL)
 		rc = err_errno(ctx, e, errno, "fsync %s", path);
 	close(fd);
 	return rc;
@@ -208,7 +212,7 @@ int fs_fsync_dir(struct ctx *ctx, const char *path, struct err *e)
 
 int fs_rename(struct ctx *ctx, const char *from, const char *to, struct err *e)
 {
-	if (rename(from, to) < 0)
+	if (FAULT_POINT(FS_RENAME) || rename(from, to) < 0)
 		return err_errno(ctx, e, errno, "rename %s to %s", from, to);
 	return sync_parent(ctx, to, e);
 }

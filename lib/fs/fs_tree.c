@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/vec.h"
 #include "fs/fs_int.h"
 
@@ -90,6 +91,8 @@ static int remove_entries(const struct removal *r, int fd, const char *name, int
 
 static int remove_at(const struct removal *r, int dir, const char *name, int depth)
 {
+	if (FAULT_POINT(FS_REMOVE))
+		return fail(r, errno, "unlink", name);
 	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	/* Linux says EISDIR, POSIX allows EPERM. */
@@ -103,7 +106,8 @@ static int remove_at(const struct removal *r, int dir, const char *name, int dep
 		return fail(r, errno == ENOTDIR ? why : errno, "open", name);
 	if (remove_entries(r, fd, name, depth) < 0) /* closes fd */
 		return -1;
-	if (unlinkat(dir, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+	if (FAULT_POINT(FS_REMOVE) ||
+	    (unlinkat(dir, name, AT_REMOVEDIR) < 0 && errno != ENOENT))
 		return fail(r, errno, "rmdir", name);
 	return 0;
 }
@@ -192,7 +196,7 @@ static int copy_file(struct ctx *ctx, const char *from, const char *to, struct e
 		err_errno(ctx, e, errno, "create %s", to);
 		goto out;
 	}
-	if (copy_bytes(in, out) < 0 || fsync(out) < 0) {
+	if (copy_bytes(in, out) < 0 || FAULT_POINT(FS_SYNC) || fsync(out) < 0) {
 		err_errno(ctx, e, errno, "copy %s to %s", from, to);
 		unlink(to);
 		goto out;
@@ -210,7 +214,7 @@ out:
 
 int fs_link_or_copy(struct ctx *ctx, const char *from, const char *to, struct err *e)
 {
-	if (link(from, to) == 0)
+	if (!FAULT_POINT(FS_LINK) && link(from, to) == 0)
 		return 0;
 	switch (errno) {
 	case EXDEV:

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/time.h"
 #include "base/vec.h"
 #include "fs/fs.h"
@@ -280,7 +281,9 @@ static int open_tmp(struct fs_bucket *f, struct ctx *ctx, char **path, struct er
 	for (unsigned i = 0; fd < 0 && i < RACE_TRIES; i++) {
 		uint32_t n = atomic_fetch_add(&f->next_tmp, 1);
 		snprintf(*path, room, "%s/%ld-%u", dir, (long)getpid(), n);
-		fd = open(*path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+		fd = FAULT_POINT(BUCKET_CREATE)
+			     ? -1
+			     : open(*path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 		why = errno;
 		if (fd < 0 && why == ENOENT) {
 			if (fs_mkdir_p(ctx, dir, e) < 0)
@@ -302,7 +305,8 @@ static int write_all(struct ctx *ctx, int fd, const uint8_t *p, size_t n,
 		     const char *path, struct err *e)
 {
 	while (n) {
-		ssize_t done = write(fd, p, n);
+		ssize_t done =
+			FAULT_POINT(BUCKET_WRITE) ? -1 : write(fd, p, FAULT_PART(n));
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done < 0)
@@ -336,7 +340,7 @@ static int fill(struct ctx *ctx, int fd, const char *path, struct put_source *sr
 	if (rc == 0 && src->size != UINT64_MAX && total != src->size)
 		rc = err_set(ctx, e, E_IO, "%llu bytes came where %llu were announced",
 			     (unsigned long long)total, (unsigned long long)src->size);
-	if (rc == 0 && fsync(fd) < 0)
+	if (rc == 0 && (FAULT_POINT(BUCKET_SYNC) || fsync(fd) < 0))
 		rc = err_errno(ctx, e, errno, "fsync %s", path);
 	return rc;
 }
@@ -370,7 +374,7 @@ static int move_in(struct fs_bucket *f, struct ctx *ctx, const char *tmp, struct
 	bool made = false;
 	int rc = -1;
 	for (unsigned i = 0; i < RACE_TRIES; i++) {
-		rc = rename(tmp, to);
+		rc = FAULT_POINT(BUCKET_RENAME) ? -1 : rename(tmp, to);
 		int why = errno;
 		if (rc == 0)
 			break;

@@ -9,69 +9,28 @@
 #include "base/log.h"
 #include "world.h"
 
-#define OOO  "01M81YVCNRNMYNP70R7FRKH4F0"
-#define HIST "01M81YVCHCC17VDZ0DT7QR6H2J"
-
-static bool eu_a(void *arg, struct arena *a, struct labels *out)
-{
-	struct label *l = ARENA_ARRAY(a, struct label, 1);
-	l[0] = (struct label){ STR("cluster"), STR("eu") };
-	*out = (struct labels){ l, 1, 0 };
-	return true;
-}
-
-static int pass(struct world *w, struct bucket *b, uint32_t *n, struct err *e)
-{
-	struct shipper_opts o = { .dir = w->tsdb,
-				  .meta_file = "thanos.shipper.json",
-				  .bucket = b,
-				  .labels = eu_a,
-				  .source = "sidecar",
-				  .upload_compacted = true };
-	struct shipper *s = shipper_new(&o);
-	*e = ERR_INIT;
-	int rc = shipper_sync(s, &w->ctx, n, e);
-	shipper_free(s);
-	return rc;
-}
-
-static void check_complete(struct world *w, struct bucket *b)
-{
-	struct arena a;
-	arena_init(&a, NULL);
-	cr_assert_eq(world_check_whole(w, b), 2);
-	cr_assert_str_eq(world_names(w, &a, b),
-			 HIST "/chunks/000001 " HIST "/index " HIST "/meta.json " OOO
-			      "/chunks/000001 " OOO "/index " OOO "/meta.json ");
-	char *state = str_dupz(&a, str_fmt(&a, "%s/thanos.shipper.json", w->tsdb));
-	cr_assert_str_eq(world_read(w, &a, state).p,
-			 "{\n\t\"version\": 1,\n\t\"uploaded\": [\n\t\t\"" HIST
-			 "\",\n\t\t\"" OOO "\"\n\t]\n}\n");
-	arena_deinit(&a);
-}
-
 static void fail_at_each_call(bool for_good, bool landed)
 {
 	log_setup(LOG_ERROR + 1, LOG_LOGFMT, 2);
 	struct world w;
 	bool done = false;
 	world_begin(&w);
-	world_add_block(&w, GOLDEN, HIST, 0);
-	world_add_block(&w, GOLDEN, OOO, 2);
+	world_add_block(&w, GOLDEN, WORLD_HIST, 0);
+	world_add_block(&w, GOLDEN, WORLD_OOO, 2);
 	for (uint64_t at = 1; !done; at++) {
 		struct err e = ERR_INIT;
 		uint32_t n;
 		cr_assert_lt(at, 100);
 		struct bucket *b = bucket_mem_new();
 		bucket_mem_fail(b, at, for_good, landed);
-		int rc = pass(&w, b, &n, &e);
+		int rc = world_ship(&w, b, &n, &e);
 		done = bucket_mem_calls(b) < at;
 		cr_assert_eq(rc, done ? 0 : -1, "call %d: %s", (int)at, err_text(&e));
 		bucket_mem_fail(b, 0, false, false);
 		cr_assert_eq(world_check_whole(&w, b) >= n, 1);
-		cr_assert_eq(pass(&w, b, &n, &e), 0, "call %d: %s", (int)at,
+		cr_assert_eq(world_ship(&w, b, &n, &e), 0, "call %d: %s", (int)at,
 			     err_text(&e));
-		check_complete(&w, b);
+		world_check_shipped(&w, b);
 		bucket_close(b);
 		char state[128];
 		snprintf(state, sizeof(state), "%s/thanos.shipper.json", w.tsdb);
@@ -186,7 +145,7 @@ static int pass_and_die(struct world *w, struct bucket *inner, int nth, bool aft
 		struct err e;
 		uint32_t n;
 		struct deadly d = { deadly_base("deadly"), inner, nth, after };
-		_exit(pass(w, &d.base, &n, &e) == 0 ? 0 : 1);
+		_exit(world_ship(w, &d.base, &n, &e) == 0 ? 0 : 1);
 	}
 	int status;
 	cr_assert_eq(waitpid(child, &status, 0), child);
@@ -200,8 +159,8 @@ static void kill_at_each_call(bool after)
 	struct world w;
 	int status = 9;
 	world_begin(&w);
-	world_add_block(&w, GOLDEN, HIST, 0);
-	world_add_block(&w, GOLDEN, OOO, 2);
+	world_add_block(&w, GOLDEN, WORLD_HIST, 0);
+	world_add_block(&w, GOLDEN, WORLD_OOO, 2);
 	for (int nth = 1; status == 9; nth++) {
 		struct err e = ERR_INIT;
 		struct bucket *b;
@@ -212,8 +171,8 @@ static void kill_at_each_call(bool after)
 		status = pass_and_die(&w, b, nth, after);
 		cr_assert(status == 9 || status == 0, "status %d", status);
 		world_check_whole(&w, b);
-		cr_assert_eq(pass(&w, b, &n, &e), 0, "%s", err_text(&e));
-		check_complete(&w, b);
+		cr_assert_eq(world_ship(&w, b, &n, &e), 0, "%s", err_text(&e));
+		world_check_shipped(&w, b);
 		bucket_close(b);
 		cr_assert_eq(fs_remove_all(&w.ctx, w.bucket_dir, &e), 0);
 		snprintf(path, sizeof(path), "%s/thanos.shipper.json", w.tsdb);
@@ -250,17 +209,17 @@ Test(shipper_crash, uploads_no_meta_when_sizes_in_the_bucket_are_wrong)
 	uint32_t n;
 	world_begin(&w);
 	arena_init(&a, NULL);
-	world_add_block(&w, GOLDEN, HIST, 0);
+	world_add_block(&w, GOLDEN, WORLD_HIST, 0);
 	struct bucket *b = bucket_mem_new();
 	struct deadly d = { deadly_base("lossy"), b, -1, false };
 	struct bucket_ops ops = *d.base.ops;
 	ops.put = lossy_put;
 	d.base.ops = &ops;
-	cr_assert_eq(pass(&w, &d.base, &n, &e), -1);
+	cr_assert_eq(world_ship(&w, &d.base, &n, &e), -1);
 	cr_assert(strstr(err_text(&e), "index has 5 bytes in the bucket"), "%s",
 		  err_text(&e));
 	cr_assert_null(strstr(world_names(&w, &a, b), "meta.json"));
-	cr_assert_eq(pass(&w, b, &n, &e), 0);
+	cr_assert_eq(world_ship(&w, b, &n, &e), 0);
 	cr_assert_eq(world_check_whole(&w, b), 1);
 	bucket_close(b);
 	arena_deinit(&a);

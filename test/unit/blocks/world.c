@@ -157,3 +157,42 @@ size_t world_check_whole(struct world *w, struct bucket *b)
 		     err_text(&e));
 	return x.blocks;
 }
+
+static bool eu(void *arg, struct arena *a, struct labels *out)
+{
+	struct label *l = ARENA_ARRAY(a, struct label, 1);
+	l[0] = (struct label){ STR("cluster"), STR("eu") };
+	*out = (struct labels){ l, 1, 0 };
+	return true;
+}
+
+int world_ship(struct world *w, struct bucket *b, uint32_t *n, struct err *e)
+{
+	struct shipper_opts o = { .dir = w->tsdb,
+				  .meta_file = "thanos.shipper.json",
+				  .bucket = b,
+				  .labels = eu,
+				  .source = "sidecar",
+				  .upload_compacted = true };
+	struct shipper *s = shipper_new(&o);
+	*e = ERR_INIT;
+	int rc = shipper_sync(s, &w->ctx, n, e);
+	shipper_free(s);
+	return rc;
+}
+
+void world_check_shipped(struct world *w, struct bucket *b)
+{
+	struct arena a;
+	arena_init(&a, NULL);
+	cr_assert_eq(world_check_whole(w, b), 2);
+	cr_assert_str_eq(world_names(w, &a, b),
+			 WORLD_HIST "/chunks/000001 " WORLD_HIST "/index " WORLD_HIST
+				    "/meta.json " WORLD_OOO "/chunks/000001 " WORLD_OOO
+				    "/index " WORLD_OOO "/meta.json ");
+	char *state = str_dupz(&a, str_fmt(&a, "%s/thanos.shipper.json", w->tsdb));
+	cr_assert_str_eq(world_read(w, &a, state).p,
+			 "{\n\t\"version\": 1,\n\t\"uploaded\": [\n\t\t\"" WORLD_HIST
+			 "\",\n\t\t\"" WORLD_OOO "\"\n\t]\n}\n");
+	arena_deinit(&a);
+}

@@ -10,6 +10,10 @@
 
 #define GOLDEN "test/golden/blocks/bucket"
 
+/* Two golden blocks; the shipper takes HIST first, and OOO second where it is given level 2. */
+#define WORLD_HIST "01M81YVCHCC17VDZ0DT7QR6H2J"
+#define WORLD_OOO  "01M81YVCNRNMYNP70R7FRKH4F0"
+
 struct world {
 	struct ctx ctx;
 	char dir[64]; /* temporary; tsdb/ and bucket/ in it */
@@ -28,5 +32,10 @@ struct str world_read(struct world *w, struct arena *a, const char *path);
 const char *world_names(struct world *w, struct arena *a, struct bucket *b);
 /* Every block with a meta.json has all its files, in full; returns how many there are. */
 size_t world_check_whole(struct world *w, struct bucket *b);
+
+/* One pass of a new shipper from tsdb/ to the bucket, compacted blocks too; *e is reset first. */
+MUST_CHECK int world_ship(struct world *w, struct bucket *b, uint32_t *n, struct err *e);
+/* HIST and OOO are in the bucket, in full, and nothing else; thanos.shipper.json names both. */
+void world_check_shipped(struct world *w, struct bucket *b);
 
 #endif
