@@ -128,7 +128,7 @@ $(O)/test/bench_%: $(O)/test/bench/bench_%.c.o $(ALL_ARCHIVES) $(T)/curl/lib/lib
 
 ## all: build build/thanosc, the static binary (the default)
 ## help: list the targets
-.PHONY: help deps test test-unit test-golden test-e2e torture lint bench fuzz install uninstall clean
+.PHONY: help deps demo test test-unit test-golden test-e2e torture lint bench fuzz install uninstall clean
 help:
 	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
 
@@ -136,6 +136,13 @@ help:
 deps:
 	third_party/install build test demo
 	third_party/build-curl $(T)
+
+## demo: three real Prometheus, sidecars, a bucket, store and query; shows answers, waits for Ctrl-C (DEMO=once: ends)
+DEMO ?=
+demo:
+	@third_party/install build demo
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@scripts/demo $(DEMO)
 
 ## test: everything CI runs: unit (asan, tsan), fuzz corpora, golden answers, end to end; ends with a count
 test:
@@ -191,14 +198,15 @@ fuzz:
 	  $(BUILD)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -print_final_stats=0 \
 	    $(BUILD)/corpus/$$f $$( [ -d $$c ] && echo $$c ) 2>&1 | tail -n 3 || exit 1; done
 
-## install: binary, systemd units under DESTDIR and PREFIX
+## install: binary and systemd units under DESTDIR and PREFIX
 install: all
 	install -D -m 755 $(BUILD)/thanosc $(DESTDIR)$(PREFIX)/bin/thanosc
-	for m in store query; do \
-	  install -D -m 644 man/systemd/thanosc-$$m.service $(DESTDIR)$(PREFIX)/lib/systemd/system/thanosc-$$m.service; done
+	for m in sidecar store query; do \
+	  u=$(DESTDIR)$(PREFIX)/lib/systemd/system/thanosc-$$m.service; \
+	  install -D -m 644 man/systemd/thanosc-$$m.service $$u && sed -i 's|/usr/local/bin|$(PREFIX)/bin|' $$u || exit 1; done
 ## uninstall: remove what install put there
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/thanosc $(foreach m,store query,$(DESTDIR)$(PREFIX)/lib/systemd/system/thanosc-$m.service)
+	rm -f $(DESTDIR)$(PREFIX)/bin/thanosc $(foreach m,sidecar store query,$(DESTDIR)$(PREFIX)/lib/systemd/system/thanosc-$m.service)
 ## clean: remove build/ but for the libcurl that was built
 clean:
 	rm -rf $(filter-out $(T),$(wildcard $(BUILD)/*))
