@@ -285,7 +285,7 @@ static int labels_of(struct proxy *p, const struct proxy_view *view, bool values
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		struct err why = ERR_INIT;
 		if (streams[i] && take_answer(ctx, a, streams[i], &all, &why) < 0) {
-			if (ctx_check(ctx, e) < 0)
+			if (proxy_request_check(ctx, &why, e) < 0)
 				rc = -1;
 			else
 				rc = note_dead(ctx, &w, c[i].ep->addr, err_text(&why), e);

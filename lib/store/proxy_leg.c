@@ -20,13 +20,19 @@ struct leg {
 	uint64_t timeout_ns;
 };
 
+int proxy_request_check(struct ctx *ctx, const struct err *why, struct err *e)
+{
+	if (why->code == E_TIMEOUT && ctx_left_ns(ctx) < 100 * NS_PER_MS)
+		return err_set(ctx, e, E_TIMEOUT, "context deadline exceeded");
+	return ctx_check(ctx, e);
+}
+
 /* The leg ends: a warning that names the store, or the end of the request. */
 static int leg_failed(struct leg *l, struct ctx *ctx, const struct err *why,
 		      struct err *e)
 {
-	struct err check = ERR_INIT;
-	if (ctx_check(ctx, &check) < 0) /* the request itself ended, not the store */
-		return err_copy(ctx, e, &check);
+	if (proxy_request_check(ctx, why, e) < 0)
+		return -1;
 	if (why->code == E_LIMIT && budget_left(ctx->budget) < (2u << 20))
 		return err_copy(ctx, e, why);
 	if (l->partial == PARTIAL_ABORT) {

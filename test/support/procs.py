@@ -129,11 +129,11 @@ class Proc:
             self.fail(f"not ready after {seconds} s")
         return self
 
-    def api(self, path, timeout=60, **params):
+    def api(self, path, **params):
         """(status, parsed body) of /api/v1/PATH; a parameter may be a list; `match` and such are named match[]."""
         params = {k + "[]" if k in ("match", "replicaLabels", "storeMatch") else k: v for k, v in params.items()}
         url = f"{self.url}/api/v1/{urllib.parse.quote(path)}?" + urllib.parse.urlencode(params, doseq=True)
-        status, text = get(url, timeout)
+        status, text = get(url, 120)
         try:
             return status, json.loads(text)
         except ValueError:

@@ -5,6 +5,7 @@ Values are functions of the time alone, so that the replicas of a pair differ by
 Sample times lie off every grid of whole seconds: no sample is at the edge of a range or of the look-back, where
 Prometheus 2.42 (closed at both ends) and 3.x (left-open) differ.
 """
+import json
 import math
 import os
 import subprocess
@@ -20,6 +21,7 @@ REPLICAS = (
     Replica("eu-b", {"cluster": "eu", "replica": "b"}, 11.117, ((7000, 8200), (12000, 12400)), 53),
     Replica("us-a", {"cluster": "us", "replica": "a"}, 3.903, (), 41),
 )
+NUMBER = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, math.inf)
 
 
@@ -101,8 +103,7 @@ def openmetrics(replicas, external):
         for r, fams, ts in worlds:
             for suffix, labels, value in fams[n][2]:
                 head = f"{name}{suffix}{{{text({**labels, **(r.external if external else {})})}}} "
-                lines += [f"{head}{v!r} {T0 + t:.3f}".replace("inf", "Inf").replace("nan", "NaN")
-                          for t in ts for v in (value(t),) if v is not None]
+                lines += [f"{head}{NUMBER.get(str(v), v)!s} {T0 + t:.3f}" for t in ts for v in (value(t),) if v is not None]
     return "\n".join(lines) + "\n# EOF\n"
 
 
@@ -116,3 +117,40 @@ def make_blocks(om_text, directory):
                    stdout=subprocess.DEVNULL)
     os.unlink(source)
     return directory
+
+
+def new_ulid(n):
+    """A ULID of a fixed time and the number n."""
+    digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    text = ""
+    for _ in range(16):
+        text = digits[n % 32] + text
+        n //= 32
+    return "01HF2D1Q00" + text
+
+
+def to_bucket(blocks, bucket, external, first=0):
+    """Links the blocks of a data folder into a bucket under new ULIDs, with the section of meta.json that a sidecar adds."""
+    for n, name in enumerate(sorted(d for d in os.listdir(blocks) if os.path.exists(os.path.join(blocks, d, "meta.json")))):
+        with open(os.path.join(blocks, name, "meta.json")) as f:
+            meta = json.load(f)
+        meta["ulid"] = new_ulid(first + n)
+        meta["thanos"] = {"labels": external, "downsample": {"resolution": 0}, "source": "sidecar"}
+        to = os.path.join(bucket, meta["ulid"])
+        os.makedirs(os.path.join(to, "chunks"))
+        for part in ("index", *(os.path.join("chunks", c) for c in os.listdir(os.path.join(blocks, name, "chunks")))):
+            os.link(os.path.join(blocks, name, part), os.path.join(to, part))
+        with open(os.path.join(to, "meta.json"), "w") as f:
+            json.dump(meta, f)
+    return bucket
+
+
+def samples(r):
+    """{labels as sorted (name, value) pairs, external ones included: [(ms, value)]} of a replica."""
+    out = {}
+    for name, _, rows in families(1 + (r.external["cluster"] == "us")):
+        for suffix, labels, value in rows:
+            got = [(round((T0 + t) * 1000), v) for t in times(r) for v in (value(t),) if v is not None]
+            if got:
+                out[tuple(sorted({"__name__": name + suffix, **labels, **r.external}.items()))] = got
+    return out
