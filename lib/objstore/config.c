@@ -94,14 +94,22 @@ static int check_prefix(struct ctx *ctx, struct str prefix, const char *what,
 	return 0;
 }
 
+/* "WHAT: LINE:COLUMN" of a key's value, for errors. */
+static const char *place(struct arena *a, const struct doc *doc, const char *key,
+			 const char *what)
+{
+	const struct doc *d = doc_get(doc, key);
+	return d ? str_dupz(a, str_fmt(a, "%s: %u:%u", what, d->line, d->col)) : what;
+}
+
 static int from_doc(struct ctx *ctx, struct arena *a, const struct doc *doc,
 		    const char *what, struct bucket **out, struct err *e)
 {
 	struct top top;
 	struct fs_conf fs;
 	if (conf_bind(ctx, a, doc, top_rows, &top, sizeof(top), what, e) < 0 ||
-	    check_type(ctx, top.type, what, e) < 0 ||
-	    check_prefix(ctx, top.prefix, what, e) < 0)
+	    check_type(ctx, top.type, place(a, doc, "type", what), e) < 0 ||
+	    check_prefix(ctx, top.prefix, place(a, doc, "prefix", what), e) < 0)
 		return -1;
 	if (!top.config)
 		return err_set(ctx, e, E_INVALID,

@@ -5,8 +5,6 @@ Usage: test_grpc.py. Ends with "N passed, N failed, N skipped".
 """
 import json
 import os
-import random
-import struct
 import sys
 import threading
 import time
@@ -17,7 +15,7 @@ import grpc  # noqa: E402
 
 from compare import close, key, points  # noqa: E402
 from procs import THANOSC, Checks, Procs, wait  # noqa: E402
-from promdata import LENGTH, REPLICAS, T0, make_blocks, openmetrics, samples, to_bucket  # noqa: E402
+from promdata import LENGTH, REPLICAS, T0, make_blocks, make_noise, openmetrics, samples, to_bucket  # noqa: E402
 from storeapi import MSG, Client, FakeStore, labels_of, make_series, samples_of  # noqa: E402
 
 SPAN = {"min_time": T0 * 1000, "max_time": (T0 + LENGTH) * 1000}
@@ -319,19 +317,10 @@ def check_hanging(c, p, store, ups):
 
 # ---- a reader that does not read, and many readers with one slot ----
 
-def noise_blocks(p, series=600, count=480):
-    """A block whose chunks do not compress: about 9 bytes a sample."""
-    rng = random.Random(1)
-    lines = ["# TYPE noise gauge"]
-    for n in range(series):
-        lines += [f'noise{{n="{n:05}"}} {struct.unpack("<d", struct.pack("<Q", rng.getrandbits(62)))[0]!r} {T0 + 15 * i}' for i in range(count)]
-    return make_blocks("\n".join(lines) + "\n# EOF\n", p.dir("noise"))
-
-
 def slow_reader(c, p):
     """Back-pressure: what a client does not read stays in the blocks, not in our memory."""
     copies, series, count = 60, 600, 480
-    blocks, bucket_dir = noise_blocks(p, series, count), p.dir("noise-bucket")
+    blocks, bucket_dir = make_noise(p.dir("noise"), series, count), p.dir("noise-bucket")
     for n in range(copies):
         to_bucket(blocks, bucket_dir, {"copy": f"{n:03}"}, 10 * n)
     total = copies * sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(blocks) for f in fs if "chunks" in d)

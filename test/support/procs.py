@@ -189,7 +189,7 @@ class Procs:
         return p
 
     def prometheus(self, name, data=None, external=None, scrape=(), flags=(), binary=PROMETHEUS, interval="1s",
-                   block="2h", ready=True):
+                   longest="2h", ready=True):
         """Prometheus over a data folder. scrape: [(job, host:port)], "self" for its own port."""
         http, data = port(), data or self.dir("prometheus", name)
         lines = [f"global:\n  scrape_interval: {interval}\n  evaluation_interval: 1m"]
@@ -202,8 +202,8 @@ class Procs:
         config = self.file(f"prometheus-{name}.yml", "\n".join(lines) + "\n")
         p = self.run(f"prometheus-{name}", [
             binary, f"--config.file={config}", f"--storage.tsdb.path={data}", f"--web.listen-address=127.0.0.1:{http}",
-            "--storage.tsdb.retention.time=100y", f"--storage.tsdb.min-block-duration={block}",
-            f"--storage.tsdb.max-block-duration={block}", *flags], http=http)
+            "--storage.tsdb.retention.time=100y", "--storage.tsdb.min-block-duration=2h",
+            f"--storage.tsdb.max-block-duration={longest}", *flags], http=http)
         p.data = data
         return p.ready() if ready else p
 

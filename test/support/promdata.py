@@ -8,6 +8,8 @@ Prometheus 2.42 (closed at both ends) and 3.x (left-open) differ.
 import json
 import math
 import os
+import random
+import struct
 import subprocess
 from collections import namedtuple
 
@@ -117,6 +119,16 @@ def make_blocks(om_text, directory):
                    stdout=subprocess.DEVNULL)
     os.unlink(source)
     return directory
+
+
+def make_noise(directory, series, count):
+    """A block whose chunks do not compress: about 9 bytes a sample, one each 15 s from T0."""
+    rng = random.Random(1)
+    lines = ["# TYPE noise gauge"]
+    for n in range(series):
+        values = (struct.unpack("<d", struct.pack("<Q", rng.getrandbits(62)))[0] for _ in range(count))
+        lines += [f'noise{{n="{n:05}"}} {v!r} {T0 + INTERVAL * i}' for i, v in enumerate(values)]
+    return make_blocks("\n".join(lines) + "\n# EOF\n", directory)
 
 
 def new_ulid(n):

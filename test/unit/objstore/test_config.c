@@ -27,7 +27,7 @@ Test(bucket_config, says_what_is_wrong)
 	refused("type: gcs", E_UNSUPPORTED, "bucket type GCS is not");
 	refused("type: FILESYTEM\nconfig: {directory: x}", E_INVALID,
 		"did you mean 'FILESYSTEM'?");
-	refused("type: zzzzzz", E_INVALID, "unknown bucket type 'zzzzzz'");
+	refused("type: zzzzzz", E_INVALID, "1:7: unknown bucket type 'zzzzzz'");
 	refused("type: FILESYSTEM", E_INVALID, "directory");
 	refused("type: FILESYSTEM\nconfig: {}", E_INVALID, "directory");
 	refused("type: FILESYSTEM\nconfig: {directry: /x}", E_INVALID,
@@ -35,7 +35,7 @@ Test(bucket_config, says_what_is_wrong)
 	refused("type: FILESYSTEM\nprefxi: a\nconfig: {directory: /x}", E_INVALID,
 		"did you mean 'prefix'?");
 	refused("type: FILESYSTEM\nprefix: a/../b\nconfig: {directory: /x}", E_INVALID,
-		"prefix 'a/../b'");
+		"2:9: prefix 'a/../b'");
 	refused("type: FILESYSTEM\nhedging_config: {enabled: true}\n"
 		"config: {directory: /x}",
 		E_INVALID, "enabled");
