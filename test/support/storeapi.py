@@ -25,7 +25,7 @@ def proto_text(package):
         tool = os.path.join(ROOT, "build", mode, "test/tool_proto_text")
         if os.path.exists(tool):
             return subprocess.run([tool, package], check=True, capture_output=True, text=True).stdout
-    raise RuntimeError("tool_proto_text is not built: make MODE=asan tools")
+    raise RuntimeError("tool_proto_text is not built: make tools")
 
 
 def load():
