@@ -74,6 +74,9 @@ $(O)/llhttp/%.o: /usr/share/llhttp/%.c
 	@mkdir -p $(@D)
 	@$(CC) -O2 $(MODE_$(MODE)) -I/usr/share/include/llhttp -w -c -o $@ $<
 
+# the commit in --version is that of the checkout, also when nothing else changed
+$(shell mkdir -p $(BUILD); echo '$(COMMIT)' | cmp -s - $(BUILD)/commit || echo '$(COMMIT)' >$(BUILD)/commit)
+$(O)/cmd/thanosc/version.c.o: $(BUILD)/commit
 $(O)/cmd/thanosc/version.c.o: CPP += -DTHANOSC_VERSION='"$(VERSION)"' -DTHANOSC_COMMIT='"$(COMMIT)"'
 
 link_mods = -Wl,--start-group $(foreach m,$1,$(call archive,$m)) -Wl,--end-group

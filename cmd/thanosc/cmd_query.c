@@ -131,7 +131,10 @@ static const struct opt rows[] = {
 	  .help = "Tenancy." },
 	{ 0 }
 };
-static const struct opt *const tables[] = { common_rows, grpc_rows, rows, NULL };
+static const struct opt *const tables[] = {
+	common_rows,	   grpc_rows,	     limit_rows,	 web_rows, rows,
+	not_yet_grpc_rows, not_yet_web_rows, not_yet_query_rows, NULL
+};
 static const struct conf_cmd cmd = {
 	"query", "Query node exposing PromQL enabled Query API with data from stores.",
 	tables
@@ -214,6 +217,8 @@ static int run(struct query_run *q, struct err *e)
 	q->proxy = proxy_new(&po);
 	struct store_service_opts so = { .store = proxy_store(q->proxy),
 					 .budget = &q->rt.budget,
+					 .limits = { (uint64_t)o->common.limit_series,
+						     (uint64_t)o->common.limit_samples },
 					 .metrics = q->rt.metrics };
 	q->service = store_service_new(&so);
 	struct api_opts ao = { .proxy = q->proxy,

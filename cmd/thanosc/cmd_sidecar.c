@@ -24,7 +24,6 @@ struct sidecar_opts {
 	struct str url, tsdb_path, meta_file, hash_func;
 	struct conf_time min_time;
 	int64_t ready_timeout_ms, config_interval_ms, config_timeout_ms, ship_interval_ms;
-	int64_t limit_series, limit_samples;
 	bool upload_compacted, ignore_block_size, out_of_order, skip_corrupted;
 };
 #define AT(f) offsetof(struct sidecar_opts, f)
@@ -109,20 +108,6 @@ static const struct opt rows[] = {
 	  .def = "",
 	  .choices = "|SHA256",
 	  .help = "Hash of the files of a block, kept in its meta.json." },
-	{ .name = "store.limits.request-series",
-	  .type = OPT_INT,
-	  .off = AT(limit_series),
-	  .def = "0",
-	  .min = 0,
-	  .max = INT64_MAX,
-	  .help = "Maximum series a Series call may have." },
-	{ .name = "store.limits.request-samples",
-	  .type = OPT_INT,
-	  .off = AT(limit_samples),
-	  .def = "0",
-	  .min = 0,
-	  .max = INT64_MAX,
-	  .help = "Maximum samples a Series call may have." },
 	{ .name = "prometheus.http-client",
 	  .type = OPT_NOT_YET,
 	  .def = "",
@@ -161,7 +146,8 @@ static const struct opt rows[] = {
 	  .help = "Process that is signalled." },
 	{ 0 }
 };
-static const struct opt *const tables[] = { common_rows, grpc_rows, objstore_rows, rows,
+static const struct opt *const tables[] = { common_rows, grpc_rows, objstore_rows,
+					    limit_rows,	 rows,	    not_yet_grpc_rows,
 					    NULL };
 static const struct conf_cmd cmd = { "sidecar", "Sidecar for Prometheus server.",
 				     tables };
@@ -377,7 +363,8 @@ static int run(struct sidecar *s, struct err *e)
 	struct store_service_opts so = {
 		.store = prom_store_store(s->prom),
 		.budget = &s->rt.budget,
-		.limits = { (uint64_t)s->o.limit_series, (uint64_t)s->o.limit_samples },
+		.limits = { (uint64_t)s->o.common.limit_series,
+			    (uint64_t)s->o.common.limit_samples },
 		.metrics = s->rt.metrics,
 	};
 	s->service = store_service_new(&so);

@@ -13,8 +13,7 @@ struct store_opts {
 	struct objstore_opts objstore;
 	struct str data_dir;
 	int64_t mint_ms, maxt_ms, consistency_ms, ignore_marks_ms, sync_ms;
-	int64_t max_concurrent, limit_series, limit_samples, limit_bytes,
-		sync_concurrency, meta_concurrency;
+	int64_t max_concurrent, limit_bytes, sync_concurrency, meta_concurrency;
 };
 #define AT(f) offsetof(struct store_opts, f)
 static const struct opt rows[] = {
@@ -55,20 +54,6 @@ static const struct opt rows[] = {
 	  .min = 1,
 	  .max = 100000,
 	  .help = "Maximum number of concurrent Series calls." },
-	{ .name = "store.limits.request-series",
-	  .type = OPT_INT,
-	  .off = AT(limit_series),
-	  .def = "0",
-	  .min = 0,
-	  .max = INT64_MAX,
-	  .help = "Maximum series a Series call may have." },
-	{ .name = "store.limits.request-samples",
-	  .type = OPT_INT,
-	  .off = AT(limit_samples),
-	  .def = "0",
-	  .min = 0,
-	  .max = INT64_MAX,
-	  .help = "Maximum samples a Series call may have." },
 	{ .name = "store.grpc.downloaded-bytes-limit",
 	  .type = OPT_BYTES,
 	  .off = AT(limit_bytes),
@@ -88,39 +73,12 @@ static const struct opt rows[] = {
 	  .min = 1,
 	  .max = 1000,
 	  .help = "meta.json files read at the same time." },
-	{ .name = "index-cache-size",
-	  .type = OPT_NOT_YET,
-	  .def = "250MB",
-	  .help = "Index cache." },
-	{ .name = "index-cache.config",
-	  .type = OPT_NOT_YET,
-	  .def = "",
-	  .help = "Index cache." },
-	{ .name = "index-cache.config-file",
-	  .type = OPT_NOT_YET,
-	  .def = "",
-	  .help = "Index cache." },
-	{ .name = "chunk-pool-size",
-	  .type = OPT_NOT_YET,
-	  .def = "2GB",
-	  .help = "Chunk pool." },
-	{ .name = "selector.relabel-config",
-	  .type = OPT_NOT_YET,
-	  .def = "",
-	  .help = "Blocks by external labels." },
-	{ .name = "selector.relabel-config-file",
-	  .type = OPT_NOT_YET,
-	  .def = "",
-	  .help = "Blocks by external labels." },
-	{ .name = "block-discovery-strategy",
-	  .type = OPT_NOT_YET,
-	  .def = "concurrent",
-	  .choices = "concurrent|recursive",
-	  .help = "How the bucket is listed." },
 	{ 0 }
 };
-static const struct opt *const tables[] = { common_rows, grpc_rows, objstore_rows, rows,
-					    NULL };
+static const struct opt *const tables[] = {
+	common_rows, grpc_rows,		objstore_rows,	  limit_rows,	      web_rows,
+	rows,	     not_yet_grpc_rows, not_yet_web_rows, not_yet_store_rows, NULL
+};
 static const struct conf_cmd cmd = {
 	"store", "Store node giving access to blocks in a bucket provider.", tables
 };
@@ -183,7 +141,8 @@ static int run(struct store_run *s, struct err *e)
 		.store = bucket_store_store(s->store),
 		.budget = &s->rt.budget,
 		.max_concurrent = (uint32_t)s->o.max_concurrent,
-		.limits = { (uint64_t)s->o.limit_series, (uint64_t)s->o.limit_samples },
+		.limits = { (uint64_t)s->o.common.limit_series,
+			    (uint64_t)s->o.common.limit_samples },
 		.metrics = s->rt.metrics,
 	};
 	s->service = store_service_new(&so);

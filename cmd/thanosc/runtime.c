@@ -100,6 +100,29 @@ const struct opt grpc_rows[] = {
 	  .help = "File with request logging configuration." },
 	{ 0 }
 };
+const struct opt limit_rows[] = {
+	{ .name = "store.limits.request-series",
+	  .type = OPT_INT,
+	  .off = AT(limit_series),
+	  .def = "0",
+	  .min = 0,
+	  .max = INT64_MAX,
+	  .help = "Maximum series a Series call may have; 0: no limit." },
+	{ .name = "store.limits.request-samples",
+	  .type = OPT_INT,
+	  .off = AT(limit_samples),
+	  .def = "0",
+	  .min = 0,
+	  .max = INT64_MAX,
+	  .help = "Maximum samples a Series call may have (120 a chunk); 0: no limit." },
+	{ 0 }
+};
+const struct opt web_rows[] = { { .name = "web.disable-cors",
+				  .type = OPT_BOOL,
+				  .off = AT(disable_cors),
+				  .def = "false",
+				  .help = "Disable CORS headers to be set." },
+				{ 0 } };
 const struct opt objstore_rows[] = {
 	{ .name = "objstore.config",
 	  .type = OPT_TEXT,
@@ -296,7 +319,7 @@ static int serve_http(struct runtime *r, const struct http_route *routes, size_t
 	struct http_server_opts o = { .addr = r->opts->http_address,
 				      .prefix = "",
 				      .budget = &r->budget,
-				      .cors = true };
+				      .cors = !r->opts->disable_cors };
 	return http_server_start(&r->loops, r->pool, r->metrics, &o, all,
 				 n + ARRAY_LEN(own), &r->http, e);
 }

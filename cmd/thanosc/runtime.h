@@ -14,9 +14,14 @@ extern const char version_text[], version_commit[];
 struct common_opts { /* first member of every mode's options */
 	struct str log_level, log_format, http_address, grpc_address;
 	int64_t http_grace_ms, grpc_grace_ms, grpc_max_age_ms;
-	struct str web_prefix;
+	int64_t limit_series, limit_samples; /* of a Series call; 0: none */
+	bool disable_cors;
 };
-extern const struct opt common_rows[], grpc_rows[], objstore_rows[];
+extern const struct opt common_rows[], grpc_rows[], limit_rows[], web_rows[],
+	objstore_rows[];
+/* Flags of Thanos that are refused unless at their default (not_yet.c). */
+extern const struct opt not_yet_grpc_rows[], not_yet_web_rows[], not_yet_store_rows[],
+	not_yet_query_rows[];
 struct objstore_opts { /* second member of modes with a bucket */
 	struct conf_text config;
 };

@@ -1,0 +1,127 @@
+/*
+ * cmd/thanosc/not_yet.c - flags that Thanos has and that are not obeyed here yet: refused by name unless their value
+ * is Thanos' default. A row leaves this file when its flag is obeyed.
+ */
+#include "runtime.h"
+
+#define FLAG(n, d, h)                                                                    \
+	{                                                                                \
+		.name = n, .type = OPT_NOT_YET, .def = d, .help = h                      \
+	}
+#define SWITCH(n, d, h)                                                                  \
+	{                                                                                \
+		.name = n, .type = OPT_NOT_YET, .def = d, .bits = OPTF_SWITCH, .help = h \
+	}
+#define HIDDEN(n, d, h)                                                                  \
+	{                                                                                \
+		.name = n, .type = OPT_NOT_YET, .def = d, .bits = OPTF_HIDDEN, .help = h \
+	}
+#define HIDDEN_SWITCH(n, d, h)                                                           \
+	{                                                                                \
+		.name = n, .type = OPT_NOT_YET, .def = d,                                \
+		.bits = OPTF_HIDDEN | OPTF_SWITCH, .help = h                             \
+	}
+#define CONTENT(n, h) FLAG(n, "", h), FLAG(n "-file", "", h)
+
+const struct opt not_yet_grpc_rows[] = {
+	FLAG("grpc-server-tls-ciphers", "", "TLS cipher suites."),
+	FLAG("grpc-server-tls-curves", "", "TLS curves."),
+	HIDDEN("debug.name", "", "Name of this process in logs."),
+	{ 0 }
+};
+
+const struct opt not_yet_web_rows[] = {
+	FLAG("web.external-prefix", "", "Prefix of generated links."),
+	FLAG("web.prefix-header", "", "Header that holds the prefix of links."),
+	{ 0 }
+};
+
+const struct opt not_yet_store_rows[] = {
+	FLAG("index-cache-size", "250MB", "Size of the index cache."),
+	CONTENT("index-cache.config", "Index cache."),
+	FLAG("chunk-pool-size", "2GB", "Size of the pool of chunks."),
+	FLAG("matcher-cache-size", "0", "Entries of the cache of matchers."),
+	CONTENT("selector.relabel-config", "Blocks by external labels."),
+	{ .name = "block-discovery-strategy",
+	  .type = OPT_NOT_YET,
+	  .def = "concurrent",
+	  .choices = "concurrent|recursive",
+	  .help = "How the bucket is listed." },
+	SWITCH("cache-index-header", "true", "Keep index-headers on disk."),
+	CONTENT("objstore-parquet.config", "Bucket of converted blocks."),
+	FLAG("store.grpc.series-sample-limit", "0", "Samples of a Series call."),
+	FLAG("store.grpc.touched-series-limit", "0", "Series of a Series call."),
+	SWITCH("store.enable-index-header-lazy-reader", "false",
+	       "Open index-headers when they are first used."),
+	FLAG("store.index-header-lazy-download-strategy", "eager",
+	     "When index-headers are built."),
+	HIDDEN("store.index-header-lazy-reader-idle-timeout", "5m",
+	       "Close index-headers that nobody used for this long."),
+	HIDDEN("store.index-header-posting-offsets-in-mem-sampling", "32",
+	       "Every how many posting offsets are kept in memory."),
+	SWITCH("store.enable-lazy-expanded-postings", "false",
+	       "Leave out long postings where few series match."),
+	FLAG("store.posting-group-max-key-series-ratio", "100",
+	     "Keys that make postings lazy."),
+	HIDDEN("store.caching-bucket.config", "", "Cache of the bucket."),
+	HIDDEN("store.caching-bucket.config-file", "", "Cache of the bucket."),
+	HIDDEN("debug.series-batch-size", "10000", "Series read at a time."),
+	HIDDEN("debug.estimated-max-series-size", "65536", "Bytes of a series entry."),
+	HIDDEN("debug.estimated-max-chunk-size", "16000", "Bytes of a chunk."),
+	SWITCH("web.disable", "false", "Serve no page about blocks."),
+	FLAG("bucket-web-label", "", "External label that groups the page of blocks."),
+	SWITCH("disable-admin-operations", "false", "Refuse to mark blocks by HTTP."),
+	{ 0 }
+};
+
+const struct opt not_yet_query_rows[] = {
+	FLAG("alert.query-url", "", "URL of queries in alerts."),
+	FLAG("enable-feature", "", "Experimental features."),
+	FLAG("web.route-prefix", "", "Prefix of pages and API."),
+	FLAG("endpoint-group", "", "Groups of endpoints behind one DNS name."),
+	FLAG("endpoint-group-strict", "", "Strict groups of endpoints."),
+	CONTENT("endpoint.sd-config", "Discovery of endpoints."),
+	FLAG("endpoint.sd-config-reload-interval", "5m",
+	     "How often the discovery configuration is read."),
+	FLAG("grpc-client-server-name", "", "Name in the certificates of endpoints."),
+	FLAG("grpc-client-tls-ca", "", "TLS CA of endpoints."),
+	FLAG("grpc-client-tls-cert", "", "TLS certificate for endpoints."),
+	FLAG("grpc-client-tls-key", "", "TLS key for endpoints."),
+	FLAG("grpc-client-tls-min-version", "1.3", "Lowest TLS version to endpoints."),
+	SWITCH("grpc-client-tls-skip-verify", "false",
+	       "Do not check the certificates of endpoints."),
+	FLAG("grpc-compression", "none", "Compression of gRPC messages."),
+	FLAG("query.active-query-path", "", "Folder of the journal of queries."),
+	FLAG("query.conn-metric.label", "external_labels,store_type",
+	     "Labels of the gauge of connections."),
+	FLAG("query.default-tenant-id", "default-tenant", "Tenant of requests without."),
+	SWITCH("query.enable-x-functions", "false", "Functions xrate and so on."),
+	HIDDEN_SWITCH("query.disable-fallback", "false", "There is one engine."),
+	FLAG("query.partition-label", "", "Labels of distributed execution."),
+	FLAG("query.telemetry.request-duration-seconds-quantiles",
+	     "0.1,0.25,0.75,1.25,1.75,2.5,3,5,10", "Bounds of a histogram."),
+	FLAG("query.telemetry.request-samples-quantiles", "100,1000,10000,100000,1000000",
+	     "Bounds of a histogram."),
+	FLAG("query.telemetry.request-series-seconds-quantiles",
+	     "10,100,1000,10000,100000", "Bounds of a histogram."),
+	FLAG("query.tenant-certificate-field", "", "Field that tells the tenant."),
+	FLAG("query.tenant-header", "THANOS-TENANT", "Header that tells the tenant."),
+	FLAG("query.tenant-label-name", "tenant_id", "Label that holds the tenant."),
+	CONTENT("selector.relabel-config", "Stores by external labels."),
+	FLAG("store.sd-dns-interval", "30s", "How often names are resolved."),
+	HIDDEN("store.sd-dns-resolver", "miekgdns", "Resolver."),
+	FLAG("store.sd-interval", "5m", "How often discovery files are read."),
+	HIDDEN("grpc.proxy-strategy", "eager", "How streams of stores are read."),
+	HIDDEN("query.lazy-retrieval-max-buffered-responses", "20",
+	       "Answers buffered a store."),
+	HIDDEN("query.instant.default.max_source_resolution", "0s",
+	       "Resolution of instant queries."),
+	HIDDEN_SWITCH("query.distributed-with-overlapping-interval", "false",
+		      "Distributed execution."),
+	HIDDEN_SWITCH("rule.partial-response", "true", "Of the rules API."),
+	HIDDEN_SWITCH("target.partial-response", "true", "Of the targets API."),
+	HIDDEN_SWITCH("metric-metadata.partial-response", "true", "Of the metadata API."),
+	HIDDEN_SWITCH("exemplar.partial-response", "true", "Of the exemplars API."),
+	HIDDEN_SWITCH("status.partial-response", "true", "Of the status API."),
+	{ 0 }
+};
