@@ -56,7 +56,7 @@ static inline bool str_has_suffix(struct str s, struct str suffix)
 }
 static inline struct str str_from(struct str s, size_t off) /* off <= s.n */
 {
-	return (struct str){ s.p + off, s.n - off };
+	return (struct str){ off ? s.p + off : s.p, s.n - off }; /* p may be NULL */
 }
 struct str str_trim(struct str s); /* blanks, tabs, CR, LF off both ends */
 ptrdiff_t str_find(struct str s, struct str what); /* first offset, -1: none */

@@ -379,11 +379,13 @@ static uint32_t tail_len(const struct alt *x)
 	return n;
 }
 
-static struct str bytes_of(struct arena *a, const uint16_t *t, uint32_t n)
+/* n tokens from `from` on, all bytes. An alternative without tokens has no array to point into. */
+static struct str bytes_of(struct arena *a, const struct alt *x, uint32_t from,
+			   uint32_t n)
 {
 	char *p = arena_alloc(a, n + 1);
 	for (uint32_t i = 0; i < n; i++)
-		p[i] = (char)t[i];
+		p[i] = (char)x->t[from + i];
 	p[n] = '\0';
 	return str_n(p, n);
 }
@@ -405,8 +407,8 @@ static void make_ends(struct arena *a, const struct alts *x, struct regex_info *
 			same++;
 		tail = same;
 	}
-	info->prefix = bytes_of(a, f->t, head);
-	info->suffix = bytes_of(a, f->t + (f->n - tail), tail);
+	info->prefix = bytes_of(a, f, 0, head);
+	info->suffix = bytes_of(a, f, f->n - tail, tail);
 }
 
 static int cmp_str(const void *a, const void *b, void *arg)
@@ -421,7 +423,7 @@ static void make_set(struct arena *a, const struct alts *x, struct regex_plan *o
 	struct str *v = arena_alloc(a, x->n * sizeof *v);
 	size_t n = 0;
 	for (uint32_t i = 0; i < x->n; i++)
-		v[i] = bytes_of(a, x->v[i].t, x->v[i].n);
+		v[i] = bytes_of(a, &x->v[i], 0, x->v[i].n);
 	vec_sort(v, x->n, sizeof *v, cmp_str, NULL);
 	for (uint32_t i = 0; i < x->n; i++)
 		if (n == 0 || !str_eq(v[n - 1], v[i]))
@@ -447,7 +449,7 @@ static struct plan_glob make_glob(struct arena *a, const struct alt *x)
 	for (uint32_t i = 0; i <= x->n; i++) {
 		if (i < x->n && x->t[i] < TOK_ANY)
 			continue;
-		g.lit[g.n_lits] = bytes_of(a, x->t + from, i - from);
+		g.lit[g.n_lits] = bytes_of(a, x, from, i - from);
 		g.gap[g.n_lits++] = i < x->n && x->t[i] == TOK_SOME;
 		from = i + 1;
 	}
@@ -471,6 +473,7 @@ void regex_plan_make(struct arena *a, struct str pattern, struct regex_plan *out
 {
 	struct arena tmp;
 	arena_init(&tmp, NULL);
+	pattern = pattern.n ? pattern : STR("");
 	struct parser ps = { &tmp, pattern.p, pattern.p + pattern.n, 0, false };
 	struct alts x = parse_alternation(&ps);
 	*out = (struct regex_plan){ 0 };
