@@ -3,6 +3,9 @@
  *
  * uv_accept would bind a connection to the listener's loop, so the listening socket is watched by uv_poll,
  * accepted by accept4, and the descriptor is posted to the loop that is to own it.
+ *
+ * A connection that cannot be accepted for want of descriptors or memory stays in the kernel's queue, and keeps the
+ * listening socket readable: polling stops then, and a timer tries again.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,7 +17,11 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/time.h"
 #include "net/net_int.h"
+
+#define RETRY_NS (100 * NS_PER_MS)
+#define LOG_NS	 (60 * NS_PER_S)
 
 struct net_listener {
 	_Atomic uint32_t refs; /* owner, and each connection */
@@ -25,7 +32,11 @@ struct net_listener {
 	uint16_t port;
 	uint32_t max_conns;
 	_Atomic uint32_t conns;
-	bool polling; /* LOOP */
+	/* LOOP: */
+	bool polling;
+	struct loop_timer *retry;
+	uint64_t next_log_ns;
+	/* any thread: */
 	_Atomic bool stopped;
 	void (*on_accept)(void *arg, struct net_conn *c);
 	void *arg;
@@ -80,6 +91,34 @@ static void on_handed(void *arg)
 	free(a);
 }
 
+static void on_retry(void *arg)
+{
+	struct net_listener *l = arg;
+	if (!l->polling && !atomic_load(&l->stopped))
+		poll_start(l);
+}
+
+static void poll_pause(struct net_listener *l)
+{
+	uv_poll_stop(&l->poll);
+	l->polling = false;
+}
+
+/* accept4 failed: what passes by itself is left to the next turn. */
+static void accept_failed(struct net_listener *l, int en)
+{
+	uint64_t now = time_mono_ns();
+	if (en != EMFILE && en != ENFILE && en != ENOBUFS && en != ENOMEM)
+		return;
+	poll_pause(l);
+	loop_timer_start(l->retry, RETRY_NS, 0);
+	if (now < l->next_log_ns)
+		return;
+	l->next_log_ns = now + LOG_NS;
+	log_warn(NULL, "port %u: new connections wait: accept: %s (%u are open)", l->port,
+		 strerror(en), atomic_load(&l->conns));
+}
+
 static void on_readable(uv_poll_t *p, int status, int events)
 {
 	struct net_listener *l = p->data;
@@ -88,16 +127,19 @@ static void on_readable(uv_poll_t *p, int status, int events)
 		return;
 	for (int i = 0; i < 64; i++) { /* a bounded number a turn */
 		if (atomic_load(&l->conns) >= l->max_conns) {
-			uv_poll_stop(p);
-			l->polling = false;
+			poll_pause(l);
 			if (atomic_load(&l->conns) <
 			    l->max_conns) /* one closed meanwhile */
 				poll_start(l);
 			return;
 		}
 		int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0)
-			return; /* EAGAIN, a connection that is gone again, or no descriptors */
+		if (fd < 0 && (errno == ECONNABORTED || errno == EINTR))
+			continue;
+		if (fd < 0) {
+			accept_failed(l, errno);
+			return;
+		}
 		struct accepted *a = xcalloc(1, sizeof(*a));
 		*a = (struct accepted){ l, loops_next(l->loops), fd };
 		atomic_fetch_add(&l->conns, 1);
@@ -174,6 +216,7 @@ static void begin(struct loop_op *op)
 {
 	struct net_listener *l = CONTAINER_OF(op, struct listen_op, base)->l;
 	l->poll.data = l;
+	l->retry = loop_timer_new(l->loop, on_retry, l);
 	BUG_ON(uv_poll_init_socket(loop_uv(l->loop), &l->poll, l->fd) != 0);
 	poll_start(l);
 	loop_op_done(op, NULL);
@@ -190,6 +233,7 @@ static void end(struct loop_op *op)
 {
 	struct net_listener *l = CONTAINER_OF(op, struct listen_op, base)->l;
 	atomic_fetch_add(&l->refs, 1);
+	loop_timer_free(l->retry);
 	uv_close((uv_handle_t *)&l->poll, on_poll_closed);
 	loop_op_done(op, NULL);
 }

@@ -1,9 +1,14 @@
 /*
  * Listeners, dialling and connections over real sockets on the loopback.
  */
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/time.h"
 #include "net/net.h"
@@ -209,6 +214,49 @@ Test(net, a_taken_port_is_an_error_that_names_the_address)
 	snprintf(addr, sizeof(addr), "127.0.0.1:%u", net_listener_port(l));
 	cr_assert_eq(net_listen(&ls, str_of(addr), 0, on_accept, NULL, &m, &e), -1);
 	cr_assert(strstr(err_text(&e), addr) != NULL);
+	net_listener_free(l);
+	loops_stop(&ls);
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+/* The connection stays in the kernel's queue, and the socket readable; nothing else happens that could resume. */
+Test(net, a_listener_without_descriptors_waits_idle_and_accepts_later)
+{
+	struct loops ls;
+	struct err e = ERR_INIT;
+	struct net_listener *l;
+	struct rlimit old, low;
+	struct timeval patience = { .tv_sec = 10 };
+	char got[2] = { 0 };
+	cr_assert_eq(loops_start(1, &ls, &e), 0);
+	cr_assert_eq(net_listen(&ls, STR("127.0.0.1:0"), 0, on_accept, NULL, &l, &e), 0);
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(net_listener_port(l)),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int c = socket(AF_INET, SOCK_STREAM, 0), free_fd = dup(c);
+	close(free_fd); /* the lowest that is free: all below are taken */
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	low = (struct rlimit){ (rlim_t)free_fd, old.rlim_max };
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+	cr_assert_eq(connect(c, (struct sockaddr *)&to, sizeof(to)), 0);
+	cr_assert_eq(send(c, "hi", 2, 0), 2);
+	uint64_t before = cpu_ns();
+	nanosleep(&(struct timespec){ .tv_nsec = 600000000 }, NULL);
+	uint64_t used = cpu_ns() - before;
+	cr_assert_eq(net_listener_conns(l), 0);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	cr_assert_lt(used, 150 * NS_PER_MS);
+	setsockopt(c, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	cr_assert_eq(recv(c, got, 2, MSG_WAITALL), 2);
+	cr_assert(got[0] == 'h' && got[1] == 'i');
+	cr_assert_eq(net_listener_conns(l), 1);
+	close(c);
 	net_listener_free(l);
 	loops_stop(&ls);
 }
