@@ -93,8 +93,12 @@ void rpc_server_stop(struct rpc_server *s, uint64_t grace_ns);
 
 /* ---------------------------------------------------------------- client */
 
-/* A channel to one address: connects at need, reconnects with backoff (1 s doubling to 30 s, reset
- * by success; a call waits for a connect under way, and fails E_UNAVAILABLE when it failed). */
+/*
+ * A channel to one address: connects at need, reconnects with backoff (1 s doubling to 30 s, reset
+ * by success; a call waits for a connect under way, and fails E_UNAVAILABLE when it failed). After the
+ * peer's GOAWAY its streams go on to their end on the old connection, new calls use a new one; of more
+ * than 8 connections that drain the oldest is closed.
+ */
 struct rpc_channel;
 struct rpc_channel_opts {
 	struct loop *loop;
@@ -106,7 +110,9 @@ struct rpc_channel_opts {
 MUST_CHECK int rpc_channel_new(const struct rpc_channel_opts *o, struct str addr,
 			       struct metric_registry *m, struct rpc_channel **out,
 			       struct err *e);
-void rpc_channel_free(struct rpc_channel *c); /* cancels its streams; WORKER or main */
+/* Ends its streams (E_CANCELLED). They may still be read and closed afterwards, until the loop stops. WORKER or
+ * main. */
+void rpc_channel_free(struct rpc_channel *c);
 
 struct rpc_stream; /* one call at the client */
 struct rpc_call_opts {
@@ -124,7 +130,12 @@ MUST_CHECK int rpc_open(struct rpc_channel *c, struct ctx *ctx, const char *meth
 			struct str request, const struct rpc_call_opts *o,
 			struct rpc_stream **out, struct err *e);
 void rpc_stream_wake(struct rpc_stream *s, void (*wake)(void *arg), void *arg);
-/* 1 message, 0 end with status OK, -1 status (code by rpc_code_to_err, text as sent) or transport */
+/*
+ * 1 message, 0 end with status OK, -1. A call that failed has the code by rpc_code_to_err and the text
+ * `rpc error: code = NotFound desc = <as sent>`, as Go's clients print it and Thanos shows it in warnings; a
+ * transport's failure has the same form (code = Unavailable). The deadline and token of ctx are told plainly.
+ * rpc_try_recv, without a ctx to keep it, cuts the text at 239 bytes.
+ */
 MUST_CHECK int rpc_recv(struct rpc_stream *s, struct ctx *ctx, struct view *msg,
 			struct err *e);
 MUST_CHECK int rpc_try_recv(struct rpc_stream *s, struct view *msg,
@@ -133,8 +144,8 @@ void rpc_release(struct rpc_stream *s, struct view *msg); /* returns the credit 
 /* After rpc_recv said -1: the grpc status code (RPC_UNAVAILABLE for transport failures). */
 enum rpc_code rpc_stream_code(const struct rpc_stream *s);
 size_t rpc_stream_held(struct rpc_stream *s); /* bytes read ahead */
-void rpc_stream_close(
-	struct rpc_stream *s); /* RST_STREAM(CANCEL) if not ended; NULL ok */
+/* Once. RST_STREAM(CANCEL) if not ended; NULL ok. Messages read before must have been released. */
+void rpc_stream_close(struct rpc_stream *s);
 /* Unary: exactly one message is appended to out. */
 MUST_CHECK int rpc_unary(struct rpc_channel *c, struct ctx *ctx, const char *method,
 			 struct str request, struct buf *out, struct err *e);

@@ -5,6 +5,18 @@
  * from it. Bytes are credited to the stream's window as they arrive while the pipe has room, and held back while it
  * is full, so a reader that stops stops the writer, and a message larger than the window still completes. Closing
  * waits for the loop's side to let go, since partial messages are charged to the caller's budget.
+ *
+ * One session takes new calls. A session whose peer said GOAWAY drains: its streams go on to their end, nghttp2
+ * finishes it when the last one has ended, and new calls dial. Requests that never left it, or that the peer
+ * refused unseen, are sent once more.
+ *
+ *   begin -> start --session--> submit -> ... -> stream_end (on_stream_close, on_gone, close)
+ *              |  ^                |
+ *              v  | on_dialled     v refused unseen, once
+ *            waiting <-------------'
+ *
+ * A channel lives as long as its owner and its streams: each stream holds a reference, so that closing one is
+ * right after rpc_channel_free, too.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,41 +46,58 @@ static const struct metric_desc rows[M_ROWS] = {
 			NULL },
 };
 
+#define MAX_DRAINING 8
+#define MAX_TEXT     8192 /* of a status; what peers send is bounded by their headers */
+
 struct rpc_channel {
+	_Atomic uint32_t refs; /* the owner's, and each stream's */
 	struct loop *loop;
 	struct rpc_channel_opts o;
 	char addr[300];
 	struct metric_set *metrics;
 	/* LOOP: */
-	struct rpc_session *session;
+	struct rpc_session *session; /* takes new calls */
+	struct rpc_session
+		*draining[MAX_DRAINING]; /* oldest first; said GOAWAY, or dying */
+	uint32_t n_draining;
+	uint32_t n_closing; /* sessions that were dropped for others, not gone yet */
 	struct net_dial *dial;
-	struct rpc_stream
-		*streams;      /* begun and not ended, on the session or waiting for it */
-	struct err last_error; /* of the last dial */
+	struct rpc_stream *streams; /* begun and not ended, on a session or waiting */
+	struct err last_error;	    /* of the last dial */
 	uint64_t backoff_ns, next_try_ns;
-	struct loop_op *free_op;
+	bool closed;
+	struct loop_op *free_op; /* done when the last session is gone */
 };
 struct rpc_stream {
 	struct rpc_channel *channel;
 	struct pipe *pipe;
 	_Atomic uint32_t refs;
-	char path[128], timeout[16];
-	struct buf request; /* prefix and message */
-	struct buf meta;    /* pairs of NUL-terminated names and values */
+	char path[128];
+	uint64_t deadline_ns; /* 0: none */
+	struct buf request;   /* prefix and message */
+	struct buf meta;      /* pairs of NUL-terminated names and values */
 	size_t n_meta;
 	/* LOOP: */
 	struct rpc_stream *next, **link; /* of the channel's list */
+	struct rpc_session *session;	 /* NULL: waits for one, or ended */
 	int32_t id;
 	size_t sent, held; /* of the request; received bytes not yet credited */
 	struct rpc_frame frame;
-	bool ended, has_status, has_frame;
+	bool ended, has_status, has_frame, retried;
 	uint32_t status;
 	unsigned http_status;
-	char message[512];
+	char *message;	  /* grpc-message, decoded */
+	char *text;	  /* of the failure, whole; set before code */
 	_Atomic int code; /* enum rpc_code, set before the pipe ends */
 	/* WORKER: */
 	size_t handed; /* bytes of messages read and not released */
 };
+
+static void channel_unref(struct rpc_channel *c)
+{
+	if (atomic_fetch_sub(&c->refs, 1) == 1)
+		free(c);
+}
 
 static void stream_unref(struct rpc_stream *s)
 {
@@ -76,6 +105,9 @@ static void stream_unref(struct rpc_stream *s)
 		return;
 	buf_deinit(&s->request);
 	buf_deinit(&s->meta);
+	free(s->message);
+	free(s->text);
+	channel_unref(s->channel);
 	free(s);
 }
 
@@ -88,40 +120,52 @@ static void count_end(struct rpc_stream *s, enum rpc_code code)
 			     method, service, rpc_path_type(str_of(s->path))));
 }
 
-/* The loop's side lets go: no more bytes, nothing charged to the caller. */
-static void stream_end(struct rpc_stream *s, enum rpc_code code, const struct err *why)
+/* The loop's side lets go: no more bytes, nothing charged to the caller. why NULL: the end of the answers. */
+static void stream_end(struct rpc_stream *s, enum rpc_code code, const char *why)
 {
+	struct err e = ERR_INIT;
 	if (s->ended)
 		return;
 	s->ended = true;
+	s->session = NULL;
 	if (s->link) {
 		*s->link = s->next;
 		if (s->next)
 			s->next->link = s->link;
 	}
+	if (why) {
+		struct buf b;
+		buf_init(&b, MAX_TEXT + 256);
+		buf_fmt(&b, "rpc error: code = %s desc = %s", rpc_code_name(code), why);
+		buf_byte(&b, 0);
+		s->text = xmalloc(b.n);
+		memcpy(s->text, b.p, b.n);
+		buf_deinit(&b);
+	}
 	atomic_store(&s->code, (int)code);
 	if (s->has_frame)
 		rpc_frame_deinit(&s->frame);
 	s->has_frame = false;
-	if (why)
-		pipe_fail(s->pipe, why);
-	else
+	if (why) {
+		err_set(NULL, &e, rpc_code_to_err(code), "%s", s->text);
+		pipe_fail(s->pipe, &e);
+	} else
 		pipe_end(s->pipe);
 	count_end(s, code);
 	pipe_unref(s->pipe);
 	stream_unref(s);
 }
 
-static void stream_fail(struct rpc_stream *s, enum rpc_code code, const char *text)
-{
-	struct err e = ERR_INIT;
-	err_set(NULL, &e, rpc_code_to_err(code), "%s", text);
-	stream_end(s, code, &e);
-}
-
 static struct rpc_stream *stream_of(struct rpc_session *s, int32_t id)
 {
 	return nghttp2_session_get_stream_user_data(s->h2, id);
+}
+
+/* HTTP/2 lets go of the stream, too: no callback finds it afterwards. */
+static void reset(struct rpc_session *ss, int32_t id)
+{
+	nghttp2_session_set_stream_user_data(ss->h2, id, NULL);
+	nghttp2_submit_rst_stream(ss->h2, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
 }
 
 /* ---- session callbacks ---- */
@@ -143,8 +187,11 @@ static void on_header(struct rpc_session *ss, int32_t id, struct str name,
 	else if (str_eq(name, STR("grpc-status")) && str_to_u64(value, &u)) {
 		s->has_status = true;
 		s->status = u <= RPC_UNAUTHENTICATED ? (uint32_t)u : RPC_UNKNOWN;
-	} else if (str_eq(name, STR("grpc-message")))
-		rpc_message_decode(value, s->message, sizeof(s->message));
+	} else if (str_eq(name, STR("grpc-message")) && !s->message) {
+		size_t cap = MIN(value.n + 1, (size_t)MAX_TEXT);
+		s->message = xmalloc(cap);
+		rpc_message_decode(value, s->message, cap);
+	}
 }
 
 static void on_headers(struct rpc_session *ss, int32_t id, bool end)
@@ -152,25 +199,26 @@ static void on_headers(struct rpc_session *ss, int32_t id, bool end)
 	(void)ss, (void)id, (void)end;
 }
 
+static void credit(struct rpc_stream *s, bool always)
+{
+	struct rpc_session *ss = s->session;
+	if (ss && !ss->closing) {
+		if (always || !pipe_full(s->pipe))
+			rpc_session_credit(ss, s->id, &s->held);
+		rpc_session_flush(ss);
+	}
+	stream_unref(s);
+}
+
 static void on_credit(void *arg)
 {
-	struct rpc_stream *s = arg;
-	if (!s->ended && s->channel->session && !pipe_full(s->pipe))
-		rpc_session_credit(s->channel->session, s->id, &s->held);
-	if (s->channel->session)
-		rpc_session_flush(s->channel->session);
-	stream_unref(s);
+	credit(arg, false);
 }
 
 /* The reader waits, whatever it still holds: a merge looks at the next message before it gives one back. */
 static void on_hungry(void *arg)
 {
-	struct rpc_stream *s = arg;
-	if (!s->ended && s->channel->session) {
-		rpc_session_credit(s->channel->session, s->id, &s->held);
-		rpc_session_flush(s->channel->session);
-	}
-	stream_unref(s);
+	credit(arg, true);
 }
 
 /* Under the pipe's lock, on the reader's thread: only post. */
@@ -188,7 +236,7 @@ static void on_data(struct rpc_session *ss, int32_t id, const uint8_t *p, size_t
 	struct view msg;
 	size_t arrived = n;
 	int rc;
-	if (!s || s->ended) /* being reset: its window does not matter any more */
+	if (!s) /* being reset: its window does not matter any more */
 		return;
 	while ((rc = rpc_frame_next(&s->frame, &p, &n, &msg, &e)) > 0)
 		if (pipe_push(s->pipe, msg, &e) < 0) {
@@ -196,9 +244,9 @@ static void on_data(struct rpc_session *ss, int32_t id, const uint8_t *p, size_t
 			break;
 		}
 	if (rc < 0) {
-		nghttp2_submit_rst_stream(ss->h2, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+		reset(ss, id);
 		err_wrap(NULL, &e, "answer of %s", s->channel->addr);
-		stream_end(s, rpc_code_of_err(e.code), &e);
+		stream_end(s, rpc_code_of_err(e.code), err_text(&e));
 		return;
 	}
 	s->held += arrived;
@@ -211,20 +259,38 @@ static void on_end(struct rpc_session *ss, int32_t id)
 	(void)ss, (void)id;
 }
 
+static void start(struct rpc_stream *s);
+
+/* The request was not looked at: it goes out again, on another connection if this one drains. */
+static void start_again(struct rpc_stream *s)
+{
+	s->session = NULL;
+	s->id = 0;
+	s->sent = 0;
+	start(s);
+}
+
 static void on_stream_close(struct rpc_session *ss, int32_t id, uint32_t h2_error)
 {
 	struct rpc_stream *s = stream_of(ss, id);
-	char text[640];
+	char text[400];
 	if (!s || s->ended)
 		return;
-	if (s->has_status && s->status == RPC_OK && !rpc_frame_is_partial(&s->frame)) {
-		stream_end(s, RPC_OK, NULL);
+	if (s->has_status) {
+		bool whole = !rpc_frame_is_partial(&s->frame);
+		if (s->status != RPC_OK)
+			stream_end(s, (enum rpc_code)s->status,
+				   s->message ? s->message : "");
+		else if (whole)
+			stream_end(s, RPC_OK, NULL);
+		else
+			stream_end(s, RPC_INTERNAL, "the last message is cut short");
 		return;
 	}
-	if (s->has_status && s->status != RPC_OK) {
-		snprintf(text, sizeof(text), "rpc error: code = %s desc = %s",
-			 rpc_code_name((enum rpc_code)s->status), s->message);
-		stream_fail(s, (enum rpc_code)s->status, text);
+	bool unseen = h2_error == NGHTTP2_REFUSED_STREAM || s->sent == 0;
+	if (unseen && !s->http_status && !s->retried) {
+		s->retried = true;
+		start_again(s);
 		return;
 	}
 	enum rpc_code code = h2_error ? rpc_code_of_h2(h2_error) : RPC_UNAVAILABLE;
@@ -233,35 +299,101 @@ static void on_stream_close(struct rpc_session *ss, int32_t id, uint32_t h2_erro
 	snprintf(text, sizeof(text),
 		 "%s: stream ended without a status (HTTP %u, HTTP/2 error %u)",
 		 s->channel->addr, s->http_status, h2_error);
-	stream_fail(s, code, text);
+	stream_end(s, code, text);
 }
 
-static void fail_all(struct rpc_channel *c, const struct err *why)
+/* ---- sessions ---- */
+
+/* All streams of ss (NULL: those that wait for a connection). */
+static void fail_streams(struct rpc_channel *c, const struct rpc_session *ss,
+			 enum rpc_code code, const char *why)
 {
-	while (c->streams)
-		stream_end(c->streams, RPC_UNAVAILABLE, why);
+	struct rpc_stream *next;
+	for (struct rpc_stream *s = c->streams; s; s = next) {
+		next = s->next;
+		if (s->session == ss)
+			stream_end(s, code, why);
+	}
+}
+
+/* The session takes no more calls. One too many that drains is closed, the oldest. */
+static void retire(struct rpc_channel *c)
+{
+	if (c->n_draining == MAX_DRAINING) {
+		struct err e = ERR_INIT;
+		struct rpc_session *oldest = c->draining[0];
+		err_set(NULL, &e, E_UNAVAILABLE,
+			"%s: more than %d connections are draining", c->addr,
+			MAX_DRAINING);
+		fail_streams(c, oldest, RPC_UNAVAILABLE, err_text(&e));
+		rpc_session_close(oldest, &e);
+		c->n_draining--;
+		memmove(&c->draining[0], &c->draining[1],
+			c->n_draining * sizeof(struct rpc_session *));
+		c->n_closing++;
+	}
+	c->draining[c->n_draining++] = c->session;
+	c->session = NULL;
+}
+
+/*
+ * Requests still queued here (the peer bounds its streams) would be refused by nghttp2 only when their turn
+ * comes: they go elsewhere at once.
+ */
+static void on_goaway(struct rpc_session *ss)
+{
+	struct rpc_channel *c = ss->owner;
+	struct rpc_stream *next;
+	if (c->session != ss)
+		return;
+	retire(c);
+	for (struct rpc_stream *s = c->streams; s; s = next) {
+		next = s->next;
+		if (s->session != ss || s->sent ||
+		    nghttp2_session_find_stream(ss->h2, s->id))
+			continue;
+		reset(ss, s->id);
+		start_again(s);
+	}
+}
+
+static void forget(struct rpc_channel *c, const struct rpc_session *ss)
+{
+	if (c->session == ss) {
+		c->session = NULL;
+		return;
+	}
+	for (uint32_t i = 0; i < c->n_draining; i++)
+		if (c->draining[i] == ss) {
+			c->n_draining--;
+			memmove(&c->draining[i], &c->draining[i + 1],
+				(c->n_draining - i) * sizeof(struct rpc_session *));
+			return;
+		}
+	c->n_closing--;
+}
+
+static void done_if_freed(struct rpc_channel *c)
+{
+	struct loop_op *op = c->free_op;
+	if (!op || c->session || c->n_draining || c->n_closing)
+		return;
+	c->free_op = NULL;
+	loop_op_done(op, NULL);
 }
 
 static void on_gone(struct rpc_session *ss, const struct err *why)
 {
 	struct rpc_channel *c = ss->owner;
-	struct err e = ERR_INIT;
-	err_copy(NULL, &e, why);
-	if (c->session == ss)
-		c->session = NULL;
-	/* Streams still linked were on this session: those that wait exist only without one. */
-	fail_all(c, &e);
+	forget(c, ss);
+	fail_streams(c, ss, RPC_UNAVAILABLE, err_text(why));
 	rpc_session_free(ss);
-	if (c->free_op) {
-		struct loop_op *op = c->free_op;
-		c->free_op = NULL;
-		loop_op_done(op, NULL);
-	}
+	done_if_freed(c);
 }
 
-static const struct rpc_session_ops session_ops = { on_begin, on_header, on_headers,
-						    on_data,  on_end,	 on_stream_close,
-						    NULL,     on_gone };
+static const struct rpc_session_ops session_ops = { on_begin,  on_header, on_headers,
+						    on_data,   on_end,	  on_stream_close,
+						    on_goaway, on_gone };
 
 /* ---- requests ---- */
 
@@ -290,7 +422,13 @@ static void submit(struct rpc_stream *s)
 {
 	struct rpc_channel *c = s->channel;
 	nghttp2_nv nv[8 + MAX_META];
+	char timeout[16];
 	size_t n = 0;
+	uint64_t now = time_mono_ns();
+	if (s->deadline_ns && s->deadline_ns <= now) {
+		stream_end(s, RPC_DEADLINE_EXCEEDED, "deadline passed while connecting");
+		return;
+	}
 	nv[n++] = header(":method", "POST");
 	nv[n++] = header(":scheme", "http");
 	nv[n++] = header(":path", s->path);
@@ -298,8 +436,10 @@ static void submit(struct rpc_stream *s)
 	nv[n++] = header("content-type", "application/grpc");
 	nv[n++] = header("te", "trailers");
 	nv[n++] = header("user-agent", "thanosc");
-	if (s->timeout[0])
-		nv[n++] = header("grpc-timeout", s->timeout);
+	if (s->deadline_ns) { /* what is left now, after connecting */
+		rpc_timeout_format(s->deadline_ns - now, timeout);
+		nv[n++] = header("grpc-timeout", timeout);
+	}
 	const char *m = (const char *)s->meta.p;
 	for (size_t i = 0; i < s->n_meta; i++) {
 		const char *value = m + strlen(m) + 1;
@@ -309,11 +449,12 @@ static void submit(struct rpc_stream *s)
 	nghttp2_data_provider data = { .source.ptr = s, .read_callback = read_request };
 	s->id = nghttp2_submit_request(c->session->h2, NULL, nv, n, &data, s);
 	if (s->id < 0) {
-		stream_fail(s, RPC_UNAVAILABLE, nghttp2_strerror(s->id));
+		stream_end(s, RPC_UNAVAILABLE, nghttp2_strerror(s->id));
 		return;
 	}
-	c->session->streams++;
-	rpc_session_flush(c->session);
+	s->session = c->session;
+	s->session->streams++;
+	rpc_session_flush(s->session);
 }
 
 static void on_dialled(void *arg, struct net_conn *conn, const struct err *why)
@@ -325,7 +466,7 @@ static void on_dialled(void *arg, struct net_conn *conn, const struct err *why)
 			c->backoff_ns ? MIN(c->backoff_ns * 2, 30 * NS_PER_S) : NS_PER_S;
 		c->next_try_ns = time_after_ns(c->backoff_ns);
 		err_copy(NULL, &c->last_error, why);
-		fail_all(c, &c->last_error);
+		fail_streams(c, NULL, RPC_UNAVAILABLE, err_text(&c->last_error));
 		return;
 	}
 	struct rpc_session_opts o = { .stream_window = (uint32_t)c->o.stream_window,
@@ -335,37 +476,43 @@ static void on_dialled(void *arg, struct net_conn *conn, const struct err *why)
 	c->backoff_ns = c->next_try_ns = 0;
 	c->session = rpc_session_new(conn, &o, &session_ops, c);
 	struct rpc_stream *next;
-	for (struct rpc_stream *s = c->streams; s && c->session; s = next) {
+	for (struct rpc_stream *s = c->streams; s; s = next) {
 		next = s->next;
-		submit(s);
+		if (!s->session)
+			submit(s);
 	}
+}
+
+/* A linked stream goes out on the session, or waits for the connection that it asks for. */
+static void start(struct rpc_stream *s)
+{
+	struct rpc_channel *c = s->channel;
+	if (c->session && c->session->closing)
+		retire(c);
+	if (c->session)
+		submit(s);
+	else if (c->dial)
+		return;
+	else if (c->next_try_ns && time_mono_ns() < c->next_try_ns)
+		stream_end(s, RPC_UNAVAILABLE, err_text(&c->last_error));
+	else
+		c->dial = net_dial(c->loop, str_of(c->addr), c->o.connect_timeout_ns,
+				   on_dialled, c);
 }
 
 static void begin(void *arg)
 {
 	struct rpc_stream *s = arg;
 	struct rpc_channel *c = s->channel;
-	if (c->session && (c->session->closing || c->session->goaway)) {
-		if (!c->session
-			     ->closing) /* the old one may end its streams; a new call waits its turn */
-			rpc_session_close(c->session, NULL);
-		stream_fail(s, RPC_UNAVAILABLE, "connection is being closed");
-		return;
-	}
 	s->next = c->streams;
 	if (s->next)
 		s->next->link = &s->next;
 	s->link = &c->streams;
 	c->streams = s;
-	if (c->session) {
-		submit(s);
-	} else if (!c->dial) {
-		if (c->next_try_ns && time_mono_ns() < c->next_try_ns)
-			stream_end(s, RPC_UNAVAILABLE, &c->last_error);
-		else
-			c->dial = net_dial(c->loop, str_of(c->addr),
-					   c->o.connect_timeout_ns, on_dialled, c);
-	}
+	if (c->closed)
+		stream_end(s, RPC_CANCELLED, "the channel is closed");
+	else
+		start(s);
 }
 
 /* ---- the worker's side ---- */
@@ -400,6 +547,7 @@ int rpc_open(struct rpc_channel *c, struct ctx *ctx, const char *method,
 	o = o ? o : &none;
 	struct budget *budget = o->budget ? o->budget : ctx ? ctx->budget : NULL;
 	atomic_init(&s->refs, 2); /* the worker's and the loop's */
+	atomic_fetch_add(&c->refs, 1);
 	s->channel = c;
 	snprintf(s->path, sizeof(s->path), "%s", method);
 	buf_init(&s->request, LIMIT_RPC_REQUEST_BYTES + 16);
@@ -412,8 +560,7 @@ int rpc_open(struct rpc_channel *c, struct ctx *ctx, const char *method,
 		stream_unref(s);
 		return -1;
 	}
-	if (ctx && ctx->deadline_ns)
-		rpc_timeout_format(ctx_left_ns(ctx), s->timeout);
+	s->deadline_ns = ctx ? ctx->deadline_ns : 0;
 	struct pipe_opts po = { .limit = o->window_min ? o->window_min : (size_t)1 << 20,
 				.limit_max = o->window_max ? o->window_max
 							   : (size_t)16 << 20 };
@@ -435,15 +582,24 @@ void rpc_stream_wake(struct rpc_stream *s, void (*wake)(void *arg), void *arg)
 	pipe_consumer_wake(s->pipe, wake, arg);
 }
 
-static int note_end(struct rpc_stream *s, int rc, const struct view *msg,
-		    const struct err *e)
+/* A failure's text is cut on its way through the pipe: with a ctx it becomes whole again. */
+static void whole_text(struct rpc_stream *s, struct ctx *ctx, struct err *e)
+{
+	if (ctx && s->text && strlen(s->text) >= sizeof(e->msg) &&
+	    strncmp(err_text(e), s->text, sizeof(e->msg) / 2) == 0)
+		err_set(ctx, e, e->code, "%s", s->text);
+}
+
+static int note_end(struct rpc_stream *s, struct ctx *ctx, int rc, const struct view *msg,
+		    struct err *e)
 {
 	int ok = RPC_OK;
 	if (rc == PIPE_OK)
 		s->handed += msg->n;
-	else if (rc < 0) /* the caller's own deadline or token ends a call, too */
-		(void)atomic_compare_exchange_strong(&s->code, &ok,
-						     (int)rpc_code_of_err(e->code));
+	/* the caller's own deadline or token ends a call, too */
+	else if (rc < 0 && !atomic_compare_exchange_strong(&s->code, &ok,
+							   (int)rpc_code_of_err(e->code)))
+		whole_text(s, ctx, e);
 	return rc;
 }
 
@@ -453,12 +609,12 @@ int rpc_recv(struct rpc_stream *s, struct ctx *ctx, struct view *msg, struct err
 		atomic_fetch_add(&s->refs, 1);
 		loop_post(s->channel->loop, on_hungry, s);
 	}
-	return note_end(s, pipe_read(s->pipe, ctx, msg, e), msg, e);
+	return note_end(s, ctx, pipe_read(s->pipe, ctx, msg, e), msg, e);
 }
 
 int rpc_try_recv(struct rpc_stream *s, struct view *msg, struct err *e)
 {
-	return note_end(s, pipe_try_read(s->pipe, msg, e), msg, e);
+	return note_end(s, NULL, pipe_try_read(s->pipe, msg, e), msg, e);
 }
 
 void rpc_release(struct rpc_stream *s, struct view *msg)
@@ -491,19 +647,12 @@ static void close_op_free(struct loop_op *op)
 static void close_on_loop(struct loop_op *op)
 {
 	struct rpc_stream *s = CONTAINER_OF(op, struct close_op, base)->stream;
-	struct rpc_session *ss = s->channel->session;
-	if (!s->ended) {
-		if (ss && !ss->closing && s->id > 0) {
-			nghttp2_session_set_stream_user_data(ss->h2, s->id, NULL);
-			nghttp2_submit_rst_stream(ss->h2, NGHTTP2_FLAG_NONE, s->id,
-						  NGHTTP2_CANCEL);
-		}
-		stream_fail(s, RPC_CANCELLED, "closed by the caller");
-		if (ss && !ss->closing)
-			rpc_session_flush(ss);
-	} else if (ss && !ss->closing && s->id > 0 && stream_of(ss, s->id) == s) {
-		nghttp2_session_set_stream_user_data(ss->h2, s->id, NULL);
-	}
+	struct rpc_session *ss = s->session;
+	if (ss && !ss->closing)
+		reset(ss, s->id);
+	stream_end(s, RPC_CANCELLED, "closed by the caller");
+	if (ss)
+		rpc_session_flush(ss);
 	loop_op_done(op, NULL);
 }
 
@@ -561,6 +710,7 @@ int rpc_channel_new(const struct rpc_channel_opts *o, struct str addr,
 	if (net_addr_split(addr, &host, &port, e) < 0)
 		return -1;
 	struct rpc_channel *c = xcalloc(1, sizeof(*c));
+	atomic_init(&c->refs, 1);
 	c->loop = o->loop;
 	c->o = *o;
 	c->o.connect_timeout_ns =
@@ -579,16 +729,18 @@ static void free_on_loop(struct loop_op *op)
 	struct rpc_channel *c = CONTAINER_OF(op, struct close_op, base)->channel;
 	struct err e = ERR_INIT;
 	err_set(NULL, &e, E_CANCELLED, "channel to %s closed", c->addr);
+	c->closed = true;
 	if (c->dial)
 		net_dial_cancel(c->dial);
 	c->dial = NULL;
-	fail_all(c, &e);
-	if (!c->session) {
-		loop_op_done(op, NULL);
-		return;
-	}
+	while (c->streams)
+		stream_end(c->streams, RPC_CANCELLED, err_text(&e));
+	if (c->session)
+		rpc_session_close(c->session, &e);
+	for (uint32_t i = 0; i < c->n_draining; i++)
+		rpc_session_close(c->draining[i], &e);
 	c->free_op = op;
-	rpc_session_close(c->session, &e);
+	done_if_freed(c);
 }
 
 void rpc_channel_free(struct rpc_channel *c)
@@ -596,5 +748,5 @@ void rpc_channel_free(struct rpc_channel *c)
 	if (!c)
 		return;
 	run_op(c, NULL, free_on_loop);
-	free(c);
+	channel_unref(c);
 }

@@ -180,6 +180,33 @@ Test(rpc, status_and_text_of_a_failure_arrive)
 	world_stop(&w);
 }
 
+/* The form that Thanos shows in warnings; nothing is cut, as peers chain long texts. */
+Test(rpc, text_of_a_failure_is_whole_and_of_gos_form)
+{
+	static const char want[] = "rpc error: code = NotFound desc = ";
+	struct world w;
+	struct err e = ERR_INIT;
+	struct ctx ctx;
+	struct buf out;
+	char sent[3000];
+	world_start(&w, 0);
+	ctx_init(&ctx, NULL, in_s(20));
+	memset(sent, 'm', sizeof(sent));
+	buf_init(&out, 100);
+	cr_assert(rpc_unary(w.ch, &ctx, "/t.T/Fail", str_n(sent, sizeof(sent)), &out,
+			    &e) < 0);
+	const char *text = err_text(&e);
+	cr_assert(strncmp(text, want, sizeof(want) - 1) == 0, "%.60s", text);
+	cr_assert_eq(strlen(text), sizeof(want) - 1 + sizeof(sent) + 1);
+	cr_assert(memcmp(text + sizeof(want) - 1, sent, sizeof(sent)) == 0);
+	cr_assert(rpc_unary(w.ch, &ctx, "/t.T/Fail", STR("short"), &out, &e) < 0);
+	cr_assert(strcmp(err_text(&e), "rpc error: code = NotFound desc = short|") == 0,
+		  "%s", err_text(&e));
+	buf_deinit(&out);
+	ctx_deinit(&ctx);
+	world_stop(&w);
+}
+
 Test(rpc, refusal_of_a_request_that_still_arrives_keeps_its_status)
 {
 	struct world w;

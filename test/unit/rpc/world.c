@@ -60,15 +60,23 @@ static int fail(void *arg, struct ctx *ctx, struct rpc_call *call, struct str re
 		       STR_FMT(rpc_call_meta(call, "x-test")));
 }
 
+static int peer(void *arg, struct ctx *ctx, struct rpc_call *call, struct str request,
+		struct err *e)
+{
+	struct str s = str_of(rpc_call_peer(call));
+	return rpc_send(call, ctx, &s, 1, e);
+}
+
 void world_serve(struct world *w, const char *addr)
 {
 	struct err e = ERR_INIT;
 	struct rpc_method m[] = {
 		{ "/t.T/Echo", false, echo, w },   { "/t.T/Loop", true, echo, w },
 		{ "/t.T/Count", false, count, w }, { "/t.T/Hang", false, hang, w },
-		{ "/t.T/Fail", false, fail, w },
+		{ "/t.T/Fail", false, fail, w },   { "/t.T/Peer", true, peer, w },
 	};
-	struct rpc_server_opts o = { .addr = str_of(addr) };
+	struct rpc_server_opts o = w->opts;
+	o.addr = str_of(addr);
 	cr_assert(rpc_server_start(&w->loops, w->pool, w->reg, &o, m, ARRAY_LEN(m),
 				   &w->srv, &e) == 0,
 		  "%s", err_text(&e));
@@ -76,10 +84,10 @@ void world_serve(struct world *w, const char *addr)
 	snprintf(w->addr, sizeof(w->addr), "127.0.0.1:%u", rpc_server_port(w->srv));
 }
 
-void world_start(struct world *w, size_t window)
+void world_start_opts(struct world *w, size_t window, const struct rpc_server_opts *opts)
 {
 	struct err e = ERR_INIT;
-	*w = (struct world){ .srv = NULL };
+	*w = (struct world){ .opts = *opts };
 	w->pool = task_pool_new(&(struct task_pool_opts){ .cpu = 1 });
 	w->reg = metric_registry_new();
 	cr_assert(loops_start(2, &w->loops, &e) == 0);
@@ -87,6 +95,12 @@ void world_start(struct world *w, size_t window)
 	world_serve(w, "127.0.0.1:0");
 	struct rpc_channel_opts o = { .loop = w->client_loop, .stream_window = window };
 	cr_assert(rpc_channel_new(&o, str_of(w->addr), w->reg, &w->ch, &e) == 0);
+}
+
+void world_start(struct world *w, size_t window)
+{
+	static const struct rpc_server_opts none;
+	world_start_opts(w, window, &none);
 }
 
 void world_stop(struct world *w)

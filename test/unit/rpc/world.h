@@ -15,6 +15,7 @@ struct world {
 	struct metric_registry *reg;
 	struct rpc_server *srv;
 	struct rpc_channel *ch;
+	struct rpc_server_opts opts;
 	char addr[32];
 	/* what handlers saw */
 	_Atomic int cancelled, left_ms, big_sent;
@@ -22,8 +23,10 @@ struct world {
 };
 
 /* Methods: /t.T/Echo, /t.T/Loop (on the loop), /t.T/Count "n size" (n messages of size bytes),
- * /t.T/Hang (until its token says so), /t.T/Fail (its request as the error's text). */
+ * /t.T/Hang (until its token says so), /t.T/Fail (its request as the error's text), /t.T/Peer (the client's
+ * address and port). */
 void world_start(struct world *w, size_t window);
+void world_start_opts(struct world *w, size_t window, const struct rpc_server_opts *opts);
 void world_serve(struct world *w, const char *addr);
 void world_stop(struct world *w);
 /* Ask and expect `n` messages of `size` bytes; -1 with the error. */
