@@ -15,6 +15,9 @@ int matcher_compile(struct ctx *ctx, struct arena *a, enum match_type type,
 		    struct str name, struct str value, struct matcher *out, struct err *e)
 {
 	struct regex *re = NULL;
+	char *p = arena_try(a, ctx, name.n + value.n + 2, e);
+	if (!p)
+		return -1;
 	if (type == MATCH_RE || type == MATCH_NRE) {
 		if (regex_new(ctx, value, &re, e) < 0)
 			return -1;
@@ -22,7 +25,13 @@ int matcher_compile(struct ctx *ctx, struct arena *a, enum match_type type,
 	} else if (type != MATCH_EQ && type != MATCH_NEQ) {
 		return err_set(ctx, e, E_INVALID, "unknown matcher type %d", (int)type);
 	}
-	*out = (struct matcher){ type, str_dup(a, name), str_dup(a, value), re };
+	char *v = p + name.n + 1; /* NUL behind both */
+	if (name.n)
+		memcpy(p, name.p, name.n);
+	if (value.n)
+		memcpy(v, value.p, value.n);
+	p[name.n] = v[value.n] = '\0';
+	*out = (struct matcher){ type, str_n(p, name.n), str_n(v, value.n), re };
 	return 0;
 }
 

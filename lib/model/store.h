@@ -29,6 +29,7 @@ struct store_info {
 struct query_hints {
 	int64_t step_ms, range_ms;
 	struct str func;
+	bool grouped; /* of an aggregation: by () and without () are said, too */
 	bool by;
 	const struct str *grouping;
 	size_t n_grouping;

@@ -25,11 +25,24 @@ static struct pf_list list_of_strs(const struct str *v, size_t n)
 	return (struct pf_list){ (void *)(uintptr_t)v, n };
 }
 
+/* An array whose length others chose, zeroed; never NULL for an empty one. */
+static void *try_array(struct ctx *ctx, struct arena *a, size_t n, size_t size,
+		       struct err *e)
+{
+	void *v = arena_try(a, ctx, n * size + 1, e);
+	if (v)
+		memset(v, 0, n * size);
+	return v;
+}
+#define TRY_ARRAY(ctx, a, type, n, e) ((type *)try_array(ctx, a, n, sizeof(type), e))
+
 static int matchers_in(struct ctx *ctx, struct arena *a, const struct pf_list *in,
 		       const struct matcher **out, size_t *n, struct err *e)
 {
 	const struct pb_matcher *m = in->v;
-	struct matcher *v = ARENA_ARRAY(a, struct matcher, in->n + 1);
+	struct matcher *v = TRY_ARRAY(ctx, a, struct matcher, in->n, e);
+	if (!v)
+		return -1;
 	for (size_t i = 0; i < in->n; i++) {
 		if (m[i].type < MATCH_EQ || m[i].type > MATCH_NRE)
 			return err_set(ctx, e, E_INVALID, "unknown matcher type %d",
@@ -52,16 +65,23 @@ static struct pf_list matchers_out(struct arena *a, const struct matcher *m, siz
 }
 
 /* An Any is handed on as its bytes. */
-static struct str any_in(struct arena *a, const struct pb_any *any)
+static int any_in(struct ctx *ctx, struct arena *a, const struct pb_any *any,
+		  struct str *out, struct err *e)
 {
 	struct buf b;
+	*out = STR_NULL;
 	if (!any)
-		return STR_NULL;
+		return 0;
+	char *p = arena_try(a, ctx, pf_size(&msg_any, any) + 1, e);
+	if (!p)
+		return -1;
 	buf_init(&b, SIZE_MAX / 2);
 	pf_encode(&msg_any, any, &b);
-	struct str s = str_dup(a, buf_view(&b));
+	if (b.n)
+		memcpy(p, b.p, b.n);
+	*out = str_n(p, b.n);
 	buf_deinit(&b);
-	return s;
+	return 0;
 }
 
 static struct pb_any *any_out(struct arena *a, struct str bytes)
@@ -73,16 +93,21 @@ static struct pb_any *any_out(struct arena *a, struct str bytes)
 	return any;
 }
 
-static struct labels labels_in(struct arena *a, const struct pb_label_set *s)
+static int labels_in(struct ctx *ctx, struct arena *a, const struct pb_label_set *s,
+		     struct labels *out, struct err *e)
 {
+	*out = (struct labels){ 0 };
 	if (!s)
-		return (struct labels){ 0 };
+		return 0;
 	const struct pb_label *l = s->labels.v;
-	struct label *v = ARENA_ARRAY(a, struct label, s->labels.n + 1);
+	struct label *v = TRY_ARRAY(ctx, a, struct label, s->labels.n, e);
+	if (!v)
+		return -1;
 	for (size_t i = 0; i < s->labels.n; i++)
 		v[i] = (struct label){ l[i].name, l[i].value };
 	labels_sort(v, s->labels.n);
-	return (struct labels){ v, (uint32_t)s->labels.n, 0 };
+	*out = (struct labels){ v, (uint32_t)s->labels.n, 0 };
+	return 0;
 }
 
 static struct pb_label_set labels_out(struct arena *a, struct labels ls)
@@ -110,6 +135,7 @@ static void hints_in(const struct pb_query_hints *h, struct query_hints *out)
 	if (h->range)
 		out->range_ms = h->range->millis;
 	if (h->grouping) {
+		out->grouped = true;
 		out->by = h->grouping->by;
 		out->grouping = str_list(&h->grouping->labels);
 		out->n_grouping = h->grouping->labels.n;
@@ -133,9 +159,10 @@ int proto_series_req_decode(struct ctx *ctx, struct arena *a, struct str in,
 		.n_without = m.without_replica_labels.n,
 		.limit = m.limit,
 		.batch = m.response_batch_size,
-		.hints = any_in(a, m.hints),
 		.want_lanes = m.want_lanes,
 	};
+	if (any_in(ctx, a, m.hints, &out->hints, e) < 0)
+		return -1;
 	const int32_t *aggr = m.aggregates.v;
 	for (size_t i = 0; i < m.aggregates.n; i++)
 		if (aggr[i] >= 0 && aggr[i] < AGGR_N)
@@ -152,7 +179,7 @@ int proto_series_req_decode(struct ctx *ctx, struct arena *a, struct str in,
 
 static struct pb_query_hints *hints_out(struct arena *a, const struct query_hints *h)
 {
-	if (!h->step_ms && !h->range_ms && !h->func.n)
+	if (!h->step_ms && !h->range_ms && !h->func.n && !h->grouped)
 		return NULL;
 	struct pb_query_hints *m = ARENA_NEW(a, struct pb_query_hints);
 	m->step_millis = h->step_ms;
@@ -160,7 +187,7 @@ static struct pb_query_hints *hints_out(struct arena *a, const struct query_hint
 		m->func = ARENA_NEW(a, struct pb_func);
 		m->func->name = h->func;
 	}
-	if (h->n_grouping) {
+	if (h->grouped) {
 		m->grouping = ARENA_NEW(a, struct pb_grouping);
 		m->grouping->by = h->by;
 		m->grouping->labels = list_of_strs(h->grouping, h->n_grouping);
@@ -222,8 +249,9 @@ int proto_labels_req_decode(struct ctx *ctx, struct arena *a, bool values, struc
 		.without_replica_labels = str_list(&m.without_replica_labels),
 		.n_without = m.without_replica_labels.n,
 		.limit = m.limit,
-		.hints = any_in(a, m.hints),
 	};
+	if (any_in(ctx, a, m.hints, &out->hints, e) < 0)
+		return -1;
 	return matchers_in(ctx, a, &m.matchers, &out->matchers, &out->n_matchers, e);
 }
 
@@ -261,10 +289,10 @@ int proto_labels_resp_decode(struct ctx *ctx, struct arena *a, struct str in,
 	struct pb_labels_response m;
 	if (pf_decode(ctx, a, &msg_label_names_response, in, &m, e) < 0)
 		return -1;
-	*out = (struct store_labels_resp){ m.values.v, m.values.n, any_in(a, m.hints) };
+	*out = (struct store_labels_resp){ m.values.v, m.values.n, STR_NULL };
 	*warnings = m.warnings.v;
 	*n = m.warnings.n;
-	return 0;
+	return any_in(ctx, a, m.hints, &out->hints, e);
 }
 
 /* ---- Info ---- */
@@ -320,10 +348,13 @@ int proto_info_decode(struct ctx *ctx, struct arena *a, struct str in,
 	*out = (struct store_info){ .component = str_dupz(a, m.component) };
 	*has_store = m.store != NULL;
 	const struct pb_label_set *sets = m.label_sets.v;
-	out->label_sets = ARENA_ARRAY(a, struct labels, m.label_sets.n + 1);
+	out->label_sets = TRY_ARRAY(ctx, a, struct labels, m.label_sets.n, e);
+	if (!out->label_sets)
+		return -1;
 	out->n_label_sets = m.label_sets.n;
 	for (size_t i = 0; i < m.label_sets.n; i++)
-		out->label_sets[i] = labels_in(a, &sets[i]);
+		if (labels_in(ctx, a, &sets[i], &out->label_sets[i], e) < 0)
+			return -1;
 	if (!m.store)
 		return 0;
 	out->mint_ms = m.store->min_time;
@@ -332,9 +363,14 @@ int proto_info_decode(struct ctx *ctx, struct arena *a, struct str in,
 	out->without_replica_labels = m.store->supports_without_replica_labels;
 	const struct pb_tsdb_info *t = m.store->tsdb_infos.v;
 	out->n_tsdbs = m.store->tsdb_infos.n;
-	out->tsdbs = ARENA_ARRAY(a, struct tsdb_info, out->n_tsdbs + 1);
-	for (size_t i = 0; i < out->n_tsdbs; i++)
-		out->tsdbs[i] = (struct tsdb_info){ labels_in(a, t[i].labels),
-						    t[i].min_time, t[i].max_time };
+	out->tsdbs = TRY_ARRAY(ctx, a, struct tsdb_info, out->n_tsdbs, e);
+	if (!out->tsdbs)
+		return -1;
+	for (size_t i = 0; i < out->n_tsdbs; i++) {
+		out->tsdbs[i].mint_ms = t[i].min_time;
+		out->tsdbs[i].maxt_ms = t[i].max_time;
+		if (labels_in(ctx, a, t[i].labels, &out->tsdbs[i].labels, e) < 0)
+			return -1;
+	}
 	return 0;
 }

@@ -153,6 +153,8 @@ static int decode_field(struct decoder *d, const struct pf_msg *m,
 		memcpy(at, &s, sizeof(s));
 	} else {
 		store_scalar(f->type, in->u, at);
+		if (f->which)
+			*(uint8_t *)(out + f->which) = (uint8_t)f->num;
 	}
 	return 0;
 }
@@ -256,6 +258,12 @@ static size_t value_size(const struct pf_field *f, const void *at, bool always)
 	return tag_len(f->num) + (f->type == PF_DOUBLE ? 8 : wr_uvarint_len(u));
 }
 
+/* Is this the member of its oneof that is set? */
+static bool is_set(const struct pf_field *f, const char *msg)
+{
+	return f->which && *(const uint8_t *)(msg + f->which) == f->num;
+}
+
 static size_t field_size(const struct pf_field *f, const char *msg)
 {
 	const char *at = msg + f->off;
@@ -275,7 +283,9 @@ static size_t field_size(const struct pf_field *f, const char *msg)
 		memcpy(&sub, at, sizeof(sub));
 		return sub ? value_size(f, sub, true) : 0;
 	}
-	return value_size(f, at, false);
+	if (f->which && !is_set(f, msg))
+		return 0;
+	return value_size(f, at, f->which != 0);
 }
 
 size_t pf_size(const struct pf_msg *m, const void *msg)
@@ -340,8 +350,8 @@ void pf_encode(const struct pf_msg *m, const void *msg, struct buf *out)
 			memcpy(&sub, at, sizeof(sub));
 			if (sub)
 				put_value(f, sub, true, out);
-		} else {
-			put_value(f, at, false, out);
+		} else if (!f->which || is_set(f, msg)) {
+			put_value(f, at, f->which != 0, out);
 		}
 	}
 }

@@ -5,7 +5,8 @@
  * a pointer, NULL when absent; repeated fields are struct pf_list with their elements inline.
  *
  * Encoding: fields ascend by number, defaults are left out (proto3); members of a oneof are written when
- * present: a message that is not NULL, a string whose p is not NULL.
+ * present: a message that is not NULL, a string whose p is not NULL; a scalar when the uint8_t at `which` (one for
+ * all members) holds its number, as decoding sets it, so that zero is told from absent.
  * Thread  CPU.  Memory  decoded structs in the arena, strings as views into the input.
  */
 #ifndef PROTO_MSG_H
@@ -38,6 +39,7 @@ struct pf_field {
 	uint32_t off;
 	const struct pf_msg *msg; /* PF_MSG */
 	const char *enum_name;	  /* PF_ENUM, for the .proto text */
+	uint32_t which; /* PF_ONEOF scalar: offset of the number (not first); else 0 */
 };
 struct pf_msg {
 	const char *package, *name;

@@ -3,9 +3,14 @@
  *
  * Two passes over a series: the first counts labels and chunks, so that the arrays are made once at their size
  * (bounded by the frame: every label and chunk costs at least two bytes there).
+ *
+ * Peers are not trusted to keep the order of struct series_in: one comparison a label and a chunk tells, and what
+ * is merely unordered is sorted. A label without value is the same as none. Empty and doubled names are E_CORRUPT.
  */
 #include "proto/convert.h"
 
+#include "base/limits.h"
+#include "base/vec.h"
 #include "wire/pb.h"
 #include "wire/wr.h"
 
@@ -89,6 +94,31 @@ static int take_aggr_chunk(struct ctx *ctx, struct str in, struct chunk_view *c,
 	return rc < 0 ? bad(ctx, e, "malformed chunk") : 0;
 }
 
+static int by_mint(const void *x, const void *y, void *arg)
+{
+	const struct chunk_view *a = x, *b = y;
+	(void)arg;
+	return (a->mint_ms > b->mint_ms) - (a->mint_ms < b->mint_ms);
+}
+
+/* Names that do not ascend, or an empty one. */
+static int order_labels(struct ctx *ctx, struct label *l, struct labels ls, struct err *e)
+{
+	struct buf b;
+	const char *what = "an empty label name";
+	bool unique = labels_sort(l, ls.n);
+	if (unique && (ls.n == 0 || l[0].name.n))
+		return 0;
+	if (ls.n && l[0].name.n)
+		what = "a label name twice";
+	buf_init(&b, LIMIT_ERR_TEXT_BYTES);
+	labels_text(ls, &b);
+	err_set(ctx, e, E_CORRUPT, "message Series: %s in %.*s", what,
+		STR_FMT(buf_view(&b)));
+	buf_deinit(&b);
+	return -1;
+}
+
 static int take_series(struct ctx *ctx, struct arena *a, struct str in,
 		       struct series_in *s, struct err *e)
 {
@@ -106,17 +136,32 @@ static int take_series(struct ctx *ctx, struct arena *a, struct str in,
 	struct chunk_view *c = l ? arena_try(a, ctx, chunks * sizeof(*c) + 1, e) : NULL;
 	if (!c)
 		return -1;
-	*s = (struct series_in){ { l, (uint32_t)labels, 0 }, c, chunks };
+	struct str name = STR("");
+	bool names_ascend = true, chunks_ascend = true;
+	uint32_t n = 0;
+	size_t k = 0;
 	r = rd_of(in);
 	while (pb_next(&r, &f) > 0) {
 		if (f.wire != PB_BYTES)
 			continue;
-		if (f.num == 1 && !take_label(f.bytes, l++))
-			return bad(ctx, e, "malformed label");
-		if (f.num == 2 && take_aggr_chunk(ctx, f.bytes, c++, e) < 0)
-			return -1;
+		if (f.num == 1) {
+			if (!take_label(f.bytes, &l[n]))
+				return bad(ctx, e, "malformed label");
+			if (l[n].value.n == 0)
+				continue;
+			names_ascend &= str_cmp(name, l[n].name) < 0; /* "" never is */
+			name = l[n++].name;
+		} else if (f.num == 2) {
+			if (take_aggr_chunk(ctx, f.bytes, &c[k], e) < 0)
+				return -1;
+			chunks_ascend &= k == 0 || c[k - 1].mint_ms <= c[k].mint_ms;
+			k++;
+		}
 	}
-	return 0;
+	*s = (struct series_in){ { l, n, 0 }, c, k };
+	if (!chunks_ascend)
+		vec_sort(c, k, sizeof(*c), by_mint, NULL);
+	return names_ascend ? 0 : order_labels(ctx, l, s->labels, e);
 }
 
 static int take_batch(struct ctx *ctx, struct arena *a, struct str in,

@@ -169,6 +169,8 @@ struct pb_histogram {
 	int32_t reset_hint;
 	int64_t timestamp;
 	struct pf_list custom_values;
+	/* Numbers of the members present, 0: none. A histogram of floats is one whose count is count_float (2). */
+	uint8_t count_case, zero_count_case;
 };
 struct pb_time_series {
 	struct pf_list labels, samples, histograms;

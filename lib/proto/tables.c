@@ -8,19 +8,26 @@
 				    ARRAY_LEN(rows) }
 #define ONE(num, type, field, kind)                                                      \
 	{                                                                                \
-		num, #field, kind, PF_ONE, offsetof(struct type, field), NULL, NULL      \
+		num, #field, kind, PF_ONE, offsetof(struct type, field), NULL, NULL, 0   \
 	}
 #define REP(num, type, field, kind)                                                      \
 	{                                                                                \
-		num, #field, kind, PF_REP, offsetof(struct type, field), NULL, NULL      \
+		num, #field, kind, PF_REP, offsetof(struct type, field), NULL, NULL, 0   \
 	}
 #define SUB(num, type, field, m)                                                         \
 	{                                                                                \
-		num, #field, PF_MSG, PF_ONE, offsetof(struct type, field), &(m), NULL    \
+		num, #field, PF_MSG, PF_ONE, offsetof(struct type, field), &(m), NULL, 0 \
 	}
 #define SUBS(num, type, field, m)                                                        \
 	{                                                                                \
-		num, #field, PF_MSG, PF_REP, offsetof(struct type, field), &(m), NULL    \
+		num, #field, PF_MSG, PF_REP, offsetof(struct type, field), &(m), NULL, 0 \
+	}
+
+/* A scalar member of a oneof; `which` names the field that tells the member that is set. */
+#define ALT(num, type, field, kind, which)                                               \
+	{                                                                                \
+		num, #field, kind, PF_ONEOF, offsetof(struct type, field), NULL, NULL,   \
+			offsetof(struct type, which)                                     \
 	}
 
 #define T "thanos"
@@ -77,7 +84,7 @@ MSG(msg_any, T, "Any", pb_any, any_rows);
 static const struct pf_field series_response_rows[] = {
 	SUB(1, pb_series_response, series, msg_series),
 	{ 2, "warning", PF_STRING, PF_ONEOF, offsetof(struct pb_series_response, warning),
-	  NULL, NULL },
+	  NULL, NULL, 0 },
 	SUB(3, pb_series_response, hints, msg_any),
 	SUB(4, pb_series_response, batch, msg_series_batch),
 };
@@ -266,13 +273,13 @@ static MSG(msg_span, P, "BucketSpan", pb_span, span_rows);
 
 #define G pb_histogram
 static const struct pf_field histogram_rows[] = {
-	ONE(1, G, count_int, PF_UINT64),
-	ONE(2, G, count_float, PF_DOUBLE),
+	ALT(1, G, count_int, PF_UINT64, count_case),
+	ALT(2, G, count_float, PF_DOUBLE, count_case),
 	ONE(3, G, sum, PF_DOUBLE),
 	ONE(4, G, schema, PF_SINT32),
 	ONE(5, G, zero_threshold, PF_DOUBLE),
-	ONE(6, G, zero_count_int, PF_UINT64),
-	ONE(7, G, zero_count_float, PF_DOUBLE),
+	ALT(6, G, zero_count_int, PF_UINT64, zero_count_case),
+	ALT(7, G, zero_count_float, PF_DOUBLE, zero_count_case),
 	SUBS(8, G, negative_spans, msg_span),
 	REP(9, G, negative_deltas, PF_SINT64),
 	REP(10, G, negative_counts, PF_DOUBLE),

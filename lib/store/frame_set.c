@@ -77,9 +77,19 @@ static int peek(struct frame_set *s, struct ctx *ctx, struct series_in **out,
 	return 1;
 }
 
+static int by_mint(const void *x, const void *y, void *arg)
+{
+	const struct chunk_view *a = x, *b = y;
+	(void)arg;
+	return (a->mint_ms > b->mint_ms) - (a->mint_ms < b->mint_ms);
+}
+
+/* Each frame's chunks ascend; those of the next one need not begin where these end. */
 static void join(struct frame_set *s, const struct series_in *more)
 {
 	size_t n = s->shown.n + more->n;
+	bool ascend = s->shown.n == 0 || more->n == 0 ||
+		      s->shown.chunks[s->shown.n - 1].mint_ms <= more->chunks[0].mint_ms;
 	bool first = s->shown.chunks != s->joined || !s->joined;
 	if (n > s->cap_joined || !s->joined)
 		s->joined = vec_grow(s->joined, &s->cap_joined, n, sizeof(*s->joined));
@@ -90,6 +100,8 @@ static void join(struct frame_set *s, const struct series_in *more)
 		       more->n * sizeof(*s->joined));
 	s->shown.chunks = s->joined;
 	s->shown.n = n;
+	if (!ascend)
+		vec_sort(s->joined, n, sizeof(*s->joined), by_mint, NULL);
 }
 
 static int frame_set_next(struct series_set *base, struct ctx *ctx,

@@ -59,11 +59,9 @@ static int take_side(struct ctx *ctx, struct arena *a, bool is_int, struct pf_li
 	return 0;
 }
 
-/* A histogram without any count is the same number either way. */
 static bool is_float_hist(const struct pb_histogram *h)
 {
-	return h->count_float != 0 || h->zero_count_float != 0 || h->positive_counts.n ||
-	       h->negative_counts.n;
+	return h->count_case == 2; /* count_float, be it zero */
 }
 
 static int take_hist(struct ctx *ctx, struct arena *a, const struct pb_histogram *in,

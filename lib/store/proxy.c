@@ -228,13 +228,8 @@ static int by_str(const void *x, const void *y, void *arg)
 	return str_cmp(*(const struct str *)x, *(const struct str *)y);
 }
 
-struct answers {
-	struct str *v;
-	size_t n, cap;
-};
-
 static int take_answer(struct ctx *ctx, struct arena *a, struct rpc_stream *stream,
-		       struct answers *to, struct err *e)
+		       struct store_labels_resp *to, struct err *e)
 {
 	struct store_labels_resp resp;
 	struct str *warnings;
@@ -243,17 +238,37 @@ static int take_answer(struct ctx *ctx, struct arena *a, struct rpc_stream *stre
 	int rc = rpc_recv(stream, ctx, &msg, e);
 	if (rc <= 0)
 		return rc;
-	struct str keep = str_dup(a, str_n(msg.p, msg.n));
+	char *keep = arena_try(a, ctx, msg.n + 1, e);
+	if (keep && msg.n)
+		memcpy(keep, msg.p, msg.n);
+	struct str bytes = str_n(keep, msg.n);
 	rpc_release(stream, &msg);
-	if (proto_labels_resp_decode(ctx, a, keep, &resp, &warnings, &n, e) < 0)
+	if (!keep || proto_labels_resp_decode(ctx, a, bytes, &resp, &warnings, &n, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		notes_warn(ctx->notes, "%.*s", STR_FMT(warnings[i]));
-	for (size_t i = 0; i < resp.n; i++) {
-		if (to->n == to->cap)
-			to->v = vec_grow(to->v, &to->cap, to->n + 1, sizeof(*to->v));
-		to->v[to->n++] = resp.v[i];
-	}
+	*to = resp;
+	return 0;
+}
+
+/* What the n answers hold together, sorted, each once. */
+static int unite(struct ctx *ctx, struct arena *a, const struct store_labels_resp *r,
+		 size_t n, struct store_labels_resp *out, struct err *e)
+{
+	size_t all = 0, k = 0, i = 0;
+	for (size_t j = 0; j < n; j++)
+		all += r[j].n;
+	struct str *v = arena_try(a, ctx, all * sizeof(*v) + 1, e);
+	if (!v)
+		return -1;
+	for (size_t j = 0; j < n; i += r[j++].n)
+		if (r[j].n)
+			memcpy(v + i, r[j].v, r[j].n * sizeof(*v));
+	vec_sort(v, all, sizeof(*v), by_str, NULL);
+	for (i = 0; i < all; i++)
+		if (k == 0 || !str_eq(v[i], v[k - 1]))
+			v[k++] = v[i];
+	*out = (struct store_labels_resp){ v, k, STR_NULL };
 	return 0;
 }
 
@@ -266,13 +281,13 @@ static int labels_of(struct proxy *p, const struct proxy_view *view, bool values
 	const char *method =
 		values ? "/thanos.Store/LabelValues" : "/thanos.Store/LabelNames";
 	struct chosen *c;
-	struct answers all = { 0 };
 	struct buf b;
 	size_t n;
 	int rc = 0;
 	if (choose(p, ctx, &w, &c, &n, e) < 0)
 		return -1;
 	struct rpc_stream **streams = xcalloc(n, sizeof(struct rpc_stream *));
+	struct store_labels_resp *answers = xcalloc(n, sizeof(*answers));
 	struct rpc_call_opts o = { .budget = ctx->budget };
 	buf_init(&b, LIMIT_RPC_REQUEST_BYTES);
 	proto_labels_req_encode(a, values, req, &b);
@@ -284,7 +299,8 @@ static int labels_of(struct proxy *p, const struct proxy_view *view, bool values
 	}
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		struct err why = ERR_INIT;
-		if (streams[i] && take_answer(ctx, a, streams[i], &all, &why) < 0) {
+		if (streams[i] &&
+		    take_answer(ctx, a, streams[i], &answers[i], &why) < 0) {
 			if (proxy_request_check(ctx, &why, e) < 0)
 				rc = -1;
 			else
@@ -293,17 +309,9 @@ static int labels_of(struct proxy *p, const struct proxy_view *view, bool values
 	}
 	for (size_t i = 0; i < n; i++)
 		rpc_stream_close(streams[i]);
-	if (rc == 0) {
-		vec_sort(all.v, all.n, sizeof(*all.v), by_str, NULL);
-		size_t k = 0;
-		out->v = ARENA_ARRAY(a, struct str, all.n + 1);
-		for (size_t i = 0; i < all.n; i++)
-			if (k == 0 || !str_eq(all.v[i], out->v[k - 1]))
-				out->v[k++] = all.v[i];
-		out->n = k;
-		out->hints = STR_NULL;
-	}
-	free(all.v);
+	if (rc == 0)
+		rc = unite(ctx, a, answers, n, out, e);
+	free(answers);
 	free(streams);
 	buf_deinit(&b);
 	chosen_free(c, n);

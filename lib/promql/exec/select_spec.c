@@ -73,6 +73,7 @@ static void fill_hints(struct exec *x, const struct expr *call, int64_t range_ms
 		return;
 	}
 	h->func = str_of(aggr_op_text(call->aggr.op));
+	h->grouped = true;
 	h->by = !call->aggr.without;
 	h->grouping = call->aggr.labels;
 	h->n_grouping = call->aggr.n_labels;
