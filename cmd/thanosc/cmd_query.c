@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "base/vec.h"
+#include "promql/parse/ast.h"
 #include "runtime.h"
 
 struct query_opts {
@@ -27,6 +28,11 @@ static const struct opt rows[] = {
 	  .type = OPT_STRINGS,
 	  .off = AT(replica_labels),
 	  .help = "Labels to treat as a replica indicator along which data is deduplicated." },
+	{ .name = "selector-label",
+	  .type = OPT_STRINGS,
+	  .off = AT(selector_labels),
+	  .placeholder = "<name>=\"<value>\"",
+	  .help = "Labels that tell what this querier stands for, exposed in Info (repeatable)." },
 	{ .name = "query.timeout",
 	  .type = OPT_DURATION_MS,
 	  .off = AT(timeout_ms),
@@ -184,6 +190,29 @@ static void replica_labels(struct query_run *q, struct str **out, size_t *n)
 	*n = k;
 }
 
+/* Each --selector-label is name="value", quoted as in PromQL. */
+static int selector_labels(struct query_run *q, struct labels *out, struct err *e)
+{
+	const struct conf_strs *in = &q->o.selector_labels;
+	struct label *l = ARENA_ARRAY(&q->rt.arena, struct label, in->n + 1);
+	for (size_t i = 0; i < in->n; i++) {
+		struct str text = str_fmt(&q->rt.arena, "{%.*s}", STR_FMT(in->v[i]));
+		struct matcher *m;
+		struct err why = ERR_INIT;
+		size_t n;
+		if (promql_parse_selector(NULL, &q->rt.arena, text, &m, &n, &why) < 0 ||
+		    n != 1 || m->type != MATCH_EQ)
+			return err_set(NULL, e, E_INVALID,
+				       "--selector-label=%.*s: want name=\"value\"",
+				       STR_FMT(in->v[i]));
+		l[i] = (struct label){ m->name, m->value };
+	}
+	if (!labels_sort(l, in->n))
+		return err_set(NULL, e, E_INVALID, "--selector-label: a name twice");
+	*out = (struct labels){ l, (uint32_t)in->n, 0 };
+	return 0;
+}
+
 static void first_poll(struct query_run *q)
 {
 	struct ctx ctx = { .cancel = q->rt.stop };
@@ -196,7 +225,10 @@ static int run(struct query_run *q, struct err *e)
 	struct str *replicas;
 	size_t n_replicas, n_methods, n_routes;
 	const struct query_opts *o = &q->o;
+	struct labels selector;
 	replica_labels(q, &replicas, &n_replicas);
+	if (selector_labels(q, &selector, e) < 0)
+		return -1;
 	struct endpoints_opts eo = { .addrs = o->endpoints.v,
 				     .n = o->endpoints.n,
 				     .loops = &q->rt.loops,
@@ -212,6 +244,7 @@ static int run(struct query_run *q, struct err *e)
 	struct proxy_opts po = { .endpoints = q->endpoints,
 				 .response_timeout_ns =
 					 (uint64_t)o->response_timeout_ms * NS_PER_MS,
+				 .selector_labels = selector,
 				 .metrics = q->rt.metrics,
 				 .component = "query" };
 	q->proxy = proxy_new(&po);

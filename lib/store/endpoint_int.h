@@ -22,6 +22,7 @@ struct endpoint {
 	struct endpoint_info *info; /* newest; NULL: never reached */
 	bool healthy, polling;
 	int64_t last_check_ms;
+	uint64_t reached_ns;  /* when Info last answered */
 	char last_error[256]; /* empty: none */
 };
 struct endpoints {

@@ -3,7 +3,8 @@
  *
  * Polls of all endpoints run at the same time, each on a request thread with its own deadline, so that one that
  * hangs delays no other. What an endpoint said stays known when it dies: the proxy then names it in a
- * warning instead of leaving its data out in silence.
+ * warning instead of leaving its data out in silence. The list of stores shows it for unhealthy_ns more, as Thanos
+ * does, and one that never answered not at all; all are asked on, for ever.
  */
 #include "base/log.h"
 #include "base/time.h"
@@ -54,6 +55,8 @@ static void set_state(struct endpoint *ep, struct endpoint_info *info, const cha
 	if (info)
 		ep->info = info;
 	ep->healthy = info != NULL;
+	if (info)
+		ep->reached_ns = time_mono_ns();
 	ep->last_check_ms = time_wall_ms();
 	snprintf(ep->last_error, sizeof(ep->last_error), "%s", error);
 	ep->polling = false;
@@ -209,33 +212,43 @@ bool endpoint_snapshot(struct endpoint *ep, struct endpoint_info **info, char er
 	return healthy;
 }
 
+static void status_of(struct endpoint *ep, struct endpoint_info *info, struct arena *a,
+		      struct endpoint_status *out)
+{
+	out->name = str_of(ep->addr);
+	out->component = str_dup(a, str_of(info->info.component));
+	out->mint_ms = info->info.mint_ms;
+	out->maxt_ms = info->info.maxt_ms;
+	out->n_label_sets = info->info.n_label_sets;
+	out->label_sets = ARENA_ARRAY(a, struct labels, info->info.n_label_sets + 1);
+	for (size_t k = 0; k < info->info.n_label_sets; k++)
+		out->label_sets[k] = labels_dup(a, info->info.label_sets[k]);
+}
+
 size_t endpoints_status(struct endpoints *s, struct arena *a,
 			struct endpoint_status **out)
 {
+	size_t n = 0;
 	struct endpoint_status *v = ARENA_ARRAY(a, struct endpoint_status, s->n + 1);
 	for (size_t i = 0; i < s->n; i++) {
+		struct endpoint *ep = &s->ep[i];
 		struct endpoint_info *info;
 		char err[256];
-		v[i].healthy = endpoint_snapshot(&s->ep[i], &info, err);
-		v[i].name = str_of(s->ep[i].addr);
-		v[i].last_error = str_dup(a, str_of(err));
-		pthread_mutex_lock(&s->ep[i].mu);
-		v[i].last_check_ms = s->ep[i].last_check_ms;
-		pthread_mutex_unlock(&s->ep[i].mu);
-		if (!info) {
-			v[i].component = STR("unknown");
+		bool healthy = endpoint_snapshot(ep, &info, err);
+		pthread_mutex_lock(&ep->mu);
+		int64_t check_ms = ep->last_check_ms;
+		uint64_t quiet_ns = time_mono_ns() - ep->reached_ns;
+		pthread_mutex_unlock(&ep->mu);
+		if (!info)
 			continue;
+		if (healthy || quiet_ns < s->o.unhealthy_ns) {
+			status_of(ep, info, a, &v[n]);
+			v[n].healthy = healthy;
+			v[n].last_error = str_dup(a, str_of(err));
+			v[n++].last_check_ms = check_ms;
 		}
-		v[i].component = str_dup(a, str_of(info->info.component));
-		v[i].mint_ms = info->info.mint_ms;
-		v[i].maxt_ms = info->info.maxt_ms;
-		v[i].n_label_sets = info->info.n_label_sets;
-		v[i].label_sets =
-			ARENA_ARRAY(a, struct labels, info->info.n_label_sets + 1);
-		for (size_t k = 0; k < info->info.n_label_sets; k++)
-			v[i].label_sets[k] = labels_dup(a, info->info.label_sets[k]);
 		ref_put(&info->ref);
 	}
 	*out = v;
-	return s->n;
+	return n;
 }

@@ -4,6 +4,9 @@
  * An endpoint is asked if its time range, its external labels and one of its TSDBs may hold what the request
  * wants. All requests are sent before the first answer is read. An endpoint that matches but is known
  * to be dead costs nothing and is named in a warning.
+ *
+ * Selector labels say which part of all data this proxy stands for: Info puts them over what the endpoints say, and
+ * matchers on them are answered here and not sent on. Series do not carry them.
  */
 #include <stdlib.h>
 
@@ -92,6 +95,25 @@ struct chosen {
 	struct endpoint_info *info; /* a reference */
 };
 
+/* Matchers on selector labels are decided here. 1: *m is the rest, to be freed; 0: nothing can match. */
+static int strip_selector(const struct proxy *p, const struct matcher *in, size_t n,
+			  struct matcher **m, size_t *k)
+{
+	*m = xcalloc(n + 1, sizeof(**m));
+	*k = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (!labels_has(p->o.selector_labels, in[i].name))
+			(*m)[(*k)++] = in[i];
+		else if (!matcher_matches(&in[i],
+					  labels_get(p->o.selector_labels, in[i].name))) {
+			free(*m);
+			*m = NULL;
+			return 0;
+		}
+	}
+	return 1;
+}
+
 static int note_dead(struct ctx *ctx, const struct want *w, const char *addr,
 		     const char *why, struct err *e)
 {
@@ -164,9 +186,9 @@ static int open_leg(struct proxy *p, struct ctx *ctx, const struct chosen *c,
 	return strip_open(ctx, leg, req->without_replica_labels, req->n_without, out, e);
 }
 
-static int series(struct proxy *p, const struct proxy_view *view, struct ctx *ctx,
-		  const struct store_series_req *req, struct series_set **out,
-		  struct err *e)
+static int series_from(struct proxy *p, const struct proxy_view *view, struct ctx *ctx,
+		       const struct store_series_req *req, struct series_set **out,
+		       struct err *e)
 {
 	struct want w = { req->mint_ms,	   req->maxt_ms, req->matchers,
 			  req->n_matchers, req->partial, view };
@@ -202,6 +224,27 @@ static int series(struct proxy *p, const struct proxy_view *view, struct ctx *ct
 	arena_deinit(&a);
 	free(legs);
 	chosen_free(c, n);
+	return rc;
+}
+
+static int series(struct proxy *p, const struct proxy_view *view, struct ctx *ctx,
+		  const struct store_series_req *req, struct series_set **out,
+		  struct err *e)
+{
+	struct store_series_req ask = *req;
+	struct matcher *m;
+	int rc;
+	if (!strip_selector(p, req->matchers, req->n_matchers, &m, &ask.n_matchers)) {
+		*out = series_set_of(NULL, 0);
+		return 0;
+	}
+	ask.matchers = m;
+	if (ask.n_matchers == 0)
+		rc = err_set(ctx, e, E_INVALID,
+			     "no matchers specified (excluding selector labels)");
+	else
+		rc = series_from(p, view, ctx, &ask, out, e);
+	free(m);
 	return rc;
 }
 
@@ -272,9 +315,10 @@ static int unite(struct ctx *ctx, struct arena *a, const struct store_labels_res
 	return 0;
 }
 
-static int labels_of(struct proxy *p, const struct proxy_view *view, bool values,
-		     struct ctx *ctx, struct arena *a, const struct store_labels_req *req,
-		     struct store_labels_resp *out, struct err *e)
+static int labels_from(struct proxy *p, const struct proxy_view *view, bool values,
+		       struct ctx *ctx, struct arena *a,
+		       const struct store_labels_req *req, struct store_labels_resp *out,
+		       struct err *e)
 {
 	struct want w = { req->mint_ms,	   req->maxt_ms, req->matchers,
 			  req->n_matchers, req->partial, view };
@@ -318,6 +362,21 @@ static int labels_of(struct proxy *p, const struct proxy_view *view, bool values
 	return rc;
 }
 
+static int labels_of(struct proxy *p, const struct proxy_view *view, bool values,
+		     struct ctx *ctx, struct arena *a, const struct store_labels_req *req,
+		     struct store_labels_resp *out, struct err *e)
+{
+	struct store_labels_req ask = *req;
+	struct matcher *m;
+	*out = (struct store_labels_resp){ 0 };
+	if (!strip_selector(p, req->matchers, req->n_matchers, &m, &ask.n_matchers))
+		return 0;
+	ask.matchers = m;
+	int rc = labels_from(p, view, values, ctx, a, &ask, out, e);
+	free(m);
+	return rc;
+}
+
 static int proxy_names(struct store *s, struct ctx *ctx, struct arena *a,
 		       const struct store_labels_req *req, struct store_labels_resp *out,
 		       struct err *e)
@@ -347,7 +406,14 @@ static int view_values(struct store *s, struct ctx *ctx, struct arena *a,
 
 /* ---- Info: what all healthy endpoints say together ---- */
 
-static void add_info(struct arena *a, const struct store_info *i, struct store_info *out)
+static struct labels with_selector(struct arena *a, struct labels ls, struct labels sel)
+{
+	struct label *l = ARENA_ARRAY(a, struct label, ls.n + sel.n + 1);
+	return labels_dup(a, labels_merge(l, ls, sel));
+}
+
+static void add_info(struct arena *a, const struct store_info *i, struct labels sel,
+		     struct store_info *out)
 {
 	if (out->n_label_sets == 0 && out->n_tsdbs == 0 && out->maxt_ms == INT64_MIN) {
 		out->mint_ms = i->mint_ms;
@@ -361,11 +427,12 @@ static void add_info(struct arena *a, const struct store_info *i, struct store_i
 		memcpy(sets, out->label_sets, out->n_label_sets * sizeof(*sets));
 	out->label_sets = sets;
 	for (size_t k = 0; k < i->n_label_sets; k++) {
+		struct labels ls = with_selector(a, i->label_sets[k], sel);
 		bool have = false;
 		for (size_t j = 0; j < out->n_label_sets; j++)
-			have |= labels_eq(sets[j], i->label_sets[k]);
+			have |= labels_eq(sets[j], ls);
 		if (!have)
-			sets[out->n_label_sets++] = labels_dup(a, i->label_sets[k]);
+			sets[out->n_label_sets++] = ls;
 	}
 	struct tsdb_info *t =
 		ARENA_ARRAY(a, struct tsdb_info, out->n_tsdbs + i->n_tsdbs + 1);
@@ -391,13 +458,18 @@ static void proxy_info(struct store *s, struct arena *a, struct store_info *out)
 		char why[256];
 		bool healthy = endpoint_snapshot(&p->o.endpoints->ep[i], &info, why);
 		if (healthy && info->has_store)
-			add_info(a, &info->info, out);
+			add_info(a, &info->info, p->o.selector_labels, out);
 		if (info)
 			ref_put(&info->ref);
 	}
 	if (out->maxt_ms == INT64_MIN) {
 		out->mint_ms = 0;
 		out->maxt_ms = 0;
+	}
+	if (out->n_label_sets == 0 && p->o.selector_labels.n) {
+		out->label_sets = ARENA_NEW(a, struct labels);
+		out->label_sets[out->n_label_sets++] =
+			labels_dup(a, p->o.selector_labels);
 	}
 }
 

@@ -97,7 +97,7 @@ struct endpoints_opts {
 	struct metric_registry *metrics; /* thanos_store_nodes_grpc_connections, ... */
 	uint64_t info_timeout_ns;	 /* 5 s */
 	uint64_t poll_ns;		 /* 5 s */
-	uint64_t unhealthy_ns;		 /* 5 min: shown that long */
+	uint64_t unhealthy_ns; /* how long the status shows one that does not answer */
 };
 MUST_CHECK int endpoints_new(const struct endpoints_opts *o, struct endpoints **out,
 			     struct err *e);
@@ -112,6 +112,7 @@ struct endpoint_status { /* for /api/v1/stores */
 	int64_t mint_ms, maxt_ms;
 	bool healthy;
 };
+/* Those that are healthy, or were within unhealthy_ns. */
 size_t endpoints_status(struct endpoints *s, struct arena *a,
 			struct endpoint_status **out);
 
