@@ -93,6 +93,36 @@ Test(rpc, reader_that_stops_stops_the_writer_but_not_its_connection)
 	world_stop(&w);
 }
 
+/* What nobody reads is more than the connection's window: it is credited when bytes arrive, not when they are read. */
+Test(rpc, paused_streams_that_hold_more_than_the_connections_window_starve_nobody)
+{
+	struct world w;
+	struct err e = ERR_INIT;
+	struct ctx ctx;
+	struct rpc_stream *s[3];
+	world_start(&w, 0);
+	rpc_channel_free(w.ch);
+	struct rpc_channel_opts co = { .loop = w.client_loop,
+				       .stream_window = 256 << 10,
+				       .conn_window = 64 << 10 };
+	cr_assert(rpc_channel_new(&co, str_of(w.addr), w.reg, &w.ch, &e) == 0);
+	ctx_init(&ctx, NULL, in_s(60));
+	for (int i = 0; i < 3; i++)
+		cr_assert(rpc_open(w.ch, &ctx, "/t.T/Count", STR("4000 10000"), NULL,
+				   &s[i], &e) == 0);
+	for (int i = 0; i < 3; i++) {
+		for (int k = 0; k < 5000 && rpc_stream_held(s[i]) < (256 << 10); k++)
+			nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+		cr_assert(rpc_stream_held(s[i]) >= (256 << 10), "%d: %zu", i,
+			  rpc_stream_held(s[i]));
+	}
+	cr_assert(world_count(&w, &ctx, 100, 30000, &e) == 0, "%s", err_text(&e));
+	for (int i = 0; i < 3; i++)
+		rpc_stream_close(s[i]);
+	ctx_deinit(&ctx);
+	world_stop(&w);
+}
+
 Test(rpc, deadline_travels_and_ends_the_wait)
 {
 	struct world w;
