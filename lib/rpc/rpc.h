@@ -73,11 +73,12 @@ const char *rpc_call_peer(const struct rpc_call *call);
 struct rpc_server;
 struct rpc_server_opts {
 	struct str addr;
-	uint32_t max_conns;		/* 0: 1024 */
-	uint32_t max_streams;		/* per connection; 0: 250 */
-	uint64_t max_connection_age_ns; /* GOAWAY after it; 0: never */
-	struct budget *budget;		/* parent of each call's; may be NULL */
-	size_t call_budget;		/* bytes a call may hold; 0: 64 MiB */
+	uint32_t max_conns;   /* 0: 1024 */
+	uint32_t max_streams; /* per connection; 0: 250 */
+	uint64_t
+		max_connection_age_ns; /* then GOAWAY; streams under way go on; 0: never */
+	struct budget *budget;	       /* parent of each call's; may be NULL */
+	size_t call_budget;	       /* bytes a call may hold; 0: 64 MiB */
 	size_t send_window; /* bytes queued unsent per stream before rpc_send waits; 0: 256 KiB */
 };
 /* grpc.health.v1.Health (Check, Watch) is always served; NOT_SERVING until rpc_server_ready. */

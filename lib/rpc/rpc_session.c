@@ -254,7 +254,7 @@ static void on_tick(void *arg)
 	if (s->closing)
 		return;
 	if (s->age_ns && !s->goaway_ns && now - s->started_ns >= s->age_ns)
-		rpc_session_drain(s, 30 * NS_PER_S);
+		rpc_session_drain(s, UINT64_MAX);
 	if (s->goaway_ns && now >= s->goaway_ns) {
 		s->goaway_ns = UINT64_MAX;
 		(void)nghttp2_submit_goaway(s->h2, NGHTTP2_FLAG_NONE,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/time.h"
+#include "rpc/rpc_int.h"
 #include "support/tst.h"
 #include "task/pipe.h"
 #include "world.h"
@@ -135,6 +136,53 @@ Test(rpc_drain, streams_are_read_and_closed_after_their_channel)
 		rpc_stream_close(s[i]);
 	cr_assert(world_until(&w.cancelled, 1));
 	ctx_deinit(&ctx);
+	world_stop(&w);
+}
+
+/* ---- the age of a connection is no deadline for its streams (they have their own, and 30 s without progress) ---- */
+
+struct aged {
+	struct loop *loop;
+	const char *addr;
+	struct rpc_session *s;
+	uint64_t close_ns;
+	_Atomic int gone;
+};
+
+static void aged_gone(struct rpc_session *s, const struct err *why)
+{
+	struct aged *a = s->owner;
+	a->close_ns = s->close_ns;
+	rpc_session_free(s);
+	atomic_store(&a->gone, 1);
+}
+
+static const struct rpc_session_ops aged_ops = { .on_gone = aged_gone };
+
+static void aged_dialled(void *arg, struct net_conn *c, const struct err *why)
+{
+	struct aged *a = arg;
+	struct rpc_session_opts o = { .stream_window = 65535,
+				      .conn_window = 65535,
+				      .age_ns = 1 };
+	cr_assert(why == NULL);
+	a->s = rpc_session_new(c, &o, &aged_ops, a);
+}
+
+static void aged_begin(void *arg)
+{
+	struct aged *a = arg;
+	net_dial(a->loop, str_of(a->addr), NS_PER_S, aged_dialled, a);
+}
+
+Test(rpc_drain, an_old_connection_gives_its_streams_all_the_time_they_need)
+{
+	struct world w;
+	world_start(&w, 0);
+	struct aged a = { .loop = w.client_loop, .addr = w.addr };
+	loop_post(a.loop, aged_begin, &a);
+	cr_assert(world_until(&a.gone, 1));
+	cr_assert(a.close_ns > time_after_ns(24 * 3600 * NS_PER_S));
 	world_stop(&w);
 }
 
