@@ -12,7 +12,8 @@ struct store_opts {
 	struct common_opts common;
 	struct objstore_opts objstore;
 	struct str data_dir;
-	int64_t mint_ms, maxt_ms, consistency_ms, ignore_marks_ms, sync_ms;
+	struct conf_time min_time, max_time;
+	int64_t consistency_ms, ignore_marks_ms, sync_ms;
 	int64_t max_concurrent, limit_bytes, sync_concurrency, meta_concurrency;
 };
 #define AT(f) offsetof(struct store_opts, f)
@@ -23,13 +24,13 @@ static const struct opt rows[] = {
 	  .def = "./data",
 	  .help = "Local data directory used for caching purposes (index-header, meta.json)." },
 	{ .name = "min-time",
-	  .type = OPT_TIME,
-	  .off = AT(mint_ms),
+	  .type = OPT_TIME_MOVING,
+	  .off = AT(min_time),
 	  .def = "0000-01-01T00:00:00Z",
 	  .help = "Start of time range limit to serve." },
 	{ .name = "max-time",
-	  .type = OPT_TIME,
-	  .off = AT(maxt_ms),
+	  .type = OPT_TIME_MOVING,
+	  .off = AT(max_time),
 	  .def = "9999-12-31T23:59:59Z",
 	  .help = "End of time range limit to serve." },
 	{ .name = "consistency-delay",
@@ -121,8 +122,8 @@ static int open_store(struct store_run *s, struct err *e)
 		.pool = s->rt.pool,
 		.budget = &s->rt.budget,
 		.metrics = s->rt.metrics,
-		.mint_ms = s->o.mint_ms,
-		.maxt_ms = s->o.maxt_ms,
+		.min_time = s->o.min_time,
+		.max_time = s->o.max_time,
 		.consistency_delay_ms = s->o.consistency_ms,
 		.ignore_deletion_marks_ms = s->o.ignore_marks_ms,
 		.block_sync_concurrency = (uint32_t)s->o.sync_concurrency,

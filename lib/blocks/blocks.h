@@ -43,8 +43,7 @@ struct fetcher_opts {
 		cache_dir; /* <data-dir>/meta-syncer: meta.json kept by ULID; NULL: none */
 	int64_t consistency_delay_ms; /* younger blocks (ULID time) are left out, compactor's excepted */
 	int64_t ignore_deletion_marks_ms; /* blocks marked longer ago are left out; < 0: all shown */
-	int64_t mint_ms, maxt_ms; /* blocks wholly outside are left out */
-	uint32_t concurrency;	  /* meta.json reads at a time; 0: 32 */
+	uint32_t concurrency;		  /* meta.json reads at a time; 0: 32 */
 	bool dedup_sources; /* leave out blocks whose sources another block covers */
 	struct metric_registry *metrics; /* thanos_blocks_meta_* */
 	struct task_pool *pool;
@@ -52,6 +51,8 @@ struct fetcher_opts {
 struct fetcher;
 struct fetcher *fetcher_new(const struct fetcher_opts *o);
 void fetcher_free(struct fetcher *f);
+/* From the next sync on, blocks wholly outside are left out. Not while a sync runs. */
+void fetcher_range(struct fetcher *f, int64_t mint_ms, int64_t maxt_ms);
 /*
  * One listing, new meta.json read, marks read, filters applied. A damaged meta or mark never fails the
  * sync: that block is left out (or its mark ignored), named in log and metric. On success *out is a

@@ -74,8 +74,9 @@ struct fetcher {
 	struct fetcher_opts o;
 	char *cache_dir;
 	struct metric *syncs, *failures, *seconds, *synced[S_COUNT];
-	pthread_mutex_t mu;  /* one sync at a time; guards what follows */
-	struct metas *known; /* of the last sync that succeeded */
+	int64_t mint_ms, maxt_ms; /* fetcher_range */
+	pthread_mutex_t mu;	  /* one sync at a time; guards what follows */
+	struct metas *known;	  /* of the last sync that succeeded */
 };
 
 struct fetched { /* the catalogue with what keeps its metas */
@@ -83,10 +84,17 @@ struct fetched { /* the catalogue with what keeps its metas */
 	struct metas *metas;
 };
 
+void fetcher_range(struct fetcher *f, int64_t mint_ms, int64_t maxt_ms)
+{
+	f->mint_ms = mint_ms;
+	f->maxt_ms = maxt_ms;
+}
+
 struct fetcher *fetcher_new(const struct fetcher_opts *o)
 {
 	struct fetcher *f = xcalloc(1, sizeof(*f));
 	f->o = *o;
+	fetcher_range(f, INT64_MIN, INT64_MAX);
 	if (!f->o.concurrency)
 		f->o.concurrency = 32;
 	f->cache_dir = o->cache_dir ? xstrdup(o->cache_dir) : NULL;
@@ -121,23 +129,21 @@ static bool is_exempt_source(struct str s)
 	       str_eq(s, STR("bucket.repair"));
 }
 
-static bool is_outside(const struct fetcher_opts *o, const struct block_meta *m)
+static bool is_outside(const struct fetcher *f, const struct block_meta *m)
 {
-	if (o->mint_ms == 0 && o->maxt_ms == 0)
-		return false; /* no range was given */
-	return m->maxt_ms <= o->mint_ms || m->mint_ms > o->maxt_ms;
+	return m->maxt_ms <= f->mint_ms || m->mint_ms > f->maxt_ms;
 }
 
-static enum state judge(const struct fetcher_opts *o, const struct known *k,
-			int64_t now_ms)
+static enum state judge(const struct fetcher *f, const struct known *k, int64_t now_ms)
 {
+	const struct fetcher_opts *o = &f->o;
 	switch (k->state) {
 	case META_NONE: return S_NONE;
 	case META_CORRUPT: return S_CORRUPT;
 	case META_FAILED: return S_FAILED;
 	case META_OK: break;
 	}
-	if (is_outside(o, &k->meta))
+	if (is_outside(f, &k->meta))
 		return S_TIME;
 	if (o->consistency_delay_ms > 0 && !is_exempt_source(k->meta.thanos.source) &&
 	    ulid_time_ms(&k->id) > now_ms - o->consistency_delay_ms)
@@ -177,7 +183,7 @@ static void drop_covered(struct catalogue *c, size_t *count)
 }
 
 /* Takes over the reference of m. */
-static int filter(const struct fetcher_opts *o, struct ctx *ctx, struct metas *m,
+static int filter(const struct fetcher *fetcher, struct ctx *ctx, struct metas *m,
 		  size_t *count, struct catalogue **out, struct err *e)
 {
 	struct fetched *f = xcalloc(1, sizeof(*f));
@@ -194,7 +200,7 @@ static int filter(const struct fetcher_opts *o, struct ctx *ctx, struct metas *m
 	}
 	for (size_t i = 0; i < m->n; i++) {
 		const struct known *k = &m->v[i];
-		enum state s = judge(o, k, now_ms);
+		enum state s = judge(fetcher, k, now_ms);
 		count[s]++;
 		count[S_NO_COMPACT] += k->mark[MARK_NO_COMPACT].ok;
 		count[S_NO_DOWNSAMPLE] += k->mark[MARK_NO_DOWNSAMPLE].ok;
@@ -206,7 +212,7 @@ static int filter(const struct fetcher_opts *o, struct ctx *ctx, struct metas *m
 		c->block[c->n++] =
 			(struct fetched_block){ k->meta, d->ok ? d->time_s : 0 };
 	}
-	if (o->dedup_sources)
+	if (fetcher->o.dedup_sources)
 		drop_covered(c, count);
 	*out = c;
 	return 0;
@@ -225,7 +231,7 @@ static int sync_locked(struct fetcher *f, struct ctx *ctx, struct catalogue **ou
 		ref_put(&f->known->ref);
 	f->known = m;
 	ref_get(&m->ref);
-	if (filter(&f->o, ctx, m, count, out, e) < 0)
+	if (filter(f, ctx, m, count, out, e) < 0)
 		return -1;
 	for (unsigned i = 0; f->syncs && i < S_COUNT; i++)
 		metric_set_value(f->synced[i], (double)count[i]);

@@ -35,6 +35,7 @@ struct bucket_snapshot {
 	struct arena arena;
 	struct bucket_entry *entry;
 	size_t n, n_loaded;
+	bool synced; /* false: the empty one before the first sync */
 	struct bucket_entry **by_id;
 	struct bucket_group *group;
 	size_t n_groups;
@@ -71,6 +72,8 @@ struct bucket_store {
 	struct bucket_snapshot *now;
 };
 
+/* The time range that is served now. */
+void bucket_range(const struct bucket_store *b, int64_t *mint_ms, int64_t *maxt_ms);
 /* The snapshot of this moment, a new reference. */
 struct bucket_snapshot *bucket_snapshot_get(struct bucket_store *b);
 void bucket_snapshot_put(struct bucket_snapshot *s);

@@ -189,13 +189,15 @@ static int ask_store(struct store *st, struct ctx *ctx, struct arena *a,
 		     struct store_labels_resp *out, struct err *e)
 {
 	struct bucket_store *b = CONTAINER_OF(st, struct bucket_store, base);
+	int64_t mint_ms, maxt_ms;
+	bucket_range(b, &mint_ms, &maxt_ms);
 	struct gather g = {
 		.b = b,
 		.ctx = ctx,
 		.a = a,
 		.req = req,
-		.c = { .mint_ms = MAX(req->mint_ms, b->o.mint_ms),
-		       .maxt_ms = MIN(req->maxt_ms, b->o.maxt_ms),
+		.c = { .mint_ms = MAX(req->mint_ms, mint_ms),
+		       .maxt_ms = MIN(req->maxt_ms, maxt_ms),
 		       .matchers = req->matchers,
 		       .n_matchers = req->n_matchers,
 		       .all_resolutions = true },

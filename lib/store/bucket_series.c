@@ -195,9 +195,11 @@ int bucket_series(struct store *s, struct ctx *ctx, const struct store_series_re
 	struct bucket_store *b = CONTAINER_OF(s, struct bucket_store, base);
 	uint64_t t0 = time_mono_ns();
 	struct answer *a = answer_new(b, ctx);
+	int64_t mint_ms, maxt_ms;
+	bucket_range(b, &mint_ms, &maxt_ms);
 	struct bucket_choice c = {
-		.mint_ms = MAX(req->mint_ms, b->o.mint_ms),
-		.maxt_ms = MIN(req->maxt_ms, b->o.maxt_ms),
+		.mint_ms = MAX(req->mint_ms, mint_ms),
+		.maxt_ms = MIN(req->maxt_ms, maxt_ms),
 		.matchers = req->matchers,
 		.n_matchers = req->n_matchers,
 		.max_resolution_ms = req->max_resolution_ms,

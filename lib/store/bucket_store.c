@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/time.h"
 #include "fs/fs.h"
 #include "store/bucket_int.h"
 
@@ -52,6 +53,13 @@ static const struct metric_desc rows[BM_COUNT] = {
 	HISTOGRAM(BM_RESULT_SERIES, "series_result_series",
 		  "Series in the answer of one Series call.", series_bounds),
 };
+
+void bucket_range(const struct bucket_store *b, int64_t *mint_ms, int64_t *maxt_ms)
+{
+	int64_t now_ms = time_wall_ms();
+	*mint_ms = conf_time_ms(b->o.min_time, now_ms);
+	*maxt_ms = conf_time_ms(b->o.max_time, now_ms);
+}
 
 struct bucket_snapshot *bucket_snapshot_get(struct bucket_store *b)
 {
@@ -114,6 +122,7 @@ static void bucket_info(struct store *st, struct arena *a, struct store_info *ou
 		.n_tsdbs = s->n_tsdbs,
 		.sharding = true,
 		.without_replica_labels = true,
+		.not_ready = s->synced ? NULL : "Not ready",
 	};
 	for (size_t i = 0; i < s->n_groups; i++)
 		out->label_sets[i] = labels_dup(a, s->group[i].labels);
@@ -142,7 +151,9 @@ int bucket_store_new(struct ctx *ctx, const struct bucket_store_opts *o,
 	pthread_mutex_init(&b->mu, NULL);
 	pthread_mutex_init(&b->sync_mu, NULL);
 	b->now = bucket_snapshot_new();
-	bucket_snapshot_seal(b->now, o->mint_ms, o->maxt_ms);
+	int64_t mint_ms, maxt_ms;
+	bucket_range(b, &mint_ms, &maxt_ms);
+	bucket_snapshot_seal(b->now, mint_ms, maxt_ms);
 	struct metric_set *set = metric_set_new(o->metrics, rows, BM_COUNT);
 	for (uint32_t i = 0; i < BM_COUNT; i++)
 		b->metric[i] = metric_plain(set, i);
@@ -154,8 +165,6 @@ int bucket_store_new(struct ctx *ctx, const struct bucket_store_opts *o,
 		.cache_dir = cache,
 		.consistency_delay_ms = o->consistency_delay_ms,
 		.ignore_deletion_marks_ms = o->ignore_deletion_marks_ms,
-		.mint_ms = o->mint_ms,
-		.maxt_ms = o->maxt_ms,
 		.concurrency = o->meta_concurrency,
 		.dedup_sources = true,
 		.metrics = o->metrics,

@@ -214,13 +214,17 @@ static void publish(struct bucket_store *b, struct ctx *ctx, struct bucket_snaps
 static int sync_locked(struct bucket_store *b, struct ctx *ctx, struct err *e)
 {
 	struct catalogue *cat;
+	int64_t mint_ms, maxt_ms;
+	bucket_range(b, &mint_ms, &maxt_ms);
+	fetcher_range(b->fetcher, mint_ms, maxt_ms);
 	if (fetcher_sync(b->fetcher, ctx, &cat, e) < 0)
 		return -1;
 	struct loading l = { .b = b, .ctx = ctx, .s = bucket_snapshot_new() };
 	plan(&l, cat, b->now); /* only a sync changes it */
 	int rc = load_all(&l, e);
 	if (rc == 0) {
-		bucket_snapshot_seal(l.s, b->o.mint_ms, b->o.maxt_ms);
+		bucket_snapshot_seal(l.s, mint_ms, maxt_ms);
+		l.s->synced = true;
 		publish(b, ctx, l.s);
 	} else {
 		bucket_snapshot_put(l.s);

@@ -37,8 +37,9 @@ struct bucket_store_opts {
 	const char *data_dir; /* index-headers, meta-syncer */
 	struct task_pool *pool;
 	struct budget *budget;
-	struct metric_registry *metrics; /* thanos_bucket_store_* */
-	int64_t mint_ms, maxt_ms, consistency_delay_ms, ignore_deletion_marks_ms;
+	struct metric_registry *metrics;     /* thanos_bucket_store_* */
+	struct conf_time min_time, max_time; /* what is served; may move with the clock */
+	int64_t consistency_delay_ms, ignore_deletion_marks_ms;
 	uint32_t block_sync_concurrency, meta_concurrency;
 	struct store_limits limits;
 	uint64_t downloaded_bytes_limit;

@@ -161,11 +161,10 @@ Test(fetcher, filters_and_counts_each_block_once)
 	struct fetcher_opts o = { .bucket = b,
 				  .consistency_delay_ms = 600000,
 				  .ignore_deletion_marks_ms = 3600000,
-				  .mint_ms = 1000,
-				  .maxt_ms = 1199,
 				  .dedup_sources = true,
 				  .metrics = reg };
 	struct fetcher *f = fetcher_new(&o);
+	fetcher_range(f, 1000, 1199);
 	shows(&w, f, "03 04 05 09 ");
 	counts(reg, "loaded", 4);
 	counts(reg, "duplicate", 2);

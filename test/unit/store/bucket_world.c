@@ -24,7 +24,8 @@ static char *path_of(struct world *w, const char *dir, const char *name)
 
 void world_open(struct world *w, const struct bucket_store_opts *o)
 {
-	struct bucket_store_opts all = { .mint_ms = INT64_MIN, .maxt_ms = INT64_MAX };
+	struct bucket_store_opts all = { .min_time = { .ms = INT64_MIN },
+					 .max_time = { .ms = INT64_MAX } };
 	memset(w, 0, sizeof(*w));
 	ctx_init(&w->ctx, NULL, 0);
 	arena_init(&w->arena, NULL);

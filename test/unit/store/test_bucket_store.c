@@ -157,8 +157,8 @@ Test(bucket_store, local_folders_of_gone_blocks_are_removed)
 	struct bucket_store_opts o = { .bucket = w.bucket,
 				       .data_dir = w.data_dir,
 				       .metrics = w.metrics,
-				       .mint_ms = INT64_MIN,
-				       .maxt_ms = INT64_MAX,
+				       .min_time = { .ms = INT64_MIN },
+				       .max_time = { .ms = INT64_MAX },
 				       .pool = w.pool,
 				       .ignore_deletion_marks_ms = -1 };
 	cr_assert_eq(bucket_store_new(&w.ctx, &o, &w.store, &e), 0);
@@ -308,8 +308,8 @@ Test(bucket_store, block_matchers_of_hints_choose_blocks)
 
 Test(bucket_store, downloaded_bytes_are_limited_a_call)
 {
-	const struct bucket_store_opts o = { .mint_ms = INT64_MIN,
-					     .maxt_ms = INT64_MAX,
+	const struct bucket_store_opts o = { .min_time = { .ms = INT64_MIN },
+					     .max_time = { .ms = INT64_MAX },
 					     .downloaded_bytes_limit = 200000 };
 	struct lines got = { 0 };
 	struct world w;
@@ -331,8 +331,8 @@ Test(bucket_store, downloaded_bytes_are_limited_a_call)
 
 Test(bucket_store, times_are_clipped_to_those_of_the_store)
 {
-	const struct bucket_store_opts o = { .mint_ms = 1789984800000,
-					     .maxt_ms = 1789992000000 };
+	const struct bucket_store_opts o = { .min_time = { .ms = 1789984800000 },
+					     .max_time = { .ms = 1789992000000 } };
 	struct lines got = { 0 }, want = { 0 };
 	struct store_info info;
 	struct world w;
@@ -341,14 +341,14 @@ Test(bucket_store, times_are_clipped_to_those_of_the_store)
 	world_sync(&w);
 	struct store_series_req r = request(&w, "__name__=up");
 	cr_assert_eq(world_answer(&w, &r, &got, &e), 0);
-	r.mint_ms = o.mint_ms;
-	r.maxt_ms = o.maxt_ms;
+	r.mint_ms = o.min_time.ms;
+	r.maxt_ms = o.max_time.ms;
 	world_expect(&w, &r, NULL, &want);
 	lines_equal(&got, &want, "clipped");
 	bucket_store_store(w.store)->ops->info(bucket_store_store(w.store), &w.arena,
 					       &info);
-	cr_assert_eq(info.mint_ms, o.mint_ms);
-	cr_assert_eq(info.maxt_ms, o.maxt_ms);
+	cr_assert_eq(info.mint_ms, o.min_time.ms);
+	cr_assert_eq(info.maxt_ms, o.max_time.ms);
 	lines_free(&got);
 	lines_free(&want);
 	world_close(&w);
@@ -366,5 +366,25 @@ Test(bucket_store, an_empty_bucket_offers_no_time)
 	cr_assert_eq(info.maxt_ms, INT64_MIN);
 	cr_assert_eq(info.n_label_sets, 0);
 	cr_assert_str_eq(info.component, "store");
+	world_close(&w);
+}
+
+/* -3h means another time a moment later: what is served moves with the clock. */
+Test(bucket_store, relative_times_move_with_the_clock)
+{
+	const struct bucket_store_opts o = { .min_time = { .ms = -3600000,
+							   .from_now = true },
+					     .max_time = { .ms = INT64_MAX } };
+	struct store_info info;
+	struct world w;
+	world_open(&w, &o);
+	world_copy_all(&w);
+	struct store *s = bucket_store_store(w.store);
+	s->ops->info(s, &w.arena, &info);
+	cr_assert_not_null(info.not_ready, "before the first sync");
+	world_sync(&w);
+	s->ops->info(s, &w.arena, &info);
+	cr_assert_null(info.not_ready);
+	cr_assert_eq(info.n_tsdbs, 0u, "all blocks are older");
 	world_close(&w);
 }
