@@ -187,10 +187,13 @@ torture:
 lint:
 	@scripts/lint
 
-## bench: XOR decoding, ns a sample (run with nothing else on the machine)
+## bench: XOR decoding, then one query through store and query beside Prometheus; writes test/bench/RESULTS.md
 BENCHES := $(patsubst test/bench/%.c,%,$(wildcard test/bench/bench_*.c))
-bench: $(patsubst bench_%,$(BUILD)/release/test/bench_%,$(BENCHES))
-	@for b in $^; do echo "== $$b"; $$b; done
+BENCH_PROGRAMS := $(patsubst %,$(BUILD)/release/test/%,$(BENCHES))
+$(BUILD)/release/test/series_text: $(BUILD)/release/test/bench/series_text.c.o
+	@$(CC) $(FLAGS) -o $@ $^
+bench: $(BUILD)/thanosc $(BENCH_PROGRAMS) $(BUILD)/release/test/series_text
+	@test/bench/bench_query $(BENCH_PROGRAMS)
 
 ## fuzz: build the libFuzzer targets with clang and run each for FUZZ_SECONDS (60)
 FUZZ_SECONDS ?= 60
