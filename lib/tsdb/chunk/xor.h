@@ -10,8 +10,7 @@
 
 struct xor_state {
 	const uint8_t *p, *end; /* end: of real data, in the chunk or in tail */
-	uint64_t acc;
-	unsigned left;
+	unsigned bit;		/* bits of *p that are used up, 0..7 */
 	uint32_t total, done;
 	int64_t t;
 	uint64_t delta, v;

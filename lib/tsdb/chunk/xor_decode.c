@@ -5,12 +5,15 @@
  *   dod  0: zero   10+14  110+17  1110+20  1111+64 bits, lopsided: n bits hold -(2^(n-1)-1)..2^(n-1)
  *   xor  0: same   10: bits in the last window   11: 5 bits leading, 6 bits width (0: 64), bits
  *
- * Decoding is the hot path of queries. The stream's state stays in registers over a run of samples;
- * one refill brings 56 bits, enough for any but the rarest time code together with the value's
- * control bits; a second one serves the value. No read is checked against the end: while at least
- * XOR_MARGIN bytes follow, none can pass it; the last bytes are copied into a zero-padded tail, where
- * the position is compared after each sample. Oddities (times that do not rise, windows past 64 bits)
- * end the run at their sample, so that everything before them is shown.
+ * Decoding is the hot path of queries. The stream's state stays in registers over a run of samples.
+ * Bits are looked at by an unaligned load at the bit position, 57 at least: one for the time code and the
+ * value's control bits, another for the value. Control bits are branches on purpose: the codes of one series
+ * repeat, so the next sample can begin before this one's bits have come, which a table of widths would
+ * prevent. Eight unchanged samples in a row (two zero bits each) are written at once.
+ * No read is checked against the end: while at least XOR_MARGIN bytes follow, none can pass it; the last
+ * bytes are copied into a zero-padded tail, where the position is compared after each sample. Oddities
+ * (times that do not rise, windows past 64 bits) end the run at their sample, so that everything before
+ * them is shown.
  */
 #include "tsdb/chunk/xor.h"
 
@@ -32,8 +35,7 @@ int xor_begin(struct xor_state *s, const uint8_t *p, size_t n, bool equal_ok,
 		return err_set(NULL, e, E_CORRUPT, "XOR chunk: %zu bytes", n);
 	s->p = r.p;
 	s->end = r.end;
-	s->acc = 0;
-	s->left = 0;
+	s->bit = 0;
 	s->done = 0;
 	s->t = 0;
 	s->delta = s->v = 0;
@@ -44,111 +46,72 @@ int xor_begin(struct xor_state *s, const uint8_t *p, size_t n, bool equal_ok,
 	return 0;
 }
 
-#define REFILL()                                                                         \
-	do {                                                                             \
-		acc |= bits_load_be64(p) >> left;                                        \
-		p += (63 - left) >> 3;                                                   \
-		left |= 56;                                                              \
-	} while (0)
-#define DROP(n)                                                                          \
-	do {                                                                             \
-		acc <<= (n);                                                             \
-		left -= (n);                                                             \
-	} while (0)
+#define UNCHANGED_RUN 8
 
-/* The stream in registers; xor_sample is inlined into both loops. */
+/* The stream in registers: everything below is inlined into the loops of run(). */
 struct regs {
-	const uint8_t *p;
-	uint64_t acc, delta, v;
-	unsigned left, trail, sig;
+	const uint8_t *base;
+	uint64_t pos; /* bits from base */
+	uint64_t delta, v;
+	unsigned trail, sig;
 };
+#define INLINE static inline __attribute__((always_inline))
 
-static inline __attribute__((always_inline)) uint64_t wide(struct regs *r, unsigned n)
+/* At least 57 bits from pos, at the top. */
+INLINE uint64_t peek(const struct regs *r, uint64_t pos)
 {
-	const uint8_t *p = r->p;
-	uint64_t acc = r->acc, hi;
-	unsigned left = r->left;
-	REFILL();
-	if (LIKELY(n <= 56)) {
-		hi = acc >> (64 - n);
-		DROP(n);
-	} else {
-		hi = acc >> 32;
-		DROP(32);
-		REFILL();
-		hi = hi << (n - 32) | acc >> (96 - n);
-		DROP(n - 32);
-	}
-	r->p = p;
-	r->acc = acc;
-	r->left = left;
-	return hi;
+	return bits_load_be64(r->base + (pos >> 3)) << (pos & 7);
 }
 
-static inline __attribute__((always_inline)) void time_code(struct regs *r)
+INLINE uint64_t wide(struct regs *r, unsigned n) /* 57..64 bits at pos */
 {
-	static const uint8_t width[4] = { 14, 14, 17, 20 };
-	unsigned ones = (unsigned)__builtin_clzll(~r->acc | 1ull << 59);
-	if (LIKELY(ones < 4)) {
-		unsigned n = width[ones];
-		uint64_t raw = r->acc << (ones + 1) >> (64 - n);
-		r->acc <<= ones + 1 + n;
-		r->left -= ones + 1 + n;
-		r->delta += (uint64_t)bits_lopsided(raw, n);
-	} else {
-		r->acc <<= 4;
-		r->left -= 4;
-		r->delta += wide(r, 64);
-	}
+	uint64_t hi = peek(r, r->pos) >> 32, lo = peek(r, r->pos + 32);
+	r->pos += n;
+	return hi << (n - 32) | lo >> (96 - n);
 }
 
-/* False: the window is wider than 64 bits. */
-static inline __attribute__((always_inline)) bool value_code(struct regs *r)
+/* A code of n bits behind `ones` ones and a zero. */
+INLINE uint64_t narrow_time(struct regs *r, uint64_t w, unsigned ones, unsigned n)
 {
-	if (r->acc >> 63 == 0) {
-		r->acc <<= 1;
-		r->left -= 1;
-		return true;
-	}
-	bool fresh = r->acc >> 62 & 1;
-	r->acc <<= 2;
-	r->left -= 2;
-	if (fresh) {
-		unsigned lead = (unsigned)(r->acc >> 59),
-			 sig = (unsigned)(r->acc >> 53) & 63;
-		r->acc <<= 11;
-		r->left -= 11;
+	uint64_t x = (w << (ones + 1)) - (1ull << (64 - n));
+	r->delta += (uint64_t)(((int64_t)x >> (64 - n)) + 1); /* as bits_lopsided */
+	r->pos += ones + 1 + n;
+	return w << (ones + 1 + n);
+}
+
+/* w: the bits at pos, the first one set. Returns those behind the code, 33 at least. */
+INLINE uint64_t time_code(struct regs *r, uint64_t w)
+{
+	if (LIKELY(w >> 62 == 2))
+		return narrow_time(r, w, 1, 14);
+	if (w >> 61 == 6)
+		return narrow_time(r, w, 2, 17);
+	if (w >> 60 == 14)
+		return narrow_time(r, w, 3, 20);
+	r->pos += 4;
+	r->delta += wide(r, 64);
+	return peek(r, r->pos);
+}
+
+/* w: the bits at pos, the first one set. False: the window is wider than 64 bits. */
+INLINE bool value_code(struct regs *r, uint64_t w)
+{
+	r->pos += 2;
+	if (w >> 62 & 1) {
+		unsigned lead = (unsigned)(w << 2 >> 59), sig = (unsigned)(w << 7 >> 58);
+		r->pos += 11;
 		r->sig = sig ? sig : 64;
 		if (UNLIKELY(lead + r->sig > 64))
 			return false;
 		r->trail = 64 - lead - r->sig;
 	}
-	if (r->sig <= r->left && r->sig < 64) { /* short windows need no second refill */
-		r->v ^= r->acc >> (64 - r->sig) << r->trail;
-		r->acc <<= r->sig;
-		r->left -= r->sig;
+	if (UNLIKELY(r->sig > 57)) {
+		r->v ^= wide(r, r->sig) << r->trail;
 		return true;
 	}
-	r->v ^= wide(r, r->sig) << r->trail;
+	r->v ^= peek(r, r->pos) >> (64 - r->sig) << r->trail;
+	r->pos += r->sig;
 	return true;
-}
-
-static inline __attribute__((always_inline)) bool xor_sample(struct regs *r)
-{
-	const uint8_t *p = r->p;
-	uint64_t acc = r->acc;
-	unsigned left = r->left;
-	REFILL();
-	r->p = p;
-	r->acc = acc;
-	r->left = left;
-	if (LIKELY(r->acc >> 63 == 0)) {
-		r->acc <<= 1;
-		r->left -= 1;
-	} else {
-		time_code(r); /* leaves 24 bits at least */
-	}
-	return value_code(r);
 }
 
 static int cut_short(const struct xor_state *s, struct err *e)
@@ -176,15 +139,9 @@ static int first_samples(struct xor_state *s, struct err *e)
 	bits_get_xor(&b, &s->v, &w);
 	if (b.bad)
 		return cut_short(s, e);
-	/* Go on from whole bytes behind what was used, with the bits of the last one. */
 	uint64_t used = (uint64_t)(b.p - r.p) * 8 - b.left;
 	s->p = r.p + used / 8;
-	s->left = 0;
-	s->acc = 0;
-	if (used % 8) {
-		s->acc = (uint64_t)*s->p++ << 56 << used % 8;
-		s->left = 8 - (unsigned)(used % 8);
-	}
+	s->bit = used % 8;
 	s->trail = w.trailing;
 	s->sig = 64u - w.leading - w.trailing;
 	int64_t t = (int64_t)((uint64_t)s->t + s->delta);
@@ -193,6 +150,74 @@ static int first_samples(struct xor_state *s, struct err *e)
 			       "XOR chunk: time of sample 1 does not rise");
 	s->t = t;
 	return 1;
+}
+
+/* Samples wanted and where they go. */
+struct out {
+	int64_t *t;
+	double *v;
+	size_t n;
+};
+
+/* The times of UNCHANGED_RUN more samples rise and do not overflow. */
+INLINE bool plain_times(int64_t t, uint64_t delta)
+{
+	return delta - 1 < 1ull << 40 && t < INT64_MAX / 2;
+}
+
+INLINE size_t run(struct xor_state *s, struct out o, bool tail, bool *odd)
+{
+	struct regs r = { s->p, s->bit, s->delta, s->v, s->trail, s->sig };
+	uint64_t end =
+		(uint64_t)(s->end - s->p) * 8; /* interior: last place to begin at */
+	if (!tail)
+		end -= XOR_MARGIN * 8;
+	int64_t t = s->t;
+	size_t i = 0;
+	while (i < o.n && (tail || r.pos <= end)) {
+		uint64_t w = peek(&r, r.pos);
+		bool sane = true;
+		if (LIKELY(w >> 63 == 0)) {
+			if (w >> 48 == 0 && o.n - i >= UNCHANGED_RUN &&
+			    (!tail || r.pos + 16 <= end) && plain_times(t, r.delta)) {
+				for (size_t k = 0; k < UNCHANGED_RUN; k++, i++) {
+					t += (int64_t)r.delta;
+					o.t[i] = t;
+					memcpy(&o.v[i], &r.v, 8);
+				}
+				r.pos += 2 * UNCHANGED_RUN;
+				continue;
+			}
+			w <<= 1;
+			r.pos++;
+		} else {
+			w = time_code(&r, w);
+		}
+		if (w >> 63 == 0)
+			r.pos++;
+		else
+			sane = value_code(&r, w);
+		int64_t next = (int64_t)((uint64_t)t + r.delta);
+		bool past = tail && r.pos > end;
+		if (UNLIKELY(!sane | (next <= t) | past)) {
+			if (!sane || past || next < t || !s->equal_ok) {
+				*odd = true;
+				break;
+			}
+		}
+		t = next;
+		o.t[i] = t;
+		memcpy(&o.v[i], &r.v, 8);
+		i++;
+	}
+	s->p = r.base + (r.pos >> 3);
+	s->bit = r.pos & 7;
+	s->delta = r.delta;
+	s->v = r.v;
+	s->trail = r.trail;
+	s->sig = r.sig;
+	s->t = t;
+	return i;
 }
 
 /* Move what is left of the chunk in front of zeros. */
@@ -206,37 +231,30 @@ static void enter_tail(struct xor_state *s)
 	s->in_tail = true;
 }
 
-static inline __attribute__((always_inline)) size_t
-run(struct xor_state *s, int64_t *t_out, double *v_out, size_t n, bool tail, bool *odd)
+/* The rest of a chunk from sample 2 on: interior, then tail. */
+INLINE size_t run_both(struct xor_state *s, struct out o, bool *odd)
 {
-	struct regs r = { s->p, s->acc, s->delta, s->v, s->left, s->trail, s->sig };
-	const uint8_t *stop = tail ? s->end : s->end - XOR_MARGIN;
-	int64_t t = s->t;
 	size_t i = 0;
-	while (i < n && (tail || r.p <= stop)) {
-		bool sane = xor_sample(&r);
-		int64_t next = (int64_t)((uint64_t)t + r.delta);
-		bool past = tail && r.p > s->end && (size_t)(r.p - s->end) * 8 > r.left;
-		if (UNLIKELY(!sane | (next <= t) | past)) {
-			if (!sane || past || next < t || !s->equal_ok) {
-				*odd = true;
-				break;
-			}
-		}
-		t = next;
-		t_out[i] = t;
-		memcpy(&v_out[i], &r.v, 8);
-		i++;
+	if (!s->in_tail && s->end - s->p >= XOR_MARGIN)
+		i = run(s, o, false, odd);
+	if (i < o.n && !*odd) {
+		if (!s->in_tail)
+			enter_tail(s);
+		i += run(s, (struct out){ o.t + i, o.v + i, o.n - i }, true, odd);
 	}
-	s->p = r.p;
-	s->acc = r.acc;
-	s->left = r.left;
-	s->delta = r.delta;
-	s->v = r.v;
-	s->trail = r.trail;
-	s->sig = r.sig;
-	s->t = t;
 	return i;
+}
+
+static size_t run_any(struct xor_state *s, struct out o, bool *odd)
+{
+	return run_both(s, o, odd);
+}
+
+/* Shifts by a register cost one operation instead of three. */
+__attribute__((target("bmi2"))) static size_t run_bmi2(struct xor_state *s, struct out o,
+						       bool *odd)
+{
+	return run_both(s, o, odd);
 }
 
 int xor_run(struct xor_state *s, int64_t *t, double *v, size_t max, size_t *got,
@@ -255,13 +273,8 @@ int xor_run(struct xor_state *s, int64_t *t, double *v, size_t max, size_t *got,
 	}
 	if (i == n)
 		return 0;
-	if (!s->in_tail && s->end - s->p >= XOR_MARGIN)
-		i += run(s, t + i, v + i, n - i, false, &odd);
-	if (i < n && !odd) {
-		if (!s->in_tail)
-			enter_tail(s);
-		i += run(s, t + i, v + i, n - i, true, &odd);
-	}
+	struct out o = { t + i, v + i, n - i };
+	i += __builtin_cpu_supports("bmi2") ? run_bmi2(s, o, &odd) : run_any(s, o, &odd);
 	s->done += (uint32_t)(i - *got);
 	*got = i;
 	if (odd)
