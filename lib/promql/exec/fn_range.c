@@ -3,138 +3,24 @@
  * that slides from step to step.
  *
  * The window of step i is (ref - range, ref]: left-open since Prometheus 3. Both ends only move
- * forward, so finding them costs O(samples + steps). Rates need O(1) a step besides the resets inside
- * the window, which are found through the next one behind the window's start. Sums are added up anew in each
- * window, compensated, so that their bits are Prometheus'.
+ * forward (window.h), so finding them costs O(samples + steps). Rates are in fn_rate.c. Sums are added up
+ * anew in each window, compensated, so that their bits are Prometheus'.
  * Source  prometheus.md §2.4, §2.5, §2.7
  */
-#include "promql/exec/exec_int.h"
-
 #include <math.h>
 
-struct window {
-	size_t lo, hi; /* samples [lo, hi) */
-};
-
-/* Move the window to step i; false: no sample inside. */
-static inline bool slide(const struct range_call *c, const struct series_cols *s,
-			 uint32_t i, struct window *w)
-{
-	int64_t ref = range_ref(c, i), from = ref - c->range_ms;
-	while (w->lo < s->n && s->t_ms[w->lo] <= from)
-		w->lo++;
-	if (w->hi < w->lo)
-		w->hi = w->lo;
-	while (w->hi < s->n && s->t_ms[w->hi] <= ref)
-		w->hi++;
-	return w->hi > w->lo;
-}
-
-static inline void put(struct row *out, uint32_t i, double v)
-{
-	out->v[i] = v;
-	bit_set(out->bits, i);
-}
-
-static bool has_hist(const struct series_cols *s, struct window w)
-{
-	if (s->h)
-		for (size_t k = w.lo; k < w.hi; k++)
-			if (s->h[k])
-				return true;
-	return false;
-}
-
-/* ---- rate, increase, delta ---- */
-
-struct rate_kind {
-	bool counter, per_second;
-};
-
-static double extrapolate(const struct range_call *c, const struct series_cols *s,
-			  struct window w, int64_t ref, double diff, struct rate_kind k)
-{
-	double first = s->v[w.lo];
-	int64_t t0 = s->t_ms[w.lo], t1 = s->t_ms[w.hi - 1];
-	double to_start = (double)(t0 - (ref - c->range_ms)) / 1000;
-	double to_end = (double)(ref - t1) / 1000;
-	double sampled = (double)(t1 - t0) / 1000;
-	double avg = sampled / (double)(w.hi - w.lo - 1);
-	double threshold = avg * 1.1;
-	if (to_start >= threshold)
-		to_start = avg / 2;
-	if (k.counter) { /* a counter cannot have been below zero */
-		double to_zero = to_start;
-		if (diff > 0 && first >= 0)
-			to_zero = sampled * (first / diff);
-		if (to_zero < to_start)
-			to_start = to_zero;
-	}
-	if (to_end >= threshold)
-		to_end = avg / 2;
-	double factor = (sampled + to_start + to_end) / sampled;
-	if (k.per_second)
-		factor /= (double)c->range_ms / 1000;
-	return diff * factor;
-}
-
-static unsigned eval_rate(const struct range_call *c, const struct series_cols *s,
-			  struct row *out, struct rate_kind k)
-{
-	struct window w = { 0, 0 };
-	size_t reset = 1; /* least index > lo with v[reset] < v[reset - 1] */
-	unsigned flags = 0;
-	for (uint32_t i = 0; i < c->grid.n; i++) {
-		if (!slide(c, s, i, &w))
-			continue;
-		if (has_hist(s, w)) {
-			flags |= RANGE_NEEDS_HIST;
-			continue;
-		}
-		if (w.hi - w.lo < 2)
-			continue;
-		double diff = s->v[w.hi - 1] - s->v[w.lo];
-		if (k.counter) {
-			if (reset <= w.lo)
-				reset = w.lo + 1;
-			while (reset < s->n && !(s->v[reset] < s->v[reset - 1]))
-				reset++;
-			for (size_t j = reset; j < w.hi; j++)
-				if (s->v[j] < s->v[j - 1])
-					diff += s->v[j - 1];
-		}
-		put(out, i, extrapolate(c, s, w, range_ref(c, i), diff, k));
-		flags |= RANGE_FLOATS;
-	}
-	return flags;
-}
-
-static unsigned fn_rate(const struct range_call *c, const struct series_cols *s,
-			struct row *out)
-{
-	return eval_rate(c, s, out, (struct rate_kind){ true, true });
-}
-static unsigned fn_increase(const struct range_call *c, const struct series_cols *s,
-			    struct row *out)
-{
-	return eval_rate(c, s, out, (struct rate_kind){ true, false });
-}
-static unsigned fn_delta(const struct range_call *c, const struct series_cols *s,
-			 struct row *out)
-{
-	return eval_rate(c, s, out, (struct rate_kind){ false, false });
-}
+#include "promql/exec/window.h"
 
 /* irate and idelta look at the last two samples only. */
 static unsigned eval_last_two(const struct range_call *c, const struct series_cols *s,
 			      struct row *out, bool rate)
 {
-	struct window w = { 0, 0 };
+	struct window w = { 0 };
 	unsigned flags = 0;
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		if (!slide(c, s, i, &w) || w.hi - w.lo < 2)
 			continue;
-		struct window two = { w.hi - 2, w.hi };
+		struct window two = { w.hi - 2, w.hi, 0, 0 };
 		if (has_hist(s, two)) {
 			flags |= RANGE_NEEDS_HIST;
 			continue;
@@ -237,7 +123,7 @@ static double fold_stddev(const double *v, size_t n)
 static unsigned eval_fold(const struct range_call *c, const struct series_cols *s,
 			  struct row *out, fold_fn *fold, unsigned hists)
 {
-	struct window w = { 0, 0 };
+	struct window w = { 0 };
 	unsigned flags = 0;
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		if (!slide(c, s, i, &w))
@@ -269,7 +155,7 @@ FOLD(stddev_over_time, fold_stddev)
 static unsigned fn_count_over_time(const struct range_call *c,
 				   const struct series_cols *s, struct row *out)
 {
-	struct window w = { 0, 0 };
+	struct window w = { 0 };
 	for (uint32_t i = 0; i < c->grid.n; i++)
 		if (slide(c, s, i, &w))
 			put(out, i, (double)(w.hi - w.lo));
@@ -279,7 +165,7 @@ static unsigned fn_count_over_time(const struct range_call *c,
 static unsigned fn_present_over_time(const struct range_call *c,
 				     const struct series_cols *s, struct row *out)
 {
-	struct window w = { 0, 0 };
+	struct window w = { 0 };
 	for (uint32_t i = 0; i < c->grid.n; i++)
 		if (slide(c, s, i, &w))
 			put(out, i, 1);
@@ -296,7 +182,7 @@ static void put_sample(struct row *out, uint32_t i, const struct series_cols *s,
 static unsigned fn_last_over_time(const struct range_call *c, const struct series_cols *s,
 				  struct row *out)
 {
-	struct window w = { 0, 0 };
+	struct window w = { 0 };
 	for (uint32_t i = 0; i < c->grid.n; i++)
 		if (slide(c, s, i, &w))
 			put_sample(out, i, s, w.hi - 1);
@@ -306,7 +192,7 @@ static unsigned fn_last_over_time(const struct range_call *c, const struct serie
 static unsigned fn_first_over_time(const struct range_call *c,
 				   const struct series_cols *s, struct row *out)
 {
-	struct window w = { 0, 0 };
+	struct window w = { 0 };
 	for (uint32_t i = 0; i < c->grid.n; i++)
 		if (slide(c, s, i, &w))
 			put_sample(out, i, s, w.lo);
@@ -327,7 +213,7 @@ static bool changed(const struct series_cols *s, size_t k)
 static unsigned fn_changes(const struct range_call *c, const struct series_cols *s,
 			   struct row *out)
 {
-	struct window w = { 0, 0 };
+	struct window w = { 0 };
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		if (!slide(c, s, i, &w))
 			continue;
@@ -342,7 +228,7 @@ static unsigned fn_changes(const struct range_call *c, const struct series_cols 
 static unsigned fn_resets(const struct range_call *c, const struct series_cols *s,
 			  struct row *out)
 {
-	struct window w = { 0, 0 };
+	struct window w = { 0 };
 	unsigned flags = 0;
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		if (!slide(c, s, i, &w))

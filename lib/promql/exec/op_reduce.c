@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/vec.h"
+#include "promql/exec/lanes.h"
 
 struct group {
 	struct labels labels;
@@ -158,6 +159,26 @@ static struct group *group_of(struct op_reduce *r, struct exec *x, struct labels
 	return g;
 }
 
+/* The hot one: words of steps that are all present, in the row and in the group, are added at once. */
+static void sum_row(struct group *g, const struct row *row, uint32_t n)
+{
+	for (uint32_t w = 0; w < BITS_WORDS(n); w++) {
+		uint64_t bits = row->bits[w];
+		if ((bits & g->bits[w]) == UINT64_MAX) {
+			lanes_kahan_add(row->v + w * 64u, g->v + w * 64u, g->c + w * 64u,
+					64);
+			continue;
+		}
+		for (; bits; bits &= bits - 1) {
+			uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(bits);
+			if (bit_get(g->bits, i))
+				kahan_add(row->v[i], &g->v[i], &g->c[i]);
+			else
+				fold_first(AGG_SUM, g, i, row->v[i]);
+		}
+	}
+}
+
 static bool takes_hists(enum aggr_op kind)
 {
 	return kind == AGG_COUNT || kind == AGG_GROUP;
@@ -170,14 +191,8 @@ static int fold_row(struct op_reduce *r, struct exec *x, const struct row *row,
 	if (!g)
 		return -1;
 	enum aggr_op kind = r->kind;
-	if (kind == AGG_SUM && !row->h) { /* the hot one, without a switch per value */
-		EACH_BIT(i, row->bits, r->op.grid.n)
-		{
-			if (bit_get(g->bits, i))
-				kahan_add(row->v[i], &g->v[i], &g->c[i]);
-			else
-				fold_first(kind, g, i, row->v[i]);
-		}
+	if (kind == AGG_SUM && !row->h) {
+		sum_row(g, row, r->op.grid.n);
 		return 0;
 	}
 	EACH_BIT(i, row->bits, r->op.grid.n)

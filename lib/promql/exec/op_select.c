@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/vec.h"
+#include "promql/exec/lanes.h"
 #include "promql/exec/select_int.h"
 
 #define BATCH_BYTES ((size_t)1 << 20)
@@ -82,6 +83,8 @@ static void instant_row(const struct op_select *s, const struct series_cols *c,
 size_t select_drop_stale(struct sample_cols *c)
 {
 	size_t k = 0;
+	if (!c->h) /* a stale marker is a NaN; most series have none */
+		k = lanes_find_nan(c->v, 0, c->n);
 	while (k < c->n &&
 	       !(c->h && c->h[k] ? hist_is_stale(c->h[k]) : is_stale_nan(c->v[k])))
 		k++;

@@ -1,0 +1,162 @@
+/*
+ * promql/exec/fn_rate.c - rate, increase, delta: the difference over a window, extrapolated to its ends.
+ *
+ * A step costs a handful of divisions, and they are all that costs: the window's ends are found by two
+ * comparisons each, resets through the next one behind the window's start. So steps are gathered into a
+ * block of columns, and the arithmetic is done column by column, which lets divisions of several steps
+ * share the unit. Every operation is the one Prometheus does, in its order: the bits are the same.
+ * Source  prometheus.md §2.5
+ */
+#include <math.h>
+
+#include "promql/exec/lanes.h"
+#include "promql/exec/window.h"
+
+#define BLOCK 32
+
+struct rate_kind {
+	bool counter, per_second;
+};
+/* Lanes past n hold stale numbers; what is computed of them is not used. */
+struct block {
+	uint32_t n, step[BLOCK];
+	bool may_cross[BLOCK],
+		any_may_cross; /* extrapolation may pass the counter's zero */
+	double to_start[BLOCK], to_end[BLOCK], sampled[BLOCK]; /* ms, then s */
+	double gaps[BLOCK], first[BLOCK], diff[BLOCK];
+	double threshold[BLOCK], half[BLOCK], value[BLOCK];
+};
+
+/* A gap at an end that is much longer than the mean one counts as half a mean one. */
+static void extrapolate_start(struct block *b)
+{
+	for (size_t k = 0; k < BLOCK; k += LANES) {
+		lanes start = lanes_load(b->to_start + k) / 1000;
+		lanes sampled = lanes_load(b->sampled + k) / 1000;
+		lanes avg = sampled / lanes_load(b->gaps + k);
+		lanes threshold = avg * 1.1, half = avg / 2;
+		lanes_store(b->to_start + k,
+			    lanes_select(start >= threshold, half, start));
+		lanes_store(b->sampled + k, sampled);
+		lanes_store(b->threshold + k, threshold);
+		lanes_store(b->half + k, half);
+	}
+}
+
+/* A counter cannot have been below zero. */
+static void stop_at_zero(struct block *b)
+{
+	for (uint32_t k = 0; k < b->n; k++) {
+		if (!b->may_cross[k])
+			continue;
+		double to_zero = b->sampled[k] * (b->first[k] / b->diff[k]);
+		if (to_zero < b->to_start[k])
+			b->to_start[k] = to_zero;
+	}
+}
+
+static void extrapolate_end(struct block *b, double seconds)
+{
+	for (size_t k = 0; k < BLOCK; k += LANES) {
+		lanes end = lanes_load(b->to_end + k) / 1000;
+		lanes to_end = lanes_select(end >= lanes_load(b->threshold + k),
+					    lanes_load(b->half + k), end);
+		lanes sampled = lanes_load(b->sampled + k);
+		lanes factor = (sampled + lanes_load(b->to_start + k) + to_end) / sampled;
+		lanes_store(b->value + k, lanes_load(b->diff + k) * (factor / seconds));
+	}
+}
+
+static void flush(struct block *b, double seconds, struct row *out)
+{
+	extrapolate_start(b);
+	if (b->any_may_cross)
+		stop_at_zero(b);
+	extrapolate_end(b, seconds);
+	for (uint32_t k = 0; k < b->n; k++)
+		put(out, b->step[k], b->value[k]);
+	b->n = 0;
+	b->any_may_cross = false;
+}
+
+static double difference(const struct series_cols *s, const struct window *w,
+			 bool counter, size_t *reset)
+{
+	double diff = s->v[w->hi - 1] - s->v[w->lo];
+	if (!counter)
+		return diff;
+	if (*reset <= w->lo)
+		*reset = lanes_find_fall(s->v, w->lo + 1, s->n);
+	for (size_t j = *reset; j < w->hi; j++)
+		if (s->v[j] < s->v[j - 1])
+			diff += s->v[j - 1];
+	return diff;
+}
+
+static void add(struct block *b, const struct range_call *c, const struct series_cols *s,
+		const struct window *w, uint32_t i, double diff, bool counter)
+{
+	uint32_t k = b->n++;
+	int64_t ref = range_ref(c, i), t0 = s->t_ms[w->lo], t1 = s->t_ms[w->hi - 1];
+	double first = s->v[w->lo];
+	b->step[k] = i;
+	b->to_start[k] = (double)(t0 - (ref - c->range_ms));
+	b->to_end[k] = (double)(ref - t1);
+	b->sampled[k] = (double)(t1 - t0);
+	b->gaps[k] = (double)(w->hi - w->lo - 1);
+	b->first[k] = first;
+	b->diff[k] = diff;
+	/*
+	 * With at least two gaps to_start is below what was sampled; so is the way to zero only if the
+	 * first value is below the difference. Else the division need not be done to know.
+	 */
+	b->may_cross[k] = counter && diff > 0 && first >= 0 &&
+			  !(first >= diff && w->hi - w->lo > 2);
+	b->any_may_cross |= b->may_cross[k];
+}
+
+static unsigned eval_rate(const struct range_call *c, const struct series_cols *s,
+			  struct row *out, struct rate_kind kind)
+{
+	struct window w = { 0 };
+	struct block b = { 0 };
+	double seconds = kind.per_second ? (double)c->range_ms / 1000 : 1;
+	size_t reset =
+		0; /* the least index > lo with v[reset] < v[reset - 1]; 0: not looked for */
+	unsigned flags = 0;
+	for (uint32_t i = 0; i < c->grid.n; i++) {
+		if (!slide(c, s, i, &w))
+			continue;
+		if (has_hist(s, w)) {
+			flags |= RANGE_NEEDS_HIST;
+			continue;
+		}
+		if (w.hi - w.lo < 2)
+			continue;
+		add(&b, c, s, &w, i, difference(s, &w, kind.counter, &reset),
+		    kind.counter);
+		if (b.n == BLOCK)
+			flush(&b, seconds, out);
+		flags |= RANGE_FLOATS;
+	}
+	if (b.n)
+		flush(&b, seconds, out);
+	return flags;
+}
+
+unsigned fn_rate(const struct range_call *c, const struct series_cols *s, struct row *out)
+{
+	return eval_rate(c, s, out, (struct rate_kind){ true, true });
+}
+
+unsigned fn_increase(const struct range_call *c, const struct series_cols *s,
+		     struct row *out)
+{
+	return eval_rate(c, s, out, (struct rate_kind){ true, false });
+}
+
+unsigned fn_delta(const struct range_call *c, const struct series_cols *s,
+		  struct row *out)
+{
+	return eval_rate(c, s, out, (struct rate_kind){ false, false });
+}
