@@ -84,6 +84,7 @@ struct rpc_stream {
 	size_t sent, held; /* of the request; received bytes not yet credited */
 	struct rpc_frame frame;
 	bool ended, has_status, has_frame, retried;
+	bool hungry; /* the reader waits, though the pipe may count as full */
 	uint32_t status;
 	unsigned http_status;
 	char *message;	  /* grpc-message, decoded */
@@ -215,10 +216,15 @@ static void on_credit(void *arg)
 	credit(arg, false);
 }
 
-/* The reader waits, whatever it still holds: a merge looks at the next message before it gives one back. */
+/*
+ * The reader waits, whatever it still holds: a merge looks at the next message before it gives one back. Until that
+ * message is whole its bytes are credited as they come, since it may be larger than the window.
+ */
 static void on_hungry(void *arg)
 {
-	credit(arg, true);
+	struct rpc_stream *s = arg;
+	s->hungry = true;
+	credit(s, true);
 }
 
 /* Under the pipe's lock, on the reader's thread: only post. */
@@ -238,11 +244,13 @@ static void on_data(struct rpc_session *ss, int32_t id, const uint8_t *p, size_t
 	int rc;
 	if (!s) /* being reset: its window does not matter any more */
 		return;
-	while ((rc = rpc_frame_next(&s->frame, &p, &n, &msg, &e)) > 0)
+	while ((rc = rpc_frame_next(&s->frame, &p, &n, &msg, &e)) > 0) {
+		s->hungry = false;
 		if (pipe_push(s->pipe, msg, &e) < 0) {
 			rc = -1;
 			break;
 		}
+	}
 	if (rc < 0) {
 		reset(ss, id);
 		err_wrap(NULL, &e, "answer of %s", s->channel->addr);
@@ -250,7 +258,7 @@ static void on_data(struct rpc_session *ss, int32_t id, const uint8_t *p, size_t
 		return;
 	}
 	s->held += arrived;
-	if (!pipe_full(s->pipe))
+	if (s->hungry || !pipe_full(s->pipe))
 		rpc_session_credit(ss, id, &s->held);
 }
 

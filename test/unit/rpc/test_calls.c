@@ -93,6 +93,31 @@ Test(rpc, reader_that_stops_stops_the_writer_but_not_its_connection)
 	world_stop(&w);
 }
 
+/* As a merge does, which looks at the next message before it gives one back: however large both are. */
+Test(rpc, a_reader_that_holds_a_message_gets_one_larger_than_the_window)
+{
+	struct world w;
+	struct err e = ERR_INIT;
+	struct ctx ctx;
+	struct rpc_stream *s;
+	struct view v[2] = { { 0 }, { 0 } };
+	int rc, got = 0;
+	world_start(&w, 64 << 10);
+	ctx_init(&ctx, NULL, in_s(10));
+	struct rpc_call_opts o = { .window_min = 128 << 10, .window_max = 128 << 10 };
+	cr_assert(rpc_open(w.ch, &ctx, "/t.T/Count", STR("20 1000000"), &o, &s, &e) == 0);
+	while ((rc = rpc_recv(s, &ctx, &v[got & 1], &e)) > 0) {
+		got++;
+		if (got > 1)
+			rpc_release(s, &v[got & 1]);
+	}
+	cr_assert(rc == 0 && got == 20, "%d messages: %s", got, err_text(&e));
+	rpc_release(s, &v[(got + 1) & 1]);
+	rpc_stream_close(s);
+	ctx_deinit(&ctx);
+	world_stop(&w);
+}
+
 /* What nobody reads is more than the connection's window: it is credited when bytes arrive, not when they are read. */
 Test(rpc, paused_streams_that_hold_more_than_the_connections_window_starve_nobody)
 {
