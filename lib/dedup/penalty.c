@@ -60,11 +60,18 @@ static inline bool leaf_seek(struct leaf *l, int64_t t)
 	return leaf_on(l);
 }
 
+/* The value as shown. Adding even 0 would quiet a stale marker into a plain NaN, and -0 into 0. */
+static inline double leaf_shown(const struct leaf *l)
+{
+	double v = l->c->v[l->i];
+	return l->raise == 0 || v != v ? v : v + l->raise;
+}
+
 static inline bool leaf_value(const struct leaf *l, double *v)
 {
 	if (!leaf_on(l) || (l->c->h && l->c->h[l->i]))
 		return false;
-	*v = l->c->v[l->i] + l->raise;
+	*v = leaf_shown(l);
 	return true;
 }
 
@@ -192,7 +199,7 @@ void penalty_fold(const struct sample_cols *lanes, size_t n, bool counter,
 		out->t_ms[k] = top->t;
 		if (out->h)
 			out->h[k] = l->c->h ? l->c->h[l->i] : NULL;
-		out->v[k++] = l->c->v[l->i] + l->raise;
+		out->v[k++] = leaf_shown(l);
 	}
 	out->n = k;
 }

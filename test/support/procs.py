@@ -139,6 +139,11 @@ class Proc:
         except ValueError:
             return status, {"status": "error", "errorType": "not JSON", "error": text.decode(errors="replace")[:300]}
 
+    def value(self, query, **params):
+        """The value, as text, of the first series of an instant query; None if it has none."""
+        result = (self.api("query", query=query, **params)[1].get("data") or {}).get("result") or [{}]
+        return result[0].get("value", [None, None])[1]
+
     def metric(self, name, default=0.0):
         """The sum of all series of a metric on /metrics."""
         lines = get(self.url + "/metrics")[1].decode().splitlines()

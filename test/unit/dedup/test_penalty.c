@@ -95,6 +95,33 @@ Test(penalty, hand_made_cases_come_out_as_thanos_merges_them)
 	}
 }
 
+/* Bits survive the fold: a stale marker stays one, in a counter that was raised, too, and -0 keeps its sign. */
+Test(penalty, stale_markers_and_zeros_keep_their_bits)
+{
+	const int64_t t[2][4] = { { 10000, 20000, 30000, 40000 },
+				  { 12000, 22000, 82000, 92000 } };
+	for (int counter = 0; counter < 2; counter++) {
+		const double v[2][4] = { { 100, 101, -0.0, f64_of_bits(STALE_NAN_BITS) },
+					 { 1, 2, 3, f64_of_bits(STALE_NAN_BITS) } };
+		struct arena a;
+		struct err e = ERR_INIT;
+		struct chunk_view c[2];
+		struct sample_cols out = { 0 };
+		arena_init(&a, NULL);
+		for (int k = 0; k < 2; k++)
+			c[k] = chunk_of(&a, t[k], v[k], 4);
+		cr_assert_eq(dedup_decode(NULL, &a, c, 2, SAMPLE_AVG, true, counter, 0,
+					  INT64_MAX, &out, &e),
+			     0, "%s", err_text(&e));
+		cr_assert_eq(out.n, 6);
+		cr_assert_eq(f64_bits(out.v[2]), f64_bits(-0.0));
+		cr_assert(is_stale_nan(out.v[3]), "the first replica's end");
+		cr_assert_eq(out.t_ms[5], 92000);
+		cr_assert(is_stale_nan(out.v[5]), "the second replica's end");
+		arena_deinit(&a);
+	}
+}
+
 /* ---- the rule once more, slowly: samples of lists, no state shared with the module ---- */
 
 struct list {
