@@ -15,10 +15,16 @@
  * ordered by (mint, maxt, encoding ascending, bytes descending), equal chunks dropped. Takes over
  * the legs; a leg that fails ends the merge with its error (legs that may fail softly turn errors
  * into notes themselves). The order of each leg is checked: one out of order is read to its end and
- * sorted within ctx->budget, and counted in *unsorted (may be NULL).
+ * sorted within ctx->budget; then a warning names its origin, since what was shown before cannot be
+ * taken back, and the origin is counted up. origin: NULL, or n pointers, each NULL or to what lives
+ * as long as the set.
  */
+struct merge_origin {
+	const char *name;
+	_Atomic uint64_t unsorted;
+};
 MUST_CHECK int merge_open(struct ctx *ctx, struct series_set **legs, size_t n,
-			  _Atomic uint64_t *unsorted, struct series_set **out,
+			  struct merge_origin *const *origin, struct series_set **out,
 			  struct err *e);
 
 /*

@@ -7,11 +7,12 @@
  * moved on only when the next series is asked for, so what is shown stays valid until then.
  *
  * A leg must rise strictly. The last labels of each leg are kept for the check; one that falls back is
- * read to its end, sorted and joined within the budget, and counted. (What it has shown already cannot
- * be taken back: series below it then come late, but none is lost.)
+ * read to its end, sorted and joined within the budget, counted, and named in a warning: what it has shown
+ * already cannot be taken back, so series below it come late, and twice if another leg has them, too. None is lost.
  */
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/vec.h"
 
 #include "dedup/dedup_int.h"
@@ -27,7 +28,8 @@ struct leg {
 	struct gather rest;
 	size_t rest_i;
 	bool sorted_again;
-	bool taken; /* part of the series shown; to be moved on */
+	struct merge_origin *origin; /* or NULL */
+	bool taken;		     /* part of the series shown; to be moved on */
 };
 struct merge_set {
 	struct series_set base;
@@ -36,7 +38,6 @@ struct merge_set {
 	uint32_t *tree; /* [0]: winner, [1..n): losers */
 	uint32_t n_taken;
 	bool begun;
-	_Atomic uint64_t *unsorted;
 	struct chunk_view *chunks;
 	size_t chunks_cap;
 	struct series_in now;
@@ -68,7 +69,7 @@ static void keep_labels(struct leg *l)
 }
 
 /* The leg fell back: cur and all that follows, sorted. */
-static int sort_again(struct merge_set *m, struct leg *l, struct ctx *ctx, struct err *e)
+static int sort_again(struct leg *l, struct ctx *ctx, struct err *e)
 {
 	int rc = 1;
 	arena_init(&l->mem, ctx ? ctx->budget : NULL);
@@ -81,13 +82,19 @@ static int sort_again(struct merge_set *m, struct leg *l, struct ctx *ctx, struc
 	}
 	if (rc < 0 || gather_finish(&l->rest, ctx, e) < 0)
 		return -1;
-	if (m->unsorted)
-		atomic_fetch_add_explicit(m->unsorted, 1, memory_order_relaxed);
+	if (l->origin) {
+		static const char text[] = "store %s sends series out of order: "
+					   "some may be in this answer twice";
+		if (atomic_fetch_add(&l->origin->unsorted, 1) == 0)
+			log_warn(ctx, text, l->origin->name);
+		if (ctx)
+			notes_warn(ctx->notes, text, l->origin->name);
+	}
 	l->cur = &l->rest.v[l->rest_i++];
 	return 0;
 }
 
-static int leg_next(struct merge_set *m, struct leg *l, struct ctx *ctx, struct err *e)
+static int leg_next(struct leg *l, struct ctx *ctx, struct err *e)
 {
 	if (l->sorted_again) {
 		l->cur = l->rest_i < l->rest.n ? &l->rest.v[l->rest_i++] : NULL;
@@ -105,7 +112,7 @@ static int leg_next(struct merge_set *m, struct leg *l, struct ctx *ctx, struct 
 	}
 	struct labels last = { l->last, l->n_last, 0 };
 	if (!first && labels_cmp(last, l->cur->labels) >= 0)
-		return sort_again(m, l, ctx, e);
+		return sort_again(l, ctx, e);
 	return 0;
 }
 
@@ -146,7 +153,7 @@ static uint32_t build(struct merge_set *m, uint32_t node)
 static int begin(struct merge_set *m, struct ctx *ctx, struct err *e)
 {
 	for (uint32_t i = 0; i < m->n; i++)
-		if (leg_next(m, &m->leg[i], ctx, e) < 0)
+		if (leg_next(&m->leg[i], ctx, e) < 0)
 			return -1;
 	m->tree[0] = build(m, 1);
 	m->begun = true;
@@ -199,7 +206,7 @@ static int move_on(struct merge_set *m, struct ctx *ctx, struct err *e)
 		struct leg *l = &m->leg[m->tree[0]];
 		if (!l->taken)
 			break;
-		if (leg_next(m, l, ctx, e) < 0)
+		if (leg_next(l, ctx, e) < 0)
 			return -1;
 		l->taken = false;
 		m->n_taken--;
@@ -208,7 +215,7 @@ static int move_on(struct merge_set *m, struct ctx *ctx, struct err *e)
 	if (m->n_taken == 0)
 		return 0;
 	for (uint32_t i = 0; i < m->n; i++) {
-		if (m->leg[i].taken && leg_next(m, &m->leg[i], ctx, e) < 0)
+		if (m->leg[i].taken && leg_next(&m->leg[i], ctx, e) < 0)
 			return -1;
 		m->leg[i].taken = false;
 	}
@@ -259,7 +266,7 @@ static void merge_close(struct series_set *base)
 static const struct series_set_ops ops = { merge_next, merge_close };
 
 int merge_open(struct ctx *ctx, struct series_set **legs, size_t n,
-	       _Atomic uint64_t *unsorted, struct series_set **out, struct err *e)
+	       struct merge_origin *const *origin, struct series_set **out, struct err *e)
 {
 	struct merge_set *m = xcalloc(1, sizeof *m);
 	(void)ctx;
@@ -268,9 +275,10 @@ int merge_open(struct ctx *ctx, struct series_set **legs, size_t n,
 	m->n = (uint32_t)n;
 	m->leg = xcalloc(n + 1, sizeof *m->leg);
 	m->tree = xcalloc(n + 1, sizeof *m->tree);
-	m->unsorted = unsorted;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		m->leg[i].set = legs[i];
+		m->leg[i].origin = origin ? origin[i] : NULL;
+	}
 	*out = &m->base;
 	return 0;
 }

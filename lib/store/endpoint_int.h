@@ -5,6 +5,7 @@
 #define STORE_ENDPOINT_INT_H
 
 #include "base/limits.h"
+#include "dedup/dedup.h"
 #include "store/store.h"
 
 /* What an endpoint said of itself. FROZEN, ref-counted. */
@@ -18,6 +19,8 @@ struct endpoint {
 	char *addr;
 	struct rpc_channel *channel;
 	struct endpoints *set;
+	struct merge_origin
+		origin; /* its series came out of order: sorted before the merge from then on */
 	pthread_mutex_t mu;	    /* all below */
 	struct endpoint_info *info; /* newest; NULL: never reached */
 	bool healthy, polling;

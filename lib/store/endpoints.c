@@ -164,6 +164,7 @@ int endpoints_new(const struct endpoints_opts *o, struct endpoints **out, struct
 		ep->set = s;
 		ep->addr = xcalloc(1, o->addrs[i].n + 1);
 		memcpy(ep->addr, o->addrs[i].p, o->addrs[i].n);
+		ep->origin.name = ep->addr;
 		s->n++;
 		if (rpc_channel_new(&co, o->addrs[i], o->metrics, &ep->channel, e) < 0) {
 			endpoints_free(s);

@@ -20,7 +20,6 @@
 struct proxy {
 	struct store store;
 	struct proxy_opts o;
-	_Atomic uint64_t unsorted;
 };
 struct view_store {
 	struct store store;
@@ -179,7 +178,8 @@ static int open_leg(struct proxy *p, struct ctx *ctx, const struct chosen *c,
 		return -1;
 	struct series_set *leg = proxy_leg_new(stream, c->ep->addr, req->partial,
 					       p->o.response_timeout_ns);
-	if (req->n_without == 0 || c->info->info.without_replica_labels) {
+	bool sorts = req->n_without == 0 || c->info->info.without_replica_labels;
+	if (sorts && atomic_load(&c->ep->origin.unsorted) == 0) {
 		*out = leg;
 		return 0;
 	}
@@ -201,6 +201,7 @@ static int series_from(struct proxy *p, const struct proxy_view *view, struct ct
 	if (choose(p, ctx, &w, &c, &n, e) < 0)
 		return -1;
 	struct series_set **legs = xcalloc(n, sizeof(struct series_set *));
+	struct merge_origin **origin = xcalloc(n, sizeof(struct merge_origin *));
 	arena_init(&a, NULL);
 	buf_init(&b, LIMIT_RPC_REQUEST_BYTES);
 	ask.want_lanes = true;
@@ -211,18 +212,19 @@ static int series_from(struct proxy *p, const struct proxy_view *view, struct ct
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		struct err why = ERR_INIT;
 		if (open_leg(p, ctx, &c[i], req, buf_view(&b), &legs[k], &why) == 0)
-			k++;
+			origin[k++] = &c[i].ep->origin;
 		else
 			rc = note_dead(ctx, &w, c[i].ep->addr, err_text(&why), e);
 	}
 	if (rc == 0)
-		rc = merge_open(ctx, legs, k, &p->unsorted, out, e);
+		rc = merge_open(ctx, legs, k, origin, out, e);
 	else
 		while (k)
 			series_set_close(legs[--k]);
 	buf_deinit(&b);
 	arena_deinit(&a);
 	free(legs);
+	free(origin);
 	chosen_free(c, n);
 	return rc;
 }

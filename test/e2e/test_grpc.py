@@ -277,8 +277,39 @@ def foreign_stores(c, p, store):
              f"{code} {json.dumps(body)[:500]}")
         query.kill()
         fake.stop()
+    check_unsorted(c, p)
     check_cut_chunk(c, p, store)
     check_hanging(c, p, store, ups)
+
+
+def check_unsorted(c, p):
+    """A store that claims to leave replica labels out itself is believed until its order breaks: then a warning names it,
+    and from the next query on its series are sorted before they are merged."""
+    def claims(behave):
+        fake = FakeStore(lambda q, context: (without_labels(s, q.without_replica_labels) for s in behave(q, context)), FAKE)
+        fake.info.store.supports_without_replica_labels = True
+        return fake
+
+    for what, behave in (("series out of order", unsorted_series), ("a series twice", twice)):
+        stores = [claims(behave), claims(lambda q, context: (fake_series(n) for n in range(4)))]
+        query = p.query([s.grpc for s in stores])
+        first, second = (query.api("query", query="sum(fake)", time=AT) for _ in range(2))
+        c.ok(first[0] == 200 and stores[0].grpc in json.dumps(first[1].get("warnings", [])) and "out of order" in json.dumps(first[1]),
+             f"believed, {what}: a warning names the store", first)
+        c.ok(second[0] == 200 and not second[1].get("warnings") and second[1]["data"]["result"][0]["value"][1] == str(4 * 39 + 6),
+             f"believed, {what}: the next answer is right", second)
+        got = query.api("query", query="fake", time=AT)[1]
+        c.ok(got["status"] == "success" and len(got["data"]["result"]) == 4, f"believed, {what}: each series once", got)
+        query.kill()
+        for s in stores:
+            s.stop()
+
+
+def without_labels(series, names):
+    keep = [l for l in series.labels if l.name not in names]
+    del series.labels[:]
+    series.labels.extend(keep)
+    return series
 
 
 def check_cut_chunk(c, p, store):

@@ -49,7 +49,7 @@ static void check_merge(uint64_t seed, size_t shuffled)
 	struct series_in *legs[LEGS_MAX];
 	struct series_set *sets[LEGS_MAX], *merged = NULL;
 	size_t n[LEGS_MAX], k;
-	_Atomic uint64_t unsorted = 0;
+	struct merge_origin origin[LEGS_MAX], *origins[LEGS_MAX];
 	arena_init(&a, NULL);
 	sets_seed(seed);
 	k = sets_random() % (LEGS_MAX + 1);
@@ -64,14 +64,17 @@ static void check_merge(uint64_t seed, size_t shuffled)
 		legs[shuffled][0] = legs[shuffled][n[shuffled] - 1];
 		legs[shuffled][n[shuffled] - 1] = x;
 	}
-	for (size_t i = 0; i < k; i++)
+	for (size_t i = 0; i < k; i++) {
 		sets[i] = series_set_of(legs[i], n[i]);
-	cr_assert_eq(merge_open(NULL, sets, k, &unsorted, &merged, &e), 0);
+		origin[i] = (struct merge_origin){ "x", 0 };
+		origins[i] = &origin[i];
+	}
+	cr_assert_eq(merge_open(NULL, sets, k, origins, &merged, &e), 0);
 	char *got = sets_dump(merged);
 	if (!reversed)
 		cr_expect_str_eq(got, want, "seed %llu", (unsigned long long)seed);
-	else
-		cr_expect_eq(atomic_load(&unsorted), 1);
+	for (size_t i = 0; i < k; i++)
+		cr_expect_eq(atomic_load(&origin[i].unsorted), reversed && i == shuffled);
 	free(got);
 	free(want);
 	arena_deinit(&a);
@@ -103,13 +106,13 @@ Test(merge, an_unsorted_leg_loses_no_series)
 		v[i] = (struct series_in){ { &l[i], 1, 0 }, &c, 1 };
 	w[0] = v[1];
 	struct series_set *sets[2] = { series_set_of(v, 4), series_set_of(w, 1) }, *m;
-	_Atomic uint64_t unsorted = 0;
+	struct merge_origin origin = { "10.0.0.1:10901", 0 }, *origins[2] = { &origin };
 	struct err e = ERR_INIT;
-	cr_assert_eq(merge_open(NULL, sets, 2, &unsorted, &m, &e), 0);
+	cr_assert_eq(merge_open(NULL, sets, 2, origins, &m, &e), 0);
 	char *got = sets_dump(m);
 	cr_assert(strstr(got, "{a=\"1\"}") && strstr(got, "{a=\"2\"}") &&
 		  strstr(got, "{a=\"3\"}"));
-	cr_assert_eq(atomic_load(&unsorted), 1);
+	cr_assert_eq(atomic_load(&origin.unsorted), 1);
 	free(got);
 }
 
