@@ -119,6 +119,14 @@ static int order_labels(struct ctx *ctx, struct label *l, struct labels ls, stru
 	return -1;
 }
 
+/* Most names differ in the first byte already. */
+static inline bool before(struct str a, struct str b)
+{
+	if (a.n && b.n && a.p[0] != b.p[0])
+		return (uint8_t)a.p[0] < (uint8_t)b.p[0];
+	return str_cmp(a, b) < 0;
+}
+
 static int take_series(struct ctx *ctx, struct arena *a, struct str in,
 		       struct series_in *s, struct err *e)
 {
@@ -149,7 +157,7 @@ static int take_series(struct ctx *ctx, struct arena *a, struct str in,
 				return bad(ctx, e, "malformed label");
 			if (l[n].value.n == 0)
 				continue;
-			names_ascend &= str_cmp(name, l[n].name) < 0; /* "" never is */
+			names_ascend &= before(name, l[n].name); /* "" never is */
 			name = l[n++].name;
 		} else if (f.num == 2) {
 			if (take_aggr_chunk(ctx, f.bytes, &c[k], e) < 0)
