@@ -204,15 +204,19 @@ fuzz:
 	  $(BUILD)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -print_final_stats=0 \
 	    $(BUILD)/corpus/$$f $$( [ -d $$c ] && echo $$c ) 2>&1 | tail -n 3 || exit 1; done
 
-## install: binary and systemd units under DESTDIR and PREFIX
-install: all
-	install -D -m 755 $(BUILD)/thanosc $(DESTDIR)$(PREFIX)/bin/thanosc
-	for m in sidecar store query; do \
-	  u=$(DESTDIR)$(PREFIX)/lib/systemd/system/thanosc-$$m.service; \
-	  install -D -m 644 man/systemd/thanosc-$$m.service $$u && sed -i 's|/usr/local/bin|$(PREFIX)/bin|' $$u || exit 1; done
+## man: manual pages in build/man, their options from the flag tables
+.PHONY: man package
+man: all
+	@scripts/gen-man
+## install: binary, manual pages, shell completion, systemd units under DESTDIR and PREFIX (FHS)
+install: man
+	scripts/install-files "$(DESTDIR)" "$(PREFIX)"
 ## uninstall: remove what install put there
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/thanosc $(foreach m,sidecar store query,$(DESTDIR)$(PREFIX)/lib/systemd/system/thanosc-$m.service)
+	scripts/install-files --remove "$(DESTDIR)" "$(PREFIX)"
+## package: build/thanosc_VERSION_amd64.deb
+package: man
+	scripts/build-deb
 ## clean: remove build/ but for the libcurl that was built
 clean:
 	rm -rf $(filter-out $(T),$(wildcard $(BUILD)/*))

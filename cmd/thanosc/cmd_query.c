@@ -141,7 +141,7 @@ static const struct opt *const tables[] = {
 	common_rows,	   grpc_rows,	     limit_rows,	 web_rows, rows,
 	not_yet_grpc_rows, not_yet_web_rows, not_yet_query_rows, NULL
 };
-static const struct conf_cmd cmd = {
+const struct conf_cmd query_cmd = {
 	"query", "Query node exposing PromQL enabled Query API with data from stores.",
 	tables
 };
@@ -287,7 +287,7 @@ int cmd_query(int argc, char **argv)
 {
 	struct query_run q = { 0 };
 	struct err e = ERR_INIT;
-	int rc = runtime_start(&q.rt, &cmd, argc, argv, &q.o, sizeof(q.o), &e);
+	int rc = runtime_start(&q.rt, &query_cmd, argc, argv, &q.o, sizeof(q.o), &e);
 	if (rc == 0) {
 		rc = run(&q, &e);
 		runtime_drain(&q.rt);

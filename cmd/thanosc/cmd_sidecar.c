@@ -149,8 +149,8 @@ static const struct opt rows[] = {
 static const struct opt *const tables[] = { common_rows, grpc_rows, objstore_rows,
 					    limit_rows,	 rows,	    not_yet_grpc_rows,
 					    NULL };
-static const struct conf_cmd cmd = { "sidecar", "Sidecar for Prometheus server.",
-				     tables };
+const struct conf_cmd sidecar_cmd = { "sidecar", "Sidecar for Prometheus server.",
+				      tables };
 
 struct sidecar {
 	struct runtime rt;
@@ -386,7 +386,7 @@ int cmd_sidecar(int argc, char **argv)
 {
 	struct sidecar s = { 0 };
 	struct err e = ERR_INIT;
-	int rc = runtime_start(&s.rt, &cmd, argc, argv, &s.o, sizeof(s.o), &e);
+	int rc = runtime_start(&s.rt, &sidecar_cmd, argc, argv, &s.o, sizeof(s.o), &e);
 	if (rc == 0) {
 		rc = run(&s, &e);
 		runtime_drain(&s.rt);

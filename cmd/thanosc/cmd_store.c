@@ -80,7 +80,7 @@ static const struct opt *const tables[] = {
 	common_rows, grpc_rows,		objstore_rows,	  limit_rows,	      web_rows,
 	rows,	     not_yet_grpc_rows, not_yet_web_rows, not_yet_store_rows, NULL
 };
-static const struct conf_cmd cmd = {
+const struct conf_cmd store_cmd = {
 	"store", "Store node giving access to blocks in a bucket provider.", tables
 };
 
@@ -160,7 +160,7 @@ int cmd_store(int argc, char **argv)
 {
 	struct store_run s = { 0 };
 	struct err e = ERR_INIT;
-	int rc = runtime_start(&s.rt, &cmd, argc, argv, &s.o, sizeof(s.o), &e);
+	int rc = runtime_start(&s.rt, &store_cmd, argc, argv, &s.o, sizeof(s.o), &e);
 	if (rc == 0) {
 		rc = run(&s, &e);
 		runtime_drain(&s.rt);

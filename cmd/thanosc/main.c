@@ -7,14 +7,12 @@
 #include "runtime.h"
 
 static const struct {
-	const char *name, *brief;
+	const struct conf_cmd *cmd;
 	int (*run)(int argc, char **argv);
 } modes[] = {
-	{ "sidecar", "Sidecar for Prometheus server.", cmd_sidecar },
-	{ "store", "Store node giving access to blocks in a bucket provider.",
-	  cmd_store },
-	{ "query", "Query node exposing PromQL enabled Query API with data from stores.",
-	  cmd_query },
+	{ &sidecar_cmd, cmd_sidecar },
+	{ &store_cmd, cmd_store },
+	{ &query_cmd, cmd_query },
 };
 
 static void usage(FILE *f)
@@ -23,32 +21,59 @@ static void usage(FILE *f)
 		"usage: thanosc <mode> [<flags>]\n\nHighly available Prometheus with long term "
 		"storage, in one static binary.\n\nModes:\n");
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++)
-		fprintf(f, "  %-8s  %s\n", modes[i].name, modes[i].brief);
+		fprintf(f, "  %-8s  %s\n", modes[i].cmd->name, modes[i].cmd->brief);
 	fprintf(f,
 		"\n`thanosc <mode> --help` lists a mode's flags; `thanosc --version` tells the "
-		"version.\n");
+		"version;\n`thanosc --completion-script-bash` (-zsh, -fish) prints a script for the "
+		"shell.\n");
+}
+
+static bool is_any(const char *arg, const char *a, const char *b, const char *c)
+{
+	return strcmp(arg, a) == 0 || strcmp(arg, b) == 0 || strcmp(arg, c) == 0;
+}
+
+/* --completion-script-SHELL: 0 printed, 1 no such shell. */
+static int completion(const char *shell)
+{
+	const struct conf_cmd *cmds[ARRAY_LEN(modes)];
+	struct buf b;
+	buf_init(&b, 4 << 20);
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++)
+		cmds[i] = modes[i].cmd;
+	bool known = conf_completion(shell, cmds, ARRAY_LEN(cmds), &b);
+	if (known)
+		fwrite(b.p, 1, b.n, stdout);
+	else
+		fprintf(stderr,
+			"thanosc: no completion for '%s': there are bash, zsh and fish\n",
+			shell);
+	buf_deinit(&b);
+	return !known;
 }
 
 int main(int argc, char **argv)
 {
+	static const char script[] = "--completion-script-";
 	const char *names[ARRAY_LEN(modes)];
-	if (argc > 1 && strcmp(argv[1], "--version") == 0) {
-		printf("thanosc, version %s (commit %s)\n", version_text, version_commit);
-		return 0;
-	}
-	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0 ||
-			 strcmp(argv[1], "-h") == 0)) {
-		usage(stdout);
-		return 0;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
-		names[i] = modes[i].name;
-		if (argc > 1 && strcmp(argv[1], modes[i].name) == 0)
-			return modes[i].run(argc - 2, argv + 2);
-	}
 	if (argc < 2) {
 		usage(stderr);
 		return 1;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		printf("thanosc, version %s (commit %s)\n", version_text, version_commit);
+		return 0;
+	}
+	if (is_any(argv[1], "--help", "help", "-h")) {
+		usage(stdout);
+		return 0;
+	}
+	if (strncmp(argv[1], script, sizeof(script) - 1) == 0)
+		return completion(argv[1] + sizeof(script) - 1);
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		names[i] = modes[i].cmd->name;
+		if (strcmp(argv[1], names[i]) == 0)
+			return modes[i].run(argc - 2, argv + 2);
 	}
 	const char *near = conf_nearest(str_of(argv[1]), names, ARRAY_LEN(names));
 	fprintf(stderr, "thanosc: unknown mode '%s'%s%s%s\n", argv[1],

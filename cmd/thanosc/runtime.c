@@ -1,6 +1,7 @@
 /*
  * cmd/thanosc/runtime.c - the frame around every mode.
  */
+#include "notify.h"
 #include "runtime.h"
 
 #include <signal.h>
@@ -190,6 +191,37 @@ static void print(const struct buf *b)
 	fwrite(b->p, 1, b->n, stdout);
 }
 
+static void print_help(const struct conf_cmd *cmd, const struct conf_result *f,
+		       struct buf *b)
+{
+	if (f->help_man)
+		conf_man(cmd, b);
+	else
+		conf_help(cmd, f->help_all, b);
+}
+
+/* ---- watchdog: beats come from the shared loop, so that one that hangs is noticed ---- */
+
+static void on_beat(void *arg)
+{
+	(void)arg;
+	notify_systemd("WATCHDOG=1");
+}
+
+static void begin_beats(void *arg)
+{
+	struct runtime *r = arg;
+	uint64_t ns = notify_watchdog_ns();
+	r->beat = loop_timer_new(r->loops.l[0], on_beat, NULL);
+	loop_timer_start(r->beat, 0, ns);
+}
+
+static void end_beats(void *arg)
+{
+	struct runtime *r = arg;
+	loop_timer_free(r->beat);
+}
+
 int runtime_start(struct runtime *r, const struct conf_cmd *cmd, int argc, char **argv,
 		  void *opts, size_t size, struct err *e)
 {
@@ -203,7 +235,7 @@ int runtime_start(struct runtime *r, const struct conf_cmd *cmd, int argc, char 
 		struct buf b;
 		buf_init(&b, 1 << 22);
 		if (r->flags.help)
-			conf_help(cmd, r->flags.help_all, &b);
+			print_help(cmd, &r->flags, &b);
 		else
 			buf_fmt(&b, "thanosc, version %s (commit %s)\n", version_text,
 				version_commit);
@@ -233,6 +265,8 @@ int runtime_start(struct runtime *r, const struct conf_cmd *cmd, int argc, char 
 	    loop_on_signal(r->loops.l[0], SIGINT, on_signal, r, e) < 0 ||
 	    loop_on_signal(r->loops.l[0], SIGTERM, on_signal, r, e) < 0)
 		return -1;
+	if (notify_watchdog_ns())
+		loop_post(r->loops.l[0], begin_beats, r);
 	log_info(NULL, "starting thanosc %s, version %s, commit %s", r->mode,
 		 version_text, version_commit);
 	return 0;
@@ -350,6 +384,10 @@ void runtime_ready(struct runtime *r, bool ready)
 {
 	if (atomic_exchange(&r->ready, ready) == ready)
 		return;
+	if (ready)
+		notify_systemd("READY=1\nSTATUS=ready");
+	else
+		notify_systemd("STATUS=not ready");
 	metric_set_value(status_ready, ready);
 	if (r->rpc)
 		rpc_server_ready(r->rpc, ready);
@@ -401,6 +439,7 @@ void runtime_ctx(struct runtime *r, struct ctx *ctx, uint64_t deadline_ns)
 
 void runtime_drain(struct runtime *r)
 {
+	notify_systemd("STOPPING=1\nSTATUS=draining");
 	runtime_ready(r, false);
 	if (r->rpc)
 		rpc_server_stop(r->rpc, (uint64_t)r->opts->grpc_grace_ms * NS_PER_MS);
@@ -412,6 +451,8 @@ void runtime_drain(struct runtime *r)
 
 void runtime_end(struct runtime *r)
 {
+	if (notify_watchdog_ns())
+		loop_post(r->loops.l[0], end_beats, r);
 	loops_stop(&r->loops);
 	task_pool_free(r->pool);
 	metric_registry_free(r->metrics);

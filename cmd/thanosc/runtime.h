@@ -37,7 +37,8 @@ struct runtime {
 	struct task_pool *pool;
 	struct http_server *http;
 	struct rpc_server *rpc;
-	struct cancel *stop; /* cancelled by SIGINT and SIGTERM */
+	struct cancel *stop;	 /* cancelled by SIGINT and SIGTERM */
+	struct loop_timer *beat; /* LOOP: systemd's watchdog */
 	_Atomic bool ready;
 };
 
@@ -60,6 +61,7 @@ void runtime_ctx(struct runtime *r, struct ctx *ctx, uint64_t deadline_ns);
 void runtime_drain(struct runtime *r);
 void runtime_end(struct runtime *r);
 
+extern const struct conf_cmd sidecar_cmd, store_cmd, query_cmd;
 int cmd_sidecar(int argc, char **argv);
 int cmd_store(int argc, char **argv);
 int cmd_query(int argc, char **argv);

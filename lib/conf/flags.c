@@ -420,9 +420,10 @@ static void fill_result(struct parse *p)
 static bool asks_for_help(int argc, char *const *argv, struct conf_result *out)
 {
 	for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
-		if (strcmp(argv[i], "--help-long") == 0 ||
-		    strcmp(argv[i], "--help-man") == 0)
+		if (strcmp(argv[i], "--help-long") == 0)
 			out->help = out->help_all = true;
+		else if (strcmp(argv[i], "--help-man") == 0)
+			out->help = out->help_man = true;
 		else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
 			out->help = true;
 		else if (strcmp(argv[i], "--version") == 0)

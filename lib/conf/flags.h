@@ -98,7 +98,8 @@ struct conf_flag_value {
 };
 struct conf_result {
 	bool help, version; /* asked for: print and exit 0; nothing else is set */
-	bool help_all;	    /* with hidden flags (--help-long, --help-man) */
+	bool help_all;	    /* with hidden flags (--help-long) */
+	bool help_man;	    /* the options of the manual page (--help-man) */
 	struct conf_flag_value *flags; /* sorted by name */
 	size_t n_flags;
 	struct str *warnings; /* deprecated and no-effect flags given: to be logged */
@@ -115,6 +116,14 @@ MUST_CHECK int conf_parse(struct ctx *ctx, struct arena *a, const struct conf_cm
 			  int argc, char *const *argv, void *opts, size_t size,
 			  struct conf_result *out, struct err *e);
 void conf_help(const struct conf_cmd *cmd, bool hidden_too, struct buf *out);
+/* Section OPTIONS of the command's manual page, in the macros of man(7). */
+void conf_man(const struct conf_cmd *cmd, struct buf *out);
+/* A script that completes modes and flags for "bash", "zsh" or "fish"; false: another shell. */
+bool conf_completion(const char *shell, const struct conf_cmd *const *cmds, size_t n,
+		     struct buf *out);
+/* "[no-]name" forms aside: "--name=<placeholder>", and what --help says about it. For help and manual. */
+void conf_flag_text(const struct opt *o, bool file, struct buf *out);
+void conf_flag_help(const struct opt *o, bool file, struct buf *out);
 /* Every row of the command in the order of its tables (an OPT_TEXT row once). */
 void conf_flags_walk(const struct conf_cmd *cmd,
 		     void (*fn)(const struct opt *o, void *arg), void *arg);

@@ -102,7 +102,7 @@ void conf_placeholder(const struct opt *o, struct buf *out)
 		buf_str(out, STR(" ..."));
 }
 
-static void put_flag(struct buf *b, const struct opt *o, bool file)
+void conf_flag_text(const struct opt *o, bool file, struct buf *b)
 {
 	if (is_switch(o)) {
 		buf_fmt(b, "--[no-]%s", o->name);
@@ -116,7 +116,7 @@ static void put_flag(struct buf *b, const struct opt *o, bool file)
 
 /* ---- entries ---- */
 
-static void put_help(struct buf *b, const struct opt *o, bool file)
+void conf_flag_help(const struct opt *o, bool file, struct buf *b)
 {
 	if (file)
 		buf_fmt(b, "Path to %s", o->help ? o->help : "a file.");
@@ -142,7 +142,7 @@ static void entry(struct layout *l, const struct opt *o, bool file)
 		buf_fmt(&l->left, "-%c, ", o->short_name);
 	else
 		buf_str(&l->left, STR("    "));
-	put_flag(&l->left, o, file);
+	conf_flag_text(o, file, &l->left);
 	if (l->measure) {
 		size_t n = l->left.n;
 		if (n < LEFT_MAX && n + FLAG_INDENT + GAP > l->column)
@@ -150,7 +150,7 @@ static void entry(struct layout *l, const struct opt *o, bool file)
 		return;
 	}
 	buf_init(&text, 1 << 16);
-	put_help(&text, o, file);
+	conf_flag_help(o, file, &text);
 	blanks(l->out, FLAG_INDENT);
 	buf_str(l->out, buf_view(&l->left));
 	if (text.n == 0) {
@@ -192,7 +192,7 @@ static void usage_row(const struct opt *o, void *arg)
 	if (!(o->bits & OPTF_REQUIRED) || o->type == OPT_TEXT)
 		return;
 	buf_byte(b, ' ');
-	put_flag(b, o, false);
+	conf_flag_text(o, false, b);
 }
 
 static void put_usage(const struct conf_cmd *cmd, struct buf *out)
