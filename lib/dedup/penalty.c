@@ -8,10 +8,13 @@
  * one side has ended the other goes on. More lanes are folded from the left: ((0 1) 2) 3.
  *
  * Counters: when the side changes, both sides whose present value lies below the value emitted before
- * are raised by the difference, for good. A side that is a merge itself passes this on to both of its
- * sides, each with its own difference; therefore the fold runs as a chain of merges, sample by sample,
- * and is not done pairwise over whole runs. The very first choice of A counts as a change, since the
- * rule starts out on B. Times are foreign: sums saturate.
+ * are raised by the difference, so that no reset is seen where there was none. A side that is a merge itself
+ * passes this on to both of its sides, each with its own difference; therefore the fold runs as a chain of
+ * merges, sample by sample, and is not done pairwise over whole runs. The very first choice of A counts as a
+ * change, since the rule starts out on B. Thanos takes the resets out of each lane beforehand; here they stay
+ * visible, as they are in one Prometheus. Therefore a lane that falls back is a counter born anew: what it was
+ * raised by is over, and nothing is raised over a reset that the merge has not shown yet, which the next sample
+ * of the side not chosen often lies behind. Times are foreign: sums saturate.
  * Source  thanos.md §4.1
  */
 #include "dedup/dedup_int.h"
@@ -21,7 +24,9 @@
 struct leaf {
 	const struct sample_cols *c;
 	size_t i;
-	double raise;
+	double raise; /* counters: added to each value */
+	int64_t born_t; /* counters: first sample after the last reset passed; INT64_MIN: none */
+	bool counter;
 };
 struct merge {
 	struct merge *left; /* NULL: first */
@@ -55,8 +60,13 @@ static inline bool leaf_on(const struct leaf *l)
 
 static inline bool leaf_seek(struct leaf *l, int64_t t)
 {
-	while (l->i < l->c->n && l->c->t_ms[l->i] < t)
+	while (l->i < l->c->n && l->c->t_ms[l->i] < t) {
 		l->i++;
+		if (l->counter && leaf_on(l) && l->c->v[l->i] < l->c->v[l->i - 1]) {
+			l->raise = 0;
+			l->born_t = l->c->t_ms[l->i];
+		}
+	}
 	return leaf_on(l);
 }
 
@@ -75,10 +85,21 @@ static inline bool leaf_value(const struct leaf *l, double *v)
 	return true;
 }
 
-static void leaf_raise(struct leaf *l, double last)
+/*
+ * last: the value emitted at last_t (INT64_MIN: the first, beside l), by another lane. A lane that is not shown now
+ * is only raised if it is known to be the same life of the counter: by its samples before, or because it began at
+ * the same time.
+ */
+static void leaf_raise(struct leaf *l, double last, int64_t last_t, int64_t now_t,
+		       bool shown)
 {
 	double v;
-	if (leaf_value(l, &v) && last > v)
+	if (!leaf_value(l, &v) || !(last > v) || l->born_t > last_t)
+		return;
+	bool known = last_t == INT64_MIN
+			     ? l->c->t_ms[l->i] <= add_sat(now_t, INITIAL_PENALTY_MS)
+			     : l->i > 0;
+	if (shown || known)
 		l->raise += last - v;
 }
 
@@ -114,16 +135,17 @@ static int64_t a_time(const struct merge *m)
 	return m->left ? m->left->t : m->first->c->t_ms[m->first->i];
 }
 
-static void merge_raise(struct merge *m, double last)
+static void merge_raise(struct merge *m, double last, int64_t last_t, int64_t now_t,
+			const struct leaf *shown)
 {
 	if (m->b_on)
-		leaf_raise(m->right, last);
+		leaf_raise(m->right, last, last_t, now_t, m->right == shown);
 	if (!m->a_on)
 		return;
 	if (m->left)
-		merge_raise(m->left, last);
+		merge_raise(m->left, last, last_t, now_t, shown);
 	else
-		leaf_raise(m->first, last);
+		leaf_raise(m->first, last, last_t, now_t, m->first == shown);
 }
 
 /* Choose a side after both were moved; false: both have ended. */
@@ -160,7 +182,7 @@ static bool merge_next(struct merge *m)
 	double last = 0;
 	if (m->counter && (was_a ? m->a_on : m->b_on))
 		known = leaf_value(source(m), &last);
-	int64_t after = add_sat(m->t, 1);
+	int64_t last_t = m->t, after = add_sat(m->t, 1);
 	if (m->a_on)
 		m->a_on = a_seek(m, add_sat(after, m->pen_a));
 	if (m->b_on)
@@ -169,8 +191,8 @@ static bool merge_next(struct merge *m)
 	if (m->t == INT64_MAX)
 		m->a_on = m->b_on = false;
 	bool on = choose(m);
-	if (m->use_a != was_a && known)
-		merge_raise(m, last);
+	if (on && m->use_a != was_a && known)
+		merge_raise(m, last, last_t, m->t, source(m));
 	return on;
 }
 
@@ -181,7 +203,7 @@ void penalty_fold(const struct sample_cols *lanes, size_t n, bool counter,
 	struct merge *m = ARENA_ARRAY(tmp, struct merge, n);
 	size_t k = 0;
 	for (size_t i = 0; i < n; i++)
-		leaf[i].c = &lanes[i];
+		leaf[i] = (struct leaf){ &lanes[i], 0, 0, INT64_MIN, counter };
 	for (size_t i = 1; i < n; i++) {
 		struct merge *left = i > 1 ? &m[i - 2] : NULL;
 		m[i - 1] = (struct merge){ .left = left,

@@ -95,6 +95,63 @@ Test(penalty, hand_made_cases_come_out_as_thanos_merges_them)
 	}
 }
 
+/* What rate() and increase() add up: rises, and after a fall the value itself. */
+static double risen(const struct sample_cols *c)
+{
+	double sum = 0;
+	for (size_t i = 1; i < c->n; i++)
+		sum += c->v[i] < c->v[i - 1] ? c->v[i] : c->v[i] - c->v[i - 1];
+	return sum;
+}
+
+/*
+ * Two replicas of one counter that is reset in the middle, each with gaps of its own: the merge rises as the counter
+ * does (less what was lost around the reset), wherever the gaps lie, and shows the reset.
+ */
+Test(penalty, a_reset_near_a_switch_raises_no_replica_for_good)
+{
+	static int64_t t[2][400];
+	static double v[2][400];
+	size_t resets = 0;
+	for (uint64_t seed = 0; seed < 400; seed++) {
+		struct arena a;
+		struct err e = ERR_INIT;
+		struct chunk_view c[40];
+		struct sample_cols out = { 0 };
+		size_t chunks = 0;
+		arena_init(&a, NULL);
+		sets_seed(seed + 5000);
+		int64_t reset = 1000000 + (int64_t)(sets_random() % 1000000);
+		for (int k = 0; k < 2; k++) {
+			int64_t from = (int64_t)(sets_random() % 2000000);
+			int64_t to = from + (int64_t)(sets_random() % 600000);
+			size_t n = 0;
+			for (int64_t at = 7000 * k + 1000; at < 3000000; at += 15000) {
+				if (at >= from && at < to)
+					continue;
+				t[k][n] = at;
+				v[k][n++] = at < reset ? 100000 + (double)at / 1000
+						       : (double)(at - reset) / 1000;
+			}
+			for (size_t i = 0, m; i < n; i += m) {
+				m = 1 + sets_random() % 90;
+				m = MIN(m, n - i);
+				c[chunks++] = chunk_of(&a, t[k] + i, v[k] + i, m);
+			}
+		}
+		cr_assert_eq(dedup_decode(NULL, &a, c, chunks, SAMPLE_AVG, true, true, 0,
+					  INT64_MAX, &out, &e),
+			     0);
+		double want = 3000, got = risen(&out);
+		cr_expect(got <= want && got > want - 1300, "seed %llu: %g",
+			  (unsigned long long)seed, got);
+		for (size_t i = 1; i < out.n; i++)
+			resets += out.v[i] < out.v[i - 1];
+		arena_deinit(&a);
+	}
+	cr_expect(resets > 350, "%zu resets of 400 are visible", resets);
+}
+
 /* Bits survive the fold: a stale marker stays one, in a counter that was raised, too, and -0 keeps its sign. */
 Test(penalty, stale_markers_and_zeros_keep_their_bits)
 {
