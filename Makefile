@@ -131,7 +131,7 @@ $(O)/test/bench_%: $(O)/test/bench/bench_%.c.o $(ALL_ARCHIVES) $(T)/curl/lib/lib
 
 ## all: build build/thanosc, the static binary (the default)
 ## help: list the targets
-.PHONY: help deps demo test test-unit test-golden test-e2e torture lint bench fuzz install uninstall clean
+.PHONY: help deps demo test test-unit test-golden test-e2e torture lint bench interop fuzz install uninstall clean
 help:
 	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
 
@@ -194,6 +194,12 @@ $(BUILD)/release/test/series_text: $(BUILD)/release/test/bench/series_text.c.o
 	@$(CC) $(FLAGS) -o $@ $^
 bench: $(BUILD)/thanosc $(BENCH_PROGRAMS) $(BUILD)/release/test/series_text
 	@test/bench/bench_query $(BENCH_PROGRAMS)
+
+## interop: ours and a real Thanos together: make interop THANOS=/path [PROMETHEUS=/path of a 3.x]; see test/interop/README.md
+THANOS ?=
+PROMETHEUS ?=
+interop: all
+	@THANOS="$(THANOS)" PROMETHEUS="$(PROMETHEUS)" test/interop/run
 
 ## fuzz: build the libFuzzer targets with clang and run each for FUZZ_SECONDS (60)
 FUZZ_SECONDS ?= 60

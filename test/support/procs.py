@@ -22,8 +22,8 @@ import urllib.parse
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-THANOSC = os.environ.get("THANOSC", os.path.join(ROOT, "build/thanosc"))
-PROMETHEUS = os.environ.get("PROMETHEUS", "prometheus")
+THANOSC = os.environ.get("THANOSC") or os.path.join(ROOT, "build/thanosc")
+PROMETHEUS = os.environ.get("PROMETHEUS") or "prometheus"
 LOG_TAIL = 2500
 given = set()
 
