@@ -12,6 +12,7 @@
 
 struct query_opts {
 	struct common_opts common;
+	struct tls_client_opts tls;
 	struct conf_strs endpoints, replica_labels, selector_labels;
 	int64_t timeout_ms, lookback_ms, default_step_ms, eval_interval_ms, metadata_ms,
 		response_timeout_ms, info_timeout_ms, unhealthy_ms, max_concurrent,
@@ -118,10 +119,41 @@ static const struct opt rows[] = {
 	  .def = "penalty",
 	  .help = "How replicas are folded." },
 	{ .name = "grpc-client-tls-secure",
-	  .type = OPT_NOT_YET,
+	  .type = OPT_BOOL,
+	  .off = AT(tls.secure),
 	  .def = "false",
-	  .bits = OPTF_SWITCH,
-	  .help = "TLS to the endpoints." },
+	  .help = "Use TLS when talking to the gRPC servers." },
+	{ .name = "grpc-client-tls-skip-verify",
+	  .type = OPT_BOOL,
+	  .off = AT(tls.skip_verify),
+	  .def = "false",
+	  .help = "Disable TLS certificate verification, i.e. self signed, signed by fake CA." },
+	{ .name = "grpc-client-tls-cert",
+	  .type = OPT_STRING,
+	  .off = AT(tls.cert),
+	  .def = "",
+	  .help = "TLS Certificates to use to identify this client to the server." },
+	{ .name = "grpc-client-tls-key",
+	  .type = OPT_STRING,
+	  .off = AT(tls.key),
+	  .def = "",
+	  .help = "TLS Key for the client's certificate." },
+	{ .name = "grpc-client-tls-ca",
+	  .type = OPT_STRING,
+	  .off = AT(tls.ca),
+	  .def = "",
+	  .help = "TLS CA Certificates to use to verify gRPC servers; those of the system otherwise." },
+	{ .name = "grpc-client-server-name",
+	  .type = OPT_STRING,
+	  .off = AT(tls.server_name),
+	  .def = "",
+	  .help = "Server name to verify the hostname on the returned gRPC certificates." },
+	{ .name = "grpc-client-tls-min-version",
+	  .type = OPT_ENUM,
+	  .off = AT(tls.min_version),
+	  .def = "1.3",
+	  .choices = "1.0|1.1|1.2|1.3",
+	  .help = "TLS supported minimum version for gRPC client." },
 	{ .name = "endpoint-strict",
 	  .type = OPT_NOT_YET,
 	  .def = "",
@@ -149,6 +181,7 @@ const struct conf_cmd query_cmd = {
 struct query_run {
 	struct runtime rt;
 	struct query_opts o;
+	struct net_tls *tls; /* to endpoints; NULL: plain; kept by rt */
 	struct endpoints *endpoints;
 	struct proxy *proxy;
 	struct store_service *service;
@@ -229,7 +262,11 @@ static int run(struct query_run *q, struct err *e)
 	replica_labels(q, &replicas, &n_replicas);
 	if (selector_labels(q, &selector, e) < 0)
 		return -1;
-	struct endpoints_opts eo = { .addrs = o->endpoints.v,
+	if (tls_client_open(&o->tls, &q->tls, e) < 0)
+		return -1;
+	tls_keep(&q->rt.tls, q->tls);
+	struct endpoints_opts eo = { .tls = q->tls,
+				     .addrs = o->endpoints.v,
 				     .n = o->endpoints.n,
 				     .loops = &q->rt.loops,
 				     .pool = q->rt.pool,

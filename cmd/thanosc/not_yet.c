@@ -24,10 +24,7 @@
 #define CONTENT(n, h) FLAG(n, "", h), FLAG(n "-file", "", h)
 
 const struct opt not_yet_grpc_rows[] = {
-	FLAG("grpc-server-tls-ciphers", "", "TLS cipher suites."),
-	FLAG("grpc-server-tls-curves", "", "TLS curves."),
-	HIDDEN("debug.name", "", "Name of this process in logs."),
-	{ 0 }
+	HIDDEN("debug.name", "", "Name of this process in logs."), { 0 }
 };
 
 const struct opt not_yet_web_rows[] = {
@@ -83,13 +80,6 @@ const struct opt not_yet_query_rows[] = {
 	CONTENT("endpoint.sd-config", "Discovery of endpoints."),
 	FLAG("endpoint.sd-config-reload-interval", "5m",
 	     "How often the discovery configuration is read."),
-	FLAG("grpc-client-server-name", "", "Name in the certificates of endpoints."),
-	FLAG("grpc-client-tls-ca", "", "TLS CA of endpoints."),
-	FLAG("grpc-client-tls-cert", "", "TLS certificate for endpoints."),
-	FLAG("grpc-client-tls-key", "", "TLS key for endpoints."),
-	FLAG("grpc-client-tls-min-version", "1.3", "Lowest TLS version to endpoints."),
-	SWITCH("grpc-client-tls-skip-verify", "false",
-	       "Do not check the certificates of endpoints."),
 	FLAG("grpc-compression", "none", "Compression of gRPC messages."),
 	FLAG("query.active-query-path", "", "Folder of the journal of queries."),
 	FLAG("query.conn-metric.label", "external_labels,store_type",

@@ -76,21 +76,36 @@ const struct opt grpc_rows[] = {
 	  .def = "60m",
 	  .help = "The grpc server max connection age." },
 	{ .name = "grpc-server-tls-cert",
-	  .type = OPT_NOT_YET,
+	  .type = OPT_STRING,
+	  .off = AT(grpc_tls.cert),
 	  .def = "",
-	  .help = "TLS certificate." },
+	  .help = "TLS Certificate for gRPC server, leave blank to disable TLS." },
 	{ .name = "grpc-server-tls-key",
-	  .type = OPT_NOT_YET,
+	  .type = OPT_STRING,
+	  .off = AT(grpc_tls.key),
 	  .def = "",
-	  .help = "TLS key." },
+	  .help = "TLS Key for the gRPC server, leave blank to disable TLS." },
 	{ .name = "grpc-server-tls-client-ca",
-	  .type = OPT_NOT_YET,
+	  .type = OPT_STRING,
+	  .off = AT(grpc_tls.client_ca),
 	  .def = "",
-	  .help = "TLS CA." },
+	  .help = "TLS CA to verify clients against. If no client CA is specified, clients are not asked for certificates." },
 	{ .name = "grpc-server-tls-min-version",
-	  .type = OPT_NOT_YET,
+	  .type = OPT_ENUM,
+	  .off = AT(grpc_tls.min_version),
 	  .def = "1.3",
-	  .help = "Lowest TLS version." },
+	  .choices = "1.0|1.1|1.2|1.3",
+	  .help = "TLS supported minimum version for gRPC server." },
+	{ .name = "grpc-server-tls-ciphers",
+	  .type = OPT_STRINGS,
+	  .off = AT(grpc_tls.ciphers),
+	  .placeholder = "<name>",
+	  .help = "TLS cipher suites of the gRPC server, by IANA or OpenSSL name (repeatable)." },
+	{ .name = "grpc-server-tls-curves",
+	  .type = OPT_STRINGS,
+	  .off = AT(grpc_tls.curves),
+	  .placeholder = "<name>",
+	  .help = "TLS curves of the gRPC server (repeatable)." },
 	{ .name = "request.logging-config",
 	  .type = OPT_NOT_YET,
 	  .def = "",
@@ -367,16 +382,22 @@ int runtime_serve(struct runtime *r, const struct http_route *routes, size_t n_r
 		 STR_FMT(r->opts->http_address), http_server_port(r->http));
 	if (n_methods == 0)
 		return 0;
+	if (tls_server_open(&r->arena, &r->opts->grpc_tls, &r->grpc_tls, e) < 0)
+		return -1;
+	tls_keep(&r->tls, r->grpc_tls);
 	struct rpc_server_opts o = {
 		.addr = r->opts->grpc_address,
 		.budget = &r->budget,
+		.tls = r->grpc_tls,
 		.max_connection_age_ns = (uint64_t)r->opts->grpc_max_age_ms * NS_PER_MS
 	};
 	if (rpc_server_start(&r->loops, r->pool, r->metrics, &o, methods, n_methods,
 			     &r->rpc, e) < 0)
 		return -1;
-	log_info(NULL, "listening for gRPC on %.*s (port %u)",
-		 STR_FMT(r->opts->grpc_address), rpc_server_port(r->rpc));
+	log_info(NULL, "listening for gRPC on %.*s (port %u)%s",
+		 STR_FMT(r->opts->grpc_address), rpc_server_port(r->rpc),
+		 r->grpc_tls ? ", TLS" : "");
+	tls_keeper_start(&r->tls, r->pool);
 	return 0;
 }
 
@@ -451,6 +472,7 @@ void runtime_drain(struct runtime *r)
 
 void runtime_end(struct runtime *r)
 {
+	tls_keeper_stop(&r->tls);
 	if (notify_watchdog_ns())
 		loop_post(r->loops.l[0], end_beats, r);
 	loops_stop(&r->loops);

@@ -8,6 +8,7 @@
 #include "conf/flags.h"
 #include "http/http.h"
 #include "rpc/rpc.h"
+#include "tls.h"
 
 extern const char version_text[], version_commit[];
 
@@ -16,6 +17,7 @@ struct common_opts { /* first member of every mode's options */
 	int64_t http_grace_ms, grpc_grace_ms, grpc_max_age_ms;
 	int64_t limit_series, limit_samples; /* of a Series call; 0: none */
 	bool disable_cors;
+	struct tls_server_opts grpc_tls;
 };
 extern const struct opt common_rows[], grpc_rows[], limit_rows[], web_rows[],
 	objstore_rows[];
@@ -37,6 +39,8 @@ struct runtime {
 	struct task_pool *pool;
 	struct http_server *http;
 	struct rpc_server *rpc;
+	struct net_tls *grpc_tls; /* NULL: plain; kept by tls */
+	struct tls_keeper tls;
 	struct cancel *stop;	 /* cancelled by SIGINT and SIGTERM */
 	struct loop_timer *beat; /* LOOP: systemd's watchdog */
 	_Atomic bool ready;

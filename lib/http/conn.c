@@ -522,6 +522,8 @@ void http_conn_accept(void *server, struct net_conn *net)
 	buf_init(&c->in, INPUT_MAX);
 	http_server_count(s, 1, 0);
 	loop_timer_start(c->timer, s->o.header_timeout_ns, 0);
+	if (s->o.tls)
+		net_conn_tls(net, s->o.tls, STR_NULL);
 	net_conn_set_ops(net, &ops, c);
 	if (atomic_load(&s->stopping))
 		begin_flush(c);

@@ -72,6 +72,7 @@ struct http_route {
 	void *arg;
 	const char *name; /* `handler` label of metrics; NULL: path */
 };
+struct net_tls; /* net/tls.h */
 struct http_server_opts {
 	struct str addr;
 	const char *prefix;	    /* --web.route-prefix, "" or "/x" */
@@ -82,6 +83,8 @@ struct http_server_opts {
 	size_t max_body;	    /* 0: LIMIT_HTTP_BODY_BYTES */
 	struct budget *budget;	    /* of each request: parent; may be NULL */
 	bool cors;
+	struct net_tls
+		*tls; /* NULL: plain; kept by the caller until the server has stopped */
 };
 struct http_server;
 MUST_CHECK int http_server_start(struct loops *loops, struct task_pool *pool,

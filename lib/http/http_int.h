@@ -14,6 +14,7 @@
 #include "http/h1_parse.h"
 #include "http/http.h"
 #include "net/net.h"
+#include "net/tls.h"
 #include "task/pipe.h"
 #include "wire/codec.h"
 

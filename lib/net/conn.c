@@ -4,13 +4,21 @@
  * Writes of one turn of the loop are gathered and sent as one; large pinned views go out as they are. The
  * connection ends in one place, conn_end: it closes the handle, and the close callback tells the owner
  * and frees. What was posted to the loop for a connection keeps it alive until it has run.
+ *
+ * TLS lies between the socket and the rest: what arrives is fed to the session and read from it as clear text; what
+ * is written is gathered as ever and becomes cipher text on its way to write_now. Before the handshake is
+ * done nothing but the handshake is sent.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/time.h"
 #include "net/net_int.h"
+#include "net/tls_int.h"
+
+#define HANDSHAKE_NS (10 * NS_PER_S)
 
 struct net_write {
 	uv_write_t req;
@@ -48,6 +56,7 @@ static void maybe_free(struct net_conn *c)
 	if (!c->closed || c->posts)
 		return;
 	buf_deinit(&c->pending);
+	tls_conn_free(c->tls);
 	free(c);
 }
 
@@ -72,6 +81,8 @@ static void conn_end(struct net_conn *c, const struct err *why)
 		c->has_why = true;
 		c->why = *why;
 	}
+	loop_timer_free(c->handshake);
+	c->handshake = NULL;
 	uv_close((uv_handle_t *)&c->tcp, on_closed);
 }
 
@@ -82,10 +93,23 @@ static void fail(struct net_conn *c, int rc, const char *what)
 	conn_end(c, &e);
 }
 
+static void tls_arrived(struct net_conn *c, const uint8_t *p, size_t n);
+static void finish_now(struct net_conn *c);
+
 static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *b)
 {
 	(void)h, (void)hint;
 	*b = uv_buf_init((char *)read_buf, sizeof(read_buf));
+}
+
+static void tell_eof(struct net_conn *c)
+{
+	if (c->reading)
+		uv_read_stop((uv_stream_t *)&c->tcp);
+	c->reading = false;
+	c->paused = true; /* nothing more will come */
+	if (c->ops->on_eof)
+		c->ops->on_eof(c->arg);
 }
 
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
@@ -93,16 +117,23 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 	struct net_conn *c = s->data;
 	if (c->closing || !c->ops)
 		return;
+	if (n > 0 && c->tls) {
+		tls_arrived(c, (const uint8_t *)b->base, (size_t)n);
+		return;
+	}
 	if (n > 0) {
 		c->ops->on_data(c->arg, (const uint8_t *)b->base, (size_t)n);
 		return;
 	}
+	if (n == UV_EOF && c->tls && !tls_conn_open(c->tls)) {
+		struct err e = ERR_INIT;
+		err_set(NULL, &e, E_UNAVAILABLE,
+			"TLS handshake with %s: the connection was closed", c->peer);
+		conn_end(c, &e);
+		return;
+	}
 	if (n == UV_EOF) {
-		uv_read_stop(s);
-		c->reading = false;
-		c->paused = true; /* nothing more will come */
-		if (c->ops->on_eof)
-			c->ops->on_eof(c->arg);
+		tell_eof(c);
 		return;
 	}
 	if (n < 0)
@@ -163,7 +194,10 @@ static void on_written(uv_write_t *req, int status)
 		return;
 	}
 	if (c->finishing && c->queued == 0 && c->pending.n == 0) {
-		conn_end(c, NULL);
+		if (c->tls_said_bye)
+			conn_end(c, NULL);
+		else
+			finish_now(c);
 		return;
 	}
 	if (c->full && net_conn_queued(c) <= NET_LOW_MARK) {
@@ -192,14 +226,65 @@ static void write_now(struct net_conn *c, struct view v, uint8_t *copy)
 	}
 }
 
+/* Cipher text that the session has made goes out. */
+static void tls_send(struct net_conn *c)
+{
+	size_t n;
+	uint8_t *p = tls_conn_take(c->tls, &n);
+	if (p)
+		write_now(c, (struct view){ p, n, NULL }, p);
+}
+
+static void tls_failed(struct net_conn *c, struct err *e)
+{
+	tls_send(c); /* the alert */
+	if (c->closing)
+		return;
+	err_wrap(NULL, e, "%s", c->peer);
+	conn_end(c, e);
+}
+
+static void tls_write(struct net_conn *c, const uint8_t *p, size_t n)
+{
+	struct err e = ERR_INIT;
+	if (tls_conn_write(c->tls, p, n, &e) < 0)
+		tls_failed(c, &e);
+	else
+		tls_send(c);
+}
+
 static void flush(struct net_conn *c)
 {
-	if (c->pending.n == 0 || c->closing)
+	if (c->pending.n == 0 || c->closing || (c->tls && !tls_conn_open(c->tls)))
 		return;
+	if (c->tls) {
+		struct buf b = c->pending;
+		buf_init(&c->pending, SIZE_MAX / 2);
+		tls_write(c, b.p, b.n);
+		buf_deinit(&b);
+		return;
+	}
 	struct view v = { c->pending.p, c->pending.n, NULL };
 	uint8_t *copy = c->pending.p;
 	buf_init(&c->pending, SIZE_MAX / 2);
 	write_now(c, v, copy);
+}
+
+/* All is written: the last word of TLS, then the end. */
+static void finish_now(struct net_conn *c)
+{
+	if (c->tls && tls_conn_open(c->tls)) {
+		struct tls_conn *t = c->tls;
+		tls_conn_shutdown(t);
+		size_t n;
+		uint8_t *p = tls_conn_take(t, &n);
+		if (p) {
+			c->tls_said_bye = true;
+			write_now(c, (struct view){ p, n, NULL }, p);
+			return;
+		}
+	}
+	conn_end(c, NULL);
 }
 
 static void on_flush(void *arg)
@@ -212,8 +297,8 @@ static void on_flush(void *arg)
 		return;
 	}
 	flush(c);
-	if (c->finishing && !c->closing && c->queued == 0)
-		conn_end(c, NULL);
+	if (c->finishing && !c->closing && c->queued == 0 && c->pending.n == 0)
+		finish_now(c);
 }
 
 static void post_flush(struct net_conn *c)
@@ -245,12 +330,22 @@ void net_conn_write_view(struct net_conn *c, struct view v)
 		view_put(&v);
 		return;
 	}
+	if (c->tls && !tls_conn_open(c->tls)) {
+		net_conn_write(c, v.p, v.n);
+		view_put(&v);
+		return;
+	}
 	flush(c);
 	if (c->closing) {
 		view_put(&v);
 		return;
 	}
-	write_now(c, v, NULL);
+	if (c->tls) {
+		tls_write(c, v.p, v.n);
+		view_put(&v);
+	} else {
+		write_now(c, v, NULL);
+	}
 	mark_full(c);
 }
 
@@ -270,6 +365,16 @@ void net_conn_shutdown(struct net_conn *c)
 	flush(c);
 	if (c->closing)
 		return;
+	if (c->tls && !tls_conn_open(c->tls)) {
+		c->shut_after = true;
+		return;
+	}
+	if (c->tls) {
+		tls_conn_shutdown(c->tls);
+		tls_send(c);
+		if (c->closing)
+			return;
+	}
 	uv_shutdown_t *req = xcalloc(1, sizeof(*req));
 	int rc = uv_shutdown(req, (uv_stream_t *)&c->tcp, on_shutdown);
 	if (rc < 0) {
@@ -284,6 +389,86 @@ void net_conn_finish(struct net_conn *c)
 		return;
 	c->finishing = true;
 	post_flush(c);
+}
+
+/* ---- TLS ---- */
+
+static void tls_opened(struct net_conn *c)
+{
+	loop_timer_free(c->handshake);
+	c->handshake = NULL;
+	flush(c);
+	if (c->shut_after && !c->closing)
+		net_conn_shutdown(c);
+}
+
+static void tls_arrived(struct net_conn *c, const uint8_t *p, size_t n)
+{
+	uint8_t clear[16384]; /* one record */
+	struct err e = ERR_INIT;
+	ssize_t got;
+	tls_conn_feed(c->tls, p, n);
+	if (!tls_conn_open(c->tls)) {
+		int rc = tls_conn_shake(c->tls, &e);
+		if (rc < 0) {
+			tls_failed(c, &e);
+			return;
+		}
+		tls_send(c);
+		if (rc == 0 || c->closing)
+			return;
+		tls_opened(c);
+	}
+	while (!c->closing && c->ops &&
+	       (got = tls_conn_read(c->tls, clear, sizeof(clear), &e)) != 0) {
+		if (got > 0) {
+			c->ops->on_data(c->arg, clear, (size_t)got);
+		} else if (got == TLS_CLOSED) {
+			tell_eof(c);
+			break;
+		} else {
+			tls_failed(c, &e);
+			return;
+		}
+	}
+	if (!c->closing)
+		tls_send(c); /* what reading gave rise to */
+}
+
+static void on_handshake_late(void *arg)
+{
+	struct net_conn *c = arg;
+	struct err e = ERR_INIT;
+	err_set(NULL, &e, E_TIMEOUT, "TLS handshake with %s timed out", c->peer);
+	conn_end(c, &e);
+}
+
+void net_conn_tls(struct net_conn *c, struct net_tls *t, struct str host)
+{
+	struct err e = ERR_INIT;
+	BUG_ON(c->ops || c->tls);
+	c->tls = tls_conn_new(t, host, &e);
+	if (!c->tls) {
+		conn_end(c, &e);
+		return;
+	}
+	c->handshake = loop_timer_new(c->loop, on_handshake_late, c);
+	loop_timer_start(c->handshake, HANDSHAKE_NS, 0);
+	if (tls_conn_shake(c->tls, &e) < 0) { /* a client begins */
+		tls_failed(c, &e);
+		return;
+	}
+	tls_send(c);
+}
+
+bool net_conn_is_tls(const struct net_conn *c)
+{
+	return c->tls != NULL;
+}
+
+bool net_conn_alpn_h2(const struct net_conn *c)
+{
+	return c->tls && tls_conn_open(c->tls) && tls_conn_h2(c->tls);
 }
 
 struct net_conn *net_conn_alloc(struct loop *l)

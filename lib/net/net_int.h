@@ -14,6 +14,7 @@
 #define NET_LOW_MARK  ((size_t)64 << 10)
 
 struct net_write;
+struct tls_conn;
 struct net_conn {
 	uv_tcp_t tcp;
 	struct loop *loop;
@@ -24,7 +25,12 @@ struct net_conn {
 	bool paused, reading, closing, finishing;
 	bool has_why; /* why: given to on_close */
 	struct err why;
-	struct buf pending; /* small writes of one turn, sent together */
+	struct buf
+		pending; /* small writes of one turn, sent together; before a handshake is done: all of them */
+	struct tls_conn *tls;	      /* NULL: plain */
+	struct loop_timer *handshake; /* its deadline, while it is going on */
+	bool shut_after;	      /* FIN is due when the handshake is done */
+	bool tls_said_bye;	      /* finishing, and close_notify is on its way */
 	bool flush_posted;
 	uint32_t posts; /* posted callbacks under way: the conn stays until they ran */
 	bool closed;

@@ -19,6 +19,8 @@
 #include "metrics/metrics.h"
 #include "task/task.h"
 
+struct net_tls; /* net/tls.h */
+
 enum rpc_code { /* grpc status codes */
 		RPC_OK = 0,
 		RPC_CANCELLED = 1,
@@ -80,6 +82,8 @@ struct rpc_server_opts {
 	struct budget *budget;	       /* parent of each call's; may be NULL */
 	size_t call_budget;	       /* bytes a call may hold; 0: 64 MiB */
 	size_t send_window; /* bytes queued unsent per stream before rpc_send waits; 0: 256 KiB */
+	struct net_tls
+		*tls; /* NULL: plain; kept by the caller until the server has stopped */
 };
 /* grpc.health.v1.Health (Check, Watch) is always served; NOT_SERVING until rpc_server_ready. */
 MUST_CHECK int rpc_server_start(struct loops *loops, struct task_pool *pool,
@@ -107,6 +111,7 @@ struct rpc_channel_opts {
 	uint64_t keepalive_ns;	     /* PING when quiet; 0: 10 s; answer awaited 5 s */
 	size_t stream_window;	     /* 0: 1 MiB */
 	size_t conn_window;	     /* 0: 16 MiB */
+	struct net_tls *tls;	     /* NULL: plain; the channel takes a reference */
 };
 MUST_CHECK int rpc_channel_new(const struct rpc_channel_opts *o, struct str addr,
 			       struct metric_registry *m, struct rpc_channel **out,

@@ -54,6 +54,7 @@ struct rpc_channel {
 	struct loop *loop;
 	struct rpc_channel_opts o;
 	char addr[300];
+	struct str host; /* of addr */
 	struct metric_set *metrics;
 	/* LOOP: */
 	struct rpc_session *session; /* takes new calls */
@@ -96,8 +97,10 @@ struct rpc_stream {
 
 static void channel_unref(struct rpc_channel *c)
 {
-	if (atomic_fetch_sub(&c->refs, 1) == 1)
-		free(c);
+	if (atomic_fetch_sub(&c->refs, 1) != 1)
+		return;
+	net_tls_unref(c->o.tls);
+	free(c);
 }
 
 static void stream_unref(struct rpc_stream *s)
@@ -438,7 +441,7 @@ static void submit(struct rpc_stream *s)
 		return;
 	}
 	nv[n++] = header(":method", "POST");
-	nv[n++] = header(":scheme", "http");
+	nv[n++] = header(":scheme", c->o.tls ? "https" : "http");
 	nv[n++] = header(":path", s->path);
 	nv[n++] = header(":authority", c->addr);
 	nv[n++] = header("content-type", "application/grpc");
@@ -482,6 +485,8 @@ static void on_dialled(void *arg, struct net_conn *conn, const struct err *why)
 				      .keepalive_ns = c->o.keepalive_ns,
 				      .ping_timeout_ns = 5 * NS_PER_S };
 	c->backoff_ns = c->next_try_ns = 0;
+	if (c->o.tls)
+		net_conn_tls(conn, c->o.tls, c->host);
 	c->session = rpc_session_new(conn, &o, &session_ops, c);
 	struct rpc_stream *next;
 	for (struct rpc_stream *s = c->streams; s; s = next) {
@@ -717,6 +722,8 @@ int rpc_channel_new(const struct rpc_channel_opts *o, struct str addr,
 	uint16_t port;
 	if (net_addr_split(addr, &host, &port, e) < 0)
 		return -1;
+	if (addr.n >= sizeof(((struct rpc_channel *)0)->addr))
+		return err_set(NULL, e, E_INVALID, "address of %zu bytes", addr.n);
 	struct rpc_channel *c = xcalloc(1, sizeof(*c));
 	atomic_init(&c->refs, 1);
 	c->loop = o->loop;
@@ -727,6 +734,8 @@ int rpc_channel_new(const struct rpc_channel_opts *o, struct str addr,
 	c->o.stream_window = o->stream_window ? o->stream_window : (size_t)1 << 20;
 	c->o.conn_window = o->conn_window ? o->conn_window : (size_t)16 << 20;
 	snprintf(c->addr, sizeof(c->addr), "%.*s", STR_FMT(addr));
+	BUG_ON(net_addr_split(str_of(c->addr), &c->host, &port, e) < 0);
+	c->o.tls = net_tls_ref(o->tls);
 	c->metrics = metric_set_new(m, rows, M_ROWS);
 	*out = c;
 	return 0;

@@ -7,6 +7,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "net/net.h"
+#include "net/tls.h"
 #include "rpc/rpc.h"
 #include "rpc/rpc_frame.h"
 

@@ -89,6 +89,8 @@ static void on_accept(void *arg, struct net_conn *conn)
 	atomic_init(&c->refs, 1);
 	c->srv = srv;
 	c->loop = net_conn_loop(conn);
+	if (srv->o.tls)
+		net_conn_tls(conn, srv->o.tls, STR_NULL);
 	c->s = rpc_session_new(conn, &o, &rpc_server_h2_ops, c);
 	pthread_mutex_lock(&srv->mu);
 	c->next = srv->conns;

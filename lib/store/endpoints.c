@@ -159,7 +159,8 @@ int endpoints_new(const struct endpoints_opts *o, struct endpoints **out, struct
 	ctx_cond_init(&s->cv);
 	for (size_t i = 0; i < o->n; i++) {
 		struct endpoint *ep = &s->ep[i];
-		struct rpc_channel_opts co = { .loop = loops_next(o->loops) };
+		struct rpc_channel_opts co = { .loop = loops_next(o->loops),
+					       .tls = o->tls };
 		pthread_mutex_init(&ep->mu, NULL);
 		ep->set = s;
 		ep->addr = xcalloc(1, o->addrs[i].n + 1);

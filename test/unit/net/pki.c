@@ -1,0 +1,87 @@
+/*
+ * pki.c - keys and certificates of the tests, made by openssl(1) and worth nothing: two authorities, a server of each
+ * (store.example, 127.0.0.1), a client of the first. Valid for a hundred years.
+ */
+#include "pki.h"
+
+const char pki_ca[] = "-----BEGIN CERTIFICATE-----\n"
+		      "MIIBcTCCARegAwIBAgIUL/Eeu4ExKlT7m9sDS0tiiQIfnHMwCgYIKoZIzj0EAwIw\n"
+		      "DTELMAkGA1UEAwwCY2EwIBcNMjYxMTI2MTIwODQ3WhgPMjEyNjExMDIxMjA4NDda\n"
+		      "MA0xCzAJBgNVBAMMAmNhMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEkNw1YsGw\n"
+		      "oolzAl9anFbBenDnE7HLJ11u42Povs3iwCDwBVrOgaDkDzQcW76uVnVFmVFJKKcj\n"
+		      "vFpSeDG8R/XeUaNTMFEwHQYDVR0OBBYEFDWSVcAQASUZ/7hjShzM7AixcMSEMB8G\n"
+		      "A1UdIwQYMBaAFDWSVcAQASUZ/7hjShzM7AixcMSEMA8GA1UdEwEB/wQFMAMBAf8w\n"
+		      "CgYIKoZIzj0EAwIDSAAwRQIhAI65fA1OyUT86+fxRJgcMlRfrVXb9gSYV3Ri5NOF\n"
+		      "bbMrAiBrIwRs22mpLA3HwCZNYN9+6VE6uffTYaR+uCitjt8j0g==\n"
+		      "-----END CERTIFICATE-----\n";
+
+const char pki_other_ca[] =
+	"-----BEGIN CERTIFICATE-----\n"
+	"MIIBdzCCAR2gAwIBAgIUNjoRMTqcjqh8eVuGRXMVy+UXVA4wCgYIKoZIzj0EAwIw\n"
+	"EDEOMAwGA1UEAwwFb3RoZXIwIBcNMjYxMTI2MTIwODQ3WhgPMjEyNjExMDIxMjA4\n"
+	"NDdaMBAxDjAMBgNVBAMMBW90aGVyMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n"
+	"NHL8rKlcdDHGt4CyFuH+UOpqKsUKB5Yc9RfHruxlYwV/nCvCsOuuq9xz1KsoxMXY\n"
+	"TYvakvtmEUXrj1mPPtmM4qNTMFEwHQYDVR0OBBYEFLVFKHjAaXaqIRh8b2yLSuKX\n"
+	"d5mSMB8GA1UdIwQYMBaAFLVFKHjAaXaqIRh8b2yLSuKXd5mSMA8GA1UdEwEB/wQF\n"
+	"MAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIhAM+tX3iQDwYTabw0LKPTjWKFfHIR4+qg\n"
+	"ysZmOmL5OgJFAiBLZU16Wsb45zTRKUR6HirgC3YOTHKZO7KLG9fBbSk6bQ==\n"
+	"-----END CERTIFICATE-----\n";
+
+const char pki_server[] =
+	"-----BEGIN CERTIFICATE-----\n"
+	"MIIBgzCCASqgAwIBAgIULaKBccWccLinP+91M4FjqF3RmBEwCgYIKoZIzj0EAwIw\n"
+	"DTELMAkGA1UEAwwCY2EwIBcNMjYxMTI2MTIwODQ3WhgPMjEyNjExMDIxMjA4NDda\n"
+	"MBExDzANBgNVBAMMBnNlcnZlcjBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABKjZ\n"
+	"8pxKmdQTdpsh3TZ55FVJeN7K3RJ5QbmpaIX44tlNRiMto0DKd1rWF5RAqNsXG9fd\n"
+	"X7/OfQ/pG7WwCJF6puejYjBgMB4GA1UdEQQXMBWCDXN0b3JlLmV4YW1wbGWHBH8A\n"
+	"AAEwHQYDVR0OBBYEFBabNBKRTgeC7q+ZnE+/5/w6E8ctMB8GA1UdIwQYMBaAFDWS\n"
+	"VcAQASUZ/7hjShzM7AixcMSEMAoGCCqGSM49BAMCA0cAMEQCIBqGtOBAz6zntZS6\n"
+	"bs3BA2hxcTpKSTSRvKN5PZylS/KfAiBbDYjJTDze6T0ch7l49ENV9kb4I3H+NIDs\n"
+	"hPJ0Nm7LEw==\n"
+	"-----END CERTIFICATE-----\n";
+
+const char pki_server_key[] =
+	"-----BEGIN PRIVATE KEY-----\n"
+	"MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgS80AlDojAxRvWmX4\n"
+	"Gbv68B7g1DYUR2bF73HjgAT5JrShRANCAASo2fKcSpnUE3abId02eeRVSXjeyt0S\n"
+	"eUG5qWiF+OLZTUYjLaNAynda1heUQKjbFxvX3V+/zn0P6Ru1sAiReqbn\n"
+	"-----END PRIVATE KEY-----\n";
+
+const char pki_client[] =
+	"-----BEGIN CERTIFICATE-----\n"
+	"MIIBdzCCAR2gAwIBAgIULaKBccWccLinP+91M4FjqF3RmBIwCgYIKoZIzj0EAwIw\n"
+	"DTELMAkGA1UEAwwCY2EwIBcNMjYxMTI2MTIwODQ3WhgPMjEyNjExMDIxMjA4NDda\n"
+	"MBExDzANBgNVBAMMBmNsaWVudDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABExK\n"
+	"Iq7qV7l09/qNxETlHboLVrOTLytarv1d3GRhtZlJxWAN3BCJGSxg1fBppmDOKI/0\n"
+	"7VCtUOMxneJ+YM2cLPqjVTBTMBEGA1UdEQQKMAiCBmNsaWVudDAdBgNVHQ4EFgQU\n"
+	"FrYOPuk6H4zivDGUy34B3HEkzygwHwYDVR0jBBgwFoAUNZJVwBABJRn/uGNKHMzs\n"
+	"CLFwxIQwCgYIKoZIzj0EAwIDSAAwRQIhAOjCm1udwXRoU3UgE1CmO/iSzehpL+ie\n"
+	"B4zHqOmtsmrEAiAKO6BP05bVqljKoTxS2mvPgQ4v2Ie8V1m534xv8IO0Vw==\n"
+	"-----END CERTIFICATE-----\n";
+
+const char pki_client_key[] =
+	"-----BEGIN PRIVATE KEY-----\n"
+	"MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg29KNSB7WkG+uTFor\n"
+	"8eYmyQedzKdhKEZCnezN6u+qmg6hRANCAARMSiKu6le5dPf6jcRE5R26C1azky8r\n"
+	"Wq79XdxkYbWZScVgDdwQiRksYNXwaaZgziiP9O1QrVDjMZ3ifmDNnCz6\n"
+	"-----END PRIVATE KEY-----\n";
+
+const char pki_other_server[] =
+	"-----BEGIN CERTIFICATE-----\n"
+	"MIIBiTCCAS6gAwIBAgIUQShs6C9mQsbbRW0AaeljwvEqVJQwCgYIKoZIzj0EAwIw\n"
+	"EDEOMAwGA1UEAwwFb3RoZXIwIBcNMjYxMTI2MTIwODQ3WhgPMjEyNjExMDIxMjA4\n"
+	"NDdaMBIxEDAOBgNVBAMMB3NlcnZlcjIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC\n"
+	"AATAtpgkZ+kw5LFOVuw4VPuEd2lVwZAxXp+r4zKcj7m9+DCI1OrIr6w1KiExWRhG\n"
+	"BXhxk1iU2rp28LpQJnjLktt+o2IwYDAeBgNVHREEFzAVgg1zdG9yZS5leGFtcGxl\n"
+	"hwR/AAABMB0GA1UdDgQWBBQCZi7/ueFnPdSvXu5J7FwwXr6EgDAfBgNVHSMEGDAW\n"
+	"gBS1RSh4wGl2qiEYfG9si0ril3eZkjAKBggqhkjOPQQDAgNJADBGAiEA5gJVunrL\n"
+	"q9dSl8NRKN9CHoxnQHx7Cn9Btb/8AC723GcCIQDHsYhICYgjPJJlXestg/IEnVzr\n"
+	"BROQDHlvY6dkz+z31w==\n"
+	"-----END CERTIFICATE-----\n";
+
+const char pki_other_server_key[] =
+	"-----BEGIN PRIVATE KEY-----\n"
+	"MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgVfoAEaluOQpxAUMY\n"
+	"6sUeBOjtvsUtOX5S8BciBFbuqvWhRANCAATAtpgkZ+kw5LFOVuw4VPuEd2lVwZAx\n"
+	"Xp+r4zKcj7m9+DCI1OrIr6w1KiExWRhGBXhxk1iU2rp28LpQJnjLktt+\n"
+	"-----END PRIVATE KEY-----\n";
