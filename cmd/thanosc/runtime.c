@@ -39,9 +39,10 @@ const struct opt common_rows[] = {
 	  .def = "2m",
 	  .help = "Time to wait after an interrupt received for HTTP Server." },
 	{ .name = "http.config",
-	  .type = OPT_NOT_YET,
+	  .type = OPT_STRING,
+	  .off = AT(http_config),
 	  .def = "",
-	  .help = "Web configuration with TLS and basic authentication." },
+	  .help = "Path to the configuration file that can enable TLS or authentication for all HTTP endpoints." },
 	{ .name = "tracing.config",
 	  .type = OPT_NOT_YET,
 	  .def = "",
@@ -365,7 +366,14 @@ static int serve_http(struct runtime *r, const struct http_route *routes, size_t
 	memcpy(all, own, sizeof(own));
 	if (n)
 		memcpy(all + ARRAY_LEN(own), routes, n * sizeof(*routes));
+	if (web_config_open(&r->web, r->opts->http_config, e) < 0)
+		return -1;
+	tls_keep(&r->tls, net_tls_ref(r->web.tls));
 	struct http_server_opts o = { .addr = r->opts->http_address,
+				      .tls = r->web.tls,
+				      .auth = r->web.auth,
+				      .headers = r->web.headers,
+				      .n_headers = r->web.n_headers,
 				      .prefix = "",
 				      .budget = &r->budget,
 				      .cors = !r->opts->disable_cors };
@@ -378,10 +386,14 @@ int runtime_serve(struct runtime *r, const struct http_route *routes, size_t n_r
 {
 	if (serve_http(r, routes, n_routes, e) < 0)
 		return -1;
-	log_info(NULL, "listening for HTTP on %.*s (port %u)",
-		 STR_FMT(r->opts->http_address), http_server_port(r->http));
-	if (n_methods == 0)
+	log_info(NULL, "listening for HTTP on %.*s (port %u)%s",
+		 STR_FMT(r->opts->http_address), http_server_port(r->http),
+		 r->web.tls ? ", TLS" : "");
+	r->tls.web = &r->web;
+	if (n_methods == 0) {
+		tls_keeper_start(&r->tls, r->pool);
 		return 0;
+	}
 	if (tls_server_open(&r->arena, &r->opts->grpc_tls, &r->grpc_tls, e) < 0)
 		return -1;
 	tls_keep(&r->tls, r->grpc_tls);
@@ -473,6 +485,7 @@ void runtime_drain(struct runtime *r)
 void runtime_end(struct runtime *r)
 {
 	tls_keeper_stop(&r->tls);
+	web_config_close(&r->web);
 	if (notify_watchdog_ns())
 		loop_post(r->loops.l[0], end_beats, r);
 	loops_stop(&r->loops);

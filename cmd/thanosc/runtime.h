@@ -9,11 +9,12 @@
 #include "http/http.h"
 #include "rpc/rpc.h"
 #include "tls.h"
+#include "web_config.h"
 
 extern const char version_text[], version_commit[];
 
 struct common_opts { /* first member of every mode's options */
-	struct str log_level, log_format, http_address, grpc_address;
+	struct str log_level, log_format, http_address, grpc_address, http_config;
 	int64_t http_grace_ms, grpc_grace_ms, grpc_max_age_ms;
 	int64_t limit_series, limit_samples; /* of a Series call; 0: none */
 	bool disable_cors;
@@ -41,6 +42,7 @@ struct runtime {
 	struct rpc_server *rpc;
 	struct net_tls *grpc_tls; /* NULL: plain; kept by tls */
 	struct tls_keeper tls;
+	struct web_config web;
 	struct cancel *stop;	 /* cancelled by SIGINT and SIGTERM */
 	struct loop_timer *beat; /* LOOP: systemd's watchdog */
 	_Atomic bool ready;

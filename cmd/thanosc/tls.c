@@ -2,6 +2,7 @@
  * cmd/thanosc/tls.c - from flags to net_tls.
  */
 #include "tls.h"
+#include "web_config.h"
 
 #include "base/log.h"
 #include "base/time.h"
@@ -95,11 +96,20 @@ static void look(void *arg)
 				 "TLS files have changed, the old ones stay in use: %s",
 				 err_text(&e));
 	}
+	if (k->web) {
+		struct err e = ERR_INIT;
+		int rc = web_config_reload(k->web, &e);
+		if (rc > 0)
+			log_info(NULL, "users of %s are taken over", k->web->path);
+		else if (rc < 0)
+			log_warn(NULL, "the web configuration stays as it was: %s",
+				 err_text(&e));
+	}
 }
 
 void tls_keeper_start(struct tls_keeper *k, struct task_pool *pool)
 {
-	if (k->n)
+	if (k->n || (k->web && k->web->path))
 		k->timer = task_timer_start(pool, KEEP_NS, KEEP_NS, look, k);
 }
 

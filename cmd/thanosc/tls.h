@@ -23,10 +23,12 @@ MUST_CHECK int tls_server_open(struct arena *a, const struct tls_server_opts *o,
 MUST_CHECK int tls_client_open(const struct tls_client_opts *o, struct net_tls **out,
 			       struct err *e);
 
+struct web_config;
 /* Looks at the files of up to 8 each 10 s and says in the log what was taken over. */
 struct tls_keeper {
 	struct net_tls *tls[8];
 	size_t n;
+	struct web_config *web; /* NULL: none */
 	struct task_timer *timer;
 };
 void tls_keep(struct tls_keeper *k, struct net_tls *t); /* takes over; NULL allowed */

@@ -62,7 +62,10 @@ static int answer(struct http_call *c, struct err *e)
 	uint64_t start = time_mono_ns();
 
 	http_metrics_begin(m, handler, r->method);
-	int rc = c->route->handle(c->route->arg, &c->ctx, r, w, e);
+	enum http_auth_verdict v =
+		c->ask_auth ? http_auth_ask(c->server->o.auth, &c->ctx, r) : HTTP_AUTH_OK;
+	int rc = v == HTTP_AUTH_OK ? c->route->handle(c->route->arg, &c->ctx, r, w, e)
+				   : http_auth_refuse(v, w, &c->ctx, e);
 	/* Counted before the client can see the end of its answer. */
 	http_metrics_end(m, handler, r->method, rc < 0 && !w->head_sent ? 500 : w->status,
 			 time_mono_ns() - start);

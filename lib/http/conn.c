@@ -295,21 +295,46 @@ static bool start_worker(struct http_conn *c, struct err *e)
 	return false;
 }
 
+static int reply_unauthorized(void *arg, struct ctx *ctx, const struct http_req *r,
+			      struct http_resp *w, struct err *e)
+{
+	(void)arg, (void)r;
+	return http_auth_refuse(HTTP_AUTH_BAD, w, ctx, e);
+}
+
+/* Paths without a route are told to those only who may ask. */
+static int reply_no_route(void *arg, struct ctx *ctx, const struct http_req *r,
+			  struct http_resp *w, struct err *e)
+{
+	(void)arg, (void)r;
+	return http_reply(w, ctx, 404, "text/plain; charset=utf-8",
+			  STR("404 page not found\n"), e);
+}
+
 /* The request is complete. */
 static void dispatch(struct http_conn *c)
 {
+	static const struct http_route none = { "GET",		"",   HTTP_ON_REQUEST,
+						reply_no_route, NULL, "none" };
 	struct http_call *call = c->call;
 	struct http_req *r = &call->req;
 	const struct http_route *route = c->match.route;
+	enum http_auth_verdict may =
+		c->server->o.auth ? http_auth_look(c->server->o.auth, r) : HTTP_AUTH_OK;
 	struct err e = ERR_INIT;
 	r->body = h1_body(c->parser);
 	call->body = h1_take_body(c->parser, &call->body_charged);
-	if (!route) {
+	call->ask_auth = may == HTTP_AUTH_ASK;
+	if (!route && call->ask_auth)
+		route = &none;
+	if (may == HTTP_AUTH_BAD) {
+		answer_on_loop(c, reply_unauthorized, NULL, NULL);
+	} else if (!route) {
 		answer_no_route(c);
 	} else if (http_params_parse(r, c->query, &e) < 0) {
 		struct plain p = { .status = 413, .text = err_text(&e) };
 		answer_on_loop(c, reply_plain, &p, NULL);
-	} else if (route->where == HTTP_ON_LOOP) {
+	} else if (route->where == HTTP_ON_LOOP && !call->ask_auth) {
 		answer_on_loop(c, route->handle, route->arg,
 			       route->name ? route->name : route->path);
 	} else {

@@ -72,6 +72,13 @@ struct http_route {
 	void *arg;
 	const char *name; /* `handler` label of metrics; NULL: path */
 };
+/* ---- basic authentication ---- */
+struct http_auth; /* SHARED; users may be replaced while it is used */
+struct http_auth *http_auth_new(void);
+void http_auth_free(struct http_auth *a); /* NULL allowed */
+/* Names and bcrypt hashes, copied; none: everybody may ask. */
+void http_auth_set(struct http_auth *a, const struct http_kv *users, size_t n);
+
 struct net_tls; /* net/tls.h */
 struct http_server_opts {
 	struct str addr;
@@ -83,8 +90,11 @@ struct http_server_opts {
 	size_t max_body;	    /* 0: LIMIT_HTTP_BODY_BYTES */
 	struct budget *budget;	    /* of each request: parent; may be NULL */
 	bool cors;
-	struct net_tls
-		*tls; /* NULL: plain; kept by the caller until the server has stopped */
+	/* NULL: plain, everybody; kept by the caller until the server has stopped, as headers are. */
+	struct net_tls *tls;
+	struct http_auth *auth;
+	const struct http_kv *headers; /* on every answer */
+	size_t n_headers;
 };
 struct http_server;
 MUST_CHECK int http_server_start(struct loops *loops, struct task_pool *pool,

@@ -87,6 +87,16 @@ MUST_CHECK int http_resp_finish(struct http_resp *w, struct ctx *ctx, struct err
 void http_resp_loop_out(struct http_resp *w, struct net_conn *to);
 const char *http_reason(int status);
 
+/* ---- authentication ---- */
+enum http_auth_verdict { HTTP_AUTH_OK, HTTP_AUTH_BAD, HTTP_AUTH_ASK, HTTP_AUTH_BUSY };
+/* What is known at once: OK, BAD, or that a worker must ask. Any thread. */
+enum http_auth_verdict http_auth_look(struct http_auth *a, const struct http_req *r);
+/* OK, BAD or BUSY. WORKER */
+enum http_auth_verdict http_auth_ask(struct http_auth *a, struct ctx *ctx,
+				     const struct http_req *r);
+MUST_CHECK int http_auth_refuse(enum http_auth_verdict v, struct http_resp *w,
+				struct ctx *ctx, struct err *e);
+
 /* ---- call ---- */
 struct http_conn;
 struct http_call {
@@ -99,6 +109,7 @@ struct http_call {
 	const struct http_route *route;
 	int minor;
 	bool keep_alive, released;
+	bool ask_auth; /* the worker is to look at the credentials first */
 	/* the worker's from task_request on */
 	struct budget budget;
 	struct arena arena;

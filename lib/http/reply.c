@@ -179,6 +179,9 @@ static void make_head(struct http_resp *w, int64_t length, struct buf *b)
 	buf_fmt(b, "HTTP/1.1 %d %s\r\n", w->status, http_reason(w->status));
 	if (call->server->o.cors)
 		buf_str(b, STR(cors));
+	for (size_t i = 0; i < call->server->o.n_headers; i++)
+		buf_fmt(b, "%.*s: %.*s\r\n", STR_FMT(call->server->o.headers[i].k),
+			STR_FMT(call->server->o.headers[i].v));
 	for (const struct http_resp_header *h = w->headers; h; h = h->next)
 		buf_fmt(b, "%.*s: %.*s\r\n", STR_FMT(h->k), STR_FMT(h->v));
 	if (!w->on_loop)

@@ -38,6 +38,10 @@ void sha256_hmac(struct str key, struct str s, uint8_t out[32]);
 /* Lower-case hex: 2 * n characters and NUL. */
 void hex_encode(const uint8_t *p, size_t n, char *out);
 
+/* bcrypt hashes "$2a$", "$2b$", "$2y$": 60 characters. matches costs tens of ms: never on a loop. */
+bool bcrypt_is_hash(struct str hash);
+bool bcrypt_matches(struct str hash, struct str password);
+
 /* URL */
 struct url {
 	struct str scheme, user, host, port, path, query; /* views; host without [] */
