@@ -16,8 +16,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
 from procs import THANOSC, Checks, Procs, get, port, promtool_clean, wait  # noqa: E402
-from promdata import LENGTH, REPLICAS, T0, make_blocks, make_noise, openmetrics, to_bucket  # noqa: E402
-from storeapi import Client, FakeStore, make_series  # noqa: E402
+from promdata import LENGTH, REPLICAS, T0, make_blocks, make_noise, openmetrics, samples, to_bucket  # noqa: E402
+from storeapi import Client, FakeStore, labels_of, make_series  # noqa: E402
 
 MODES = ("sidecar", "store", "query")
 # Flags of Thanos that are known and not obeyed yet, by mode, at a value that is not Thanos' default.
@@ -158,6 +158,14 @@ def check_store(c, p):
     r = REPLICAS[0]
     blocks = make_blocks(openmetrics([r], False), p.dir("data", r.name))
     bucket = p.bucket(to_bucket(blocks, p.dir("bucket-store"), r.external))
+    many = p.dir("bucket-many")
+    for n in range(150):
+        to_bucket(blocks, many, {"copy": str(n)}, 10 * n)
+    proc = p.store(p.bucket(many), name="store-many", ready=False)
+    seen = wait(lambda: get(proc.url + "/-/ready")[0], 5, 0.001)
+    c.ok(seen == 503, "store: not ready before it has seen the blocks of its bucket", seen)
+    proc.ready()
+    proc.kill()
     proc = p.store(bucket, "--log.format=json", "--index-cache-size=250MB")
     check_running(c, proc, "store")
     c.ok(proc.stop() == 0, "store: SIGTERM ends it with 0")
@@ -194,10 +202,23 @@ def check_sidecar(c, p):
     c.ok(proc.metric("thanos_sidecar_prometheus_up") == 1, "sidecar: thanos_sidecar_prometheus_up is 1")
     got = Client(proc.grpc).series(matchers=["__name__=up"], min_time=T0 * 1000, max_time=(T0 + LENGTH) * 1000)[0]
     c.ok(len(got) == 5, "sidecar: serves", got)
+    check_sidecar_drain(c, p, prom)
     prom.kill()
     c.ok(wait(lambda: proc.metric("thanos_sidecar_prometheus_up") == 0, 15), "sidecar: thanos_sidecar_prometheus_up is 0 without Prometheus")
     c.ok(proc.stop() == 0, "sidecar: SIGTERM ends it with 0")
     check_logs(c, proc, "sidecar")
+
+
+def check_sidecar_drain(c, p, prom):
+    """SIGTERM while Prometheus takes its time with a remote read."""
+    proc = p.sidecar(prom, name="sidecar-at-work")
+    client = Client(proc.grpc)
+    client.health()
+    prom.signal(signal.SIGSTOP)
+    asked = time.monotonic()
+    got = at_work(c, "sidecar", proc, lambda: client.series(matchers=["__name__=~.+"], min_time=T0 * 1000, max_time=(T0 + LENGTH) * 1000)[0],
+                  lambda: time.monotonic() > asked + 0.5, lambda: prom.signal(signal.SIGCONT))
+    c.ok(len({labels_of(s) for s in got}) == len(samples(REPLICAS[0])), "sidecar: drained with the whole answer", len(got))
 
 
 def refused(c, p, what, prom, *words):
