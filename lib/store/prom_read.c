@@ -175,8 +175,8 @@ static int wrap_series(struct ctx *ctx, struct labels ls, struct err *e)
 	return -1;
 }
 
-static int take_frame(struct ctx *ctx, const struct prom_read_req *r, struct frame *f,
-		      struct str bytes, struct err *e)
+int prom_read_frame(struct ctx *ctx, const struct prom_read_req *r, struct frame *f,
+		    struct str bytes, struct err *e)
 {
 	struct pb_chunked_read_response in;
 	if (pf_decode(ctx, &f->arena, &msg_chunked_read_response, bytes, &in, e) < 0)
@@ -291,7 +291,7 @@ static int next_streamed(struct streamed *s, struct ctx *ctx, struct frame *f,
 		return cut_short(ctx, e);
 	if (crc32c(0, data, size) != crc)
 		return err_set(ctx, e, E_REMOTE, "checksum does not match");
-	return take_frame(ctx, &s->read->req, f, str_n(data, size), e) < 0 ? -1 : 1;
+	return prom_read_frame(ctx, &s->read->req, f, str_n(data, size), e) < 0 ? -1 : 1;
 }
 
 static int streamed_next(struct frame_source *src, struct ctx *ctx, struct frame *f,

@@ -24,6 +24,9 @@ MUST_CHECK int prom_read_labels(struct ctx *ctx, const struct prom_read_req *r,
 				struct label *l, size_t n, struct labels *out,
 				struct err *e);
 
+/* Series of one streamed frame (ChunkedReadResponse): views into bytes, the rest in f->arena. */
+MUST_CHECK int prom_read_frame(struct ctx *ctx, const struct prom_read_req *r,
+			       struct frame *f, struct str bytes, struct err *e);
 /* Series of a sampled answer (r->answer), sorted, their samples encoded as they are shown. r is taken over on success. */
 MUST_CHECK int prom_sampled_new(struct prom_read *r, struct ctx *ctx,
 				struct frame_source **out, struct err *e);
