@@ -266,48 +266,78 @@ size_t proto_series_size(const struct series_in *s, bool lanes)
 	return n;
 }
 
-static void put_len(struct buf *b, uint32_t num, size_t n)
+/*
+ * Writers into room that was made for the whole series: every size is known before. Field numbers are below 16
+ * but for the lane's.
+ */
+static uint8_t *put_uvarint(uint8_t *to, uint64_t v)
 {
-	pb_put_tag(b, num, PB_BYTES);
-	wr_uvarint(b, n);
+	for (; v >= 0x80; v >>= 7)
+		*to++ = (uint8_t)(v | 0x80);
+	*to++ = (uint8_t)v;
+	return to;
 }
 
-static void put_chunk(const struct chunk_view *c, bool lanes, struct buf *b)
+static uint8_t *put_varint(uint8_t *to, uint32_t num, uint64_t v)
 {
-	put_len(b, 2, chunk_size(c, lanes));
+	return put_uvarint(put_uvarint(to, num << 3 | PB_VARINT), v);
+}
+
+static uint8_t *put_len(uint8_t *to, uint32_t num, size_t n)
+{
+	*to++ = (uint8_t)(num << 3 | PB_BYTES);
+	return put_uvarint(to, n);
+}
+
+static uint8_t *put_bytes(uint8_t *to, uint32_t num, const void *p, size_t n)
+{
+	if (n == 0) /* the default is left out */
+		return to;
+	to = put_len(to, num, n);
+	memcpy(to, p, n);
+	return to + n;
+}
+
+static uint8_t *put_chunk(uint8_t *to, const struct chunk_view *c, bool lanes)
+{
+	to = put_len(to, 2, chunk_size(c, lanes));
 	if (c->mint_ms)
-		pb_put_varint(b, 1, (uint64_t)c->mint_ms);
+		to = put_varint(to, 1, (uint64_t)c->mint_ms);
 	if (c->maxt_ms)
-		pb_put_varint(b, 2, (uint64_t)c->maxt_ms);
+		to = put_varint(to, 2, (uint64_t)c->maxt_ms);
 	for (int i = 0; i < AGGR_N; i++) {
 		const struct chunk_part *p = &c->part[i];
 		uint64_t hash = i == AGGR_RAW ? c->hash : 0;
 		if (!p->p)
 			continue;
-		put_len(b, (uint32_t)i + 3, part_size(p, hash));
+		to = put_len(to, (uint32_t)i + 3, part_size(p, hash));
 		if (proto_chunk_type(p->enc))
-			pb_put_varint(b, 1, (uint64_t)proto_chunk_type(p->enc));
-		if (p->n)
-			pb_put_bytes(b, 2, str_n(p->p, p->n));
+			to = put_varint(to, 1, (uint64_t)proto_chunk_type(p->enc));
+		to = put_bytes(to, 2, p->p, p->n);
 		if (hash)
-			pb_put_varint(b, 3, hash);
+			to = put_varint(to, 3, hash);
 	}
 	if (lanes && c->lane)
-		pb_put_varint(b, 1000, c->lane);
+		to = put_varint(to, 1000, c->lane);
+	return to;
 }
 
 void proto_series_encode(const struct series_in *s, bool lanes, struct buf *b)
 {
+	size_t n = proto_series_size(s, lanes);
+	uint8_t *begin = buf_room(b, n), *to = begin;
+	if (!begin)
+		return;
 	for (uint32_t i = 0; i < s->labels.n; i++) {
 		const struct label *l = &s->labels.l[i];
-		put_len(b, 1, label_size(l));
-		if (l->name.n)
-			pb_put_bytes(b, 1, l->name);
-		if (l->value.n)
-			pb_put_bytes(b, 2, l->value);
+		to = put_len(to, 1, label_size(l));
+		to = put_bytes(to, 1, l->name.p, l->name.n);
+		to = put_bytes(to, 2, l->value.p, l->value.n);
 	}
 	for (size_t i = 0; i < s->n; i++)
-		put_chunk(&s->chunks[i], lanes, b);
+		to = put_chunk(to, &s->chunks[i], lanes);
+	BUG_ON((size_t)(to - begin) != n);
+	buf_commit(b, n);
 }
 
 void proto_series_frame_encode(struct str series, struct buf *out)

@@ -1,4 +1,6 @@
 /* lib/wire/rd.c, wr.c: the cursor and what is written for it. */
+#include <stdlib.h>
+
 #include "support/tst.h"
 
 #include "wire/rd.h"
@@ -41,6 +43,47 @@ Test(rd, accepts_padded_varint)
 	cr_assert_eq(rd_uvarint(&r), 1);
 	cr_assert_eq(rd_u8(&r), 'z');
 	cr_assert(!r.bad);
+}
+
+/* The plain loop that the shortcut stands for. */
+static bool plain_uvarint(const uint8_t *p, size_t n, uint64_t *v, size_t *used)
+{
+	*v = 0;
+	for (size_t i = 0; i < n && i < 10; i++) {
+		if (i == 9 && p[i] > 1)
+			return false;
+		*v |= (uint64_t)(p[i] & 0x7f) << 7 * i;
+		*used = i + 1;
+		if (p[i] < 0x80)
+			return true;
+	}
+	return false;
+}
+
+Test(rd, varints_of_every_length_with_any_number_of_bytes_behind_them)
+{
+	uint64_t x = 88172645463325252ull, want;
+	for (int round = 0; round < 200000; round++) {
+		uint8_t p[24];
+		size_t len = 1 + (size_t)round % 12, n = (size_t)round / 12 % 24,
+		       used = 0;
+		for (size_t i = 0; i < sizeof(p); i++) {
+			x ^= x << 13;
+			x ^= x >> 7;
+			x ^= x << 17;
+			p[i] = (uint8_t)(x >> 32);
+			p[i] = i + 1 < len ? p[i] | 0x80 : p[i];
+		}
+		p[len - 1] &= 0x7f;
+		bool good = plain_uvarint(p, n, &want, &used);
+		uint8_t *exact = malloc(n ? n : 1); /* reading past it is found by ASan */
+		memcpy(exact, p, n);
+		struct rd r = rd_n(exact, n);
+		cr_assert_eq(rd_uvarint(&r), good ? want : 0);
+		cr_assert_eq(r.bad, !good);
+		cr_assert_eq(rd_left(&r), good ? n - used : 0);
+		free(exact);
+	}
 }
 
 Test(rd, reads_what_wr_wrote)
