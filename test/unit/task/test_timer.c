@@ -110,6 +110,7 @@ Test(timer, many_start_and_stop_in_any_order)
 		for (unsigned i = 0; i < 50; i++)
 			tm[i] = task_timer_start(p, (i * 37 % 50) * 100000, 200000, tick,
 						 &t);
+		cr_assert(reaches(&t, t.n + 1));
 		usleep(3000);
 		for (unsigned i = 0; i < 50; i++)
 			task_timer_stop(tm[i * 7 % 50]);
