@@ -37,34 +37,50 @@ static struct post *take_posts(struct loop *l, bool *stopping)
 	return p;
 }
 
-static void on_wake(uv_async_t *a)
+/* true: there were some. */
+static bool run_posts(struct loop *l, bool *stopping)
 {
-	struct loop *l = a->data;
-	bool stopping;
-	struct post *p = take_posts(l, &stopping);
-	bool ran = p != NULL;
+	struct post *p = take_posts(l, stopping);
+	bool any = p != NULL;
 	while (p) {
 		struct post *next = p->next;
 		p->fn(p->arg);
 		free(p);
 		p = next;
 	}
+	return any;
+}
+
+static void on_wake(uv_async_t *a)
+{
+	struct loop *l = a->data;
+	bool stopping, ran = run_posts(l, &stopping);
 	if (!stopping)
 		return;
 	if (ran) { /* posts may have posted again: look once more before the loop may end */
 		uv_async_send(a);
-	} else if (!uv_is_closing((uv_handle_t *)a)) {
-		loop_signals_close(l);
-		uv_close((uv_handle_t *)a, NULL);
+		return;
 	}
+	loop_signals_close(l);
+	uv_unref((uv_handle_t *)a); /* wakes the loop as ever, but does not keep it */
 }
 
+/*
+ * A handle that is still open when the loop stops may post as it ends, so the loop ends when neither handles nor posts
+ * are left, and only then the async by which posts wake it is closed.
+ */
 static void *run(void *arg)
 {
 	struct loop *l = arg;
+	bool stopping;
 	current = l;
 	task_forbid_wait();
 	pthread_setname_np(pthread_self(), l->name);
+	do
+		uv_run(&l->uv, UV_RUN_DEFAULT);
+	while (run_posts(l, &stopping));
+	loop_signals_close(l); /* of posts that ran last */
+	uv_close((uv_handle_t *)&l->wake, NULL);
 	uv_run(&l->uv, UV_RUN_DEFAULT);
 	current = NULL;
 	return NULL;
@@ -117,7 +133,7 @@ void loop_post(struct loop *l, void (*fn)(void *arg), void *arg)
 	bool first = l->head == NULL;
 	*l->tail = p;
 	l->tail = &p->next;
-	if (first) /* under the lock: a stopping loop closes its async only when the queue is empty */
+	if (first) /* under the lock: a stopping loop looks at the queue before it closes its async */
 		uv_async_send(&l->wake);
 	pthread_mutex_unlock(&l->mu);
 }

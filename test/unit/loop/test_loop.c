@@ -60,6 +60,41 @@ Test(loop, a_post_that_posts_again_runs_even_when_the_loop_stops)
 	cr_assert_eq(c.ran, 10);
 }
 
+struct late {
+	struct loop *l;
+	struct loop_timer *timer;
+	_Atomic int ran;
+};
+
+static void late_free(void *arg)
+{
+	struct late *x = arg;
+	loop_timer_free(x->timer);
+	x->ran++;
+}
+
+static void late_fires(void *arg)
+{
+	struct late *x = arg;
+	loop_post(x->l, late_free, x);
+}
+
+static void late_begin(void *arg)
+{
+	struct late *x = arg;
+	x->timer = loop_timer_new(x->l, late_fires, x);
+	loop_timer_start(x->timer, 50 * NS_PER_MS, 0);
+}
+
+/* As a connection does whose peer leaves while the loop is ending: its last handle closes in a post. */
+Test(loop, a_post_from_a_handle_that_outlives_the_stop_is_run)
+{
+	struct late x = { .l = start_loop() };
+	loop_post(x.l, late_begin, &x);
+	loop_stop(x.l);
+	cr_assert_eq(x.ran, 1);
+}
+
 struct answer_op {
 	struct loop_op base;
 	int answer;
