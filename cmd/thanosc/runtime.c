@@ -367,7 +367,7 @@ static int serve_http(struct runtime *r, const struct http_route *routes, size_t
 	if (n)
 		memcpy(all + ARRAY_LEN(own), routes, n * sizeof(*routes));
 	if (web_config_open(&r->web, r->opts->http_config, e) < 0)
-		return -1;
+		return err_wrap(NULL, e, "flag '--http.config'");
 	tls_keep(&r->tls, net_tls_ref(r->web.tls));
 	struct http_server_opts o = { .addr = r->opts->http_address,
 				      .tls = r->web.tls,
