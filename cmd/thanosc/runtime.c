@@ -44,13 +44,10 @@ const struct opt common_rows[] = {
 	  .def = "",
 	  .help = "Path to the configuration file that can enable TLS or authentication for all HTTP endpoints." },
 	{ .name = "tracing.config",
-	  .type = OPT_NOT_YET,
-	  .def = "",
-	  .help = "Tracing configuration." },
-	{ .name = "tracing.config-file",
-	  .type = OPT_NOT_YET,
-	  .def = "",
-	  .help = "File with tracing configuration." },
+	  .type = OPT_TEXT,
+	  .off = AT(tracing),
+	  .bits = OPTF_SECRET,
+	  .help = "YAML file with tracing configuration (type OTLP, or JAEGER)." },
 	{ .name = "enable-auto-gomemlimit",
 	  .type = OPT_NO_EFFECT,
 	  .bits = OPTF_SWITCH,
@@ -366,10 +363,20 @@ static int serve_http(struct runtime *r, const struct http_route *routes, size_t
 	memcpy(all, own, sizeof(own));
 	if (n)
 		memcpy(all + ARRAY_LEN(own), routes, n * sizeof(*routes));
+	const struct tracer_opts to = { .yaml = r->opts->tracing.content,
+					.what = "--tracing.config",
+					.component = r->mode,
+					.version = version_text,
+					.loops = &r->loops,
+					.pool = r->pool,
+					.metrics = r->metrics };
+	if (tracer_open(&to, &r->tracer, e) < 0)
+		return -1;
 	if (web_config_open(&r->web, r->opts->http_config, e) < 0)
 		return err_wrap(NULL, e, "flag '--http.config'");
 	tls_keep(&r->tls, net_tls_ref(r->web.tls));
 	struct http_server_opts o = { .addr = r->opts->http_address,
+				      .trace = tracer_sink(r->tracer),
 				      .tls = r->web.tls,
 				      .auth = r->web.auth,
 				      .headers = r->web.headers,
@@ -401,6 +408,7 @@ int runtime_serve(struct runtime *r, const struct http_route *routes, size_t n_r
 		.addr = r->opts->grpc_address,
 		.budget = &r->budget,
 		.tls = r->grpc_tls,
+		.trace = tracer_sink(r->tracer),
 		.max_connection_age_ns = (uint64_t)r->opts->grpc_max_age_ms * NS_PER_MS
 	};
 	if (rpc_server_start(&r->loops, r->pool, r->metrics, &o, methods, n_methods,
@@ -484,6 +492,7 @@ void runtime_drain(struct runtime *r)
 
 void runtime_end(struct runtime *r)
 {
+	tracer_close(r->tracer);
 	tls_keeper_stop(&r->tls);
 	web_config_close(&r->web);
 	if (notify_watchdog_ns())

@@ -9,6 +9,7 @@
 #include "http/http.h"
 #include "rpc/rpc.h"
 #include "tls.h"
+#include "trace/trace.h"
 #include "web_config.h"
 
 extern const char version_text[], version_commit[];
@@ -18,6 +19,7 @@ struct common_opts { /* first member of every mode's options */
 	int64_t http_grace_ms, grpc_grace_ms, grpc_max_age_ms;
 	int64_t limit_series, limit_samples; /* of a Series call; 0: none */
 	bool disable_cors;
+	struct conf_text tracing;
 	struct tls_server_opts grpc_tls;
 };
 extern const struct opt common_rows[], grpc_rows[], limit_rows[], web_rows[],
@@ -43,6 +45,7 @@ struct runtime {
 	struct net_tls *grpc_tls; /* NULL: plain; kept by tls */
 	struct tls_keeper tls;
 	struct web_config web;
+	struct tracer *tracer;	 /* NULL: off */
 	struct cancel *stop;	 /* cancelled by SIGINT and SIGTERM */
 	struct loop_timer *beat; /* LOOP: systemd's watchdog */
 	_Atomic bool ready;

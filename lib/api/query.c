@@ -2,6 +2,7 @@
  * api/query.c - /api/v1/query and /api/v1/query_range.
  */
 #include "api/api_int.h"
+#include "base/span.h"
 #include "base/time.h"
 
 #define MAX_POINTS 11000
@@ -62,9 +63,17 @@ static int eval(struct call *c, struct promql_query *q, struct buf *out)
 	q->n_replica_labels = v.n_replica_labels;
 	q->partial = v.partial;
 	q->max_selects = o->max_selects;
-	if (task_gate_enter(c->api->gate, &ctx, c->e) < 0)
+	struct span span;
+	span_begin(&span, &ctx, "query_gate_ismyturn");
+	int rc = task_gate_enter(c->api->gate, &ctx, c->e);
+	span_end(&span, rc < 0 ? c->e : NULL);
+	if (rc < 0)
 		return -1;
-	int rc = promql_exec(&ctx, c->a, q, &r, c->e);
+	span_begin(&span, &ctx, "promql_exec");
+	span_str(&span, "query", q->text);
+	span_int(&span, "step_ms", q->step_ms);
+	rc = promql_exec(&ctx, c->a, q, &r, c->e);
+	span_end(&span, rc < 0 ? c->e : NULL);
 	task_gate_leave(c->api->gate);
 	if (rc < 0 && c->e->code == E_TIMEOUT)
 		return err_set(c->ctx, c->e, E_TIMEOUT,

@@ -1,6 +1,6 @@
 /*
  * base/ctx.h - what goes along with work that may wait, allocate by outside sizes, or log:
- * deadline, cancel token, byte budget, tenant, trace, notes. No services.
+ * deadline, cancel token, byte budget, tenant, trace, notes. No services but the sink of spans.
  *
  * One ctx belongs to one operation (a query, a StoreAPI call, a sync) and may be read by all its
  * threads. A child ctx (ctx_child) shares notes and budget and may have a nearer deadline.
@@ -64,9 +64,11 @@ void notes_view(struct notes *n, struct arena *a, struct notes_view *out);
 /* Locked memory that lives as long as the notes: long error texts. */
 char *notes_keep(struct notes *n, const char *text, size_t len);
 
+struct trace_sink; /* base/span.h */
 struct trace {
 	uint64_t id_hi, id_lo, span; /* 0: not traced */
 	bool sampled;
+	struct trace_sink *sink; /* where ended spans go; NULL: tracing is off */
 };
 
 struct ctx {

@@ -62,10 +62,23 @@ static int answer(struct http_call *c, struct err *e)
 	uint64_t start = time_mono_ns();
 
 	http_metrics_begin(m, handler, r->method);
+	struct span span;
+	span_begin_kind(&span, &c->ctx, SPAN_SERVER, "HTTP ", r->path);
+	if (span.ctx) {
+		span_str(&span, "http.method", r->method);
+		http_add_header(w, "X-Thanos-Trace-Id",
+				str_fmt(r->arena, "%016llx%016llx",
+					(unsigned long long)c->ctx.trace.id_hi,
+					(unsigned long long)c->ctx.trace.id_lo));
+	}
 	enum http_auth_verdict v =
 		c->ask_auth ? http_auth_ask(c->server->o.auth, &c->ctx, r) : HTTP_AUTH_OK;
 	int rc = v == HTTP_AUTH_OK ? c->route->handle(c->route->arg, &c->ctx, r, w, e)
 				   : http_auth_refuse(v, w, &c->ctx, e);
+	if (span.ctx)
+		span_int(&span, "http.status_code",
+			 rc < 0 && !w->head_sent ? 500 : w->status);
+	span_end(&span, rc < 0 ? e : NULL);
 	/* Counted before the client can see the end of its answer. */
 	http_metrics_end(m, handler, r->method, rc < 0 && !w->head_sent ? 500 : w->status,
 			 time_mono_ns() - start);

@@ -272,6 +272,10 @@ static bool start_worker(struct http_conn *c, struct err *e)
 	struct http_server *s = c->server;
 	struct pipe_opts po = { .limit = PIPE_BYTES };
 	ctx_init(&call->ctx, &call->budget, 0);
+	if (s->o.trace)
+		trace_begin(&call->ctx, s->o.trace,
+			    http_header(&call->req, "traceparent"),
+			    http_header(&call->req, "x-thanos-force-tracing").n > 0);
 	call->cancel = cancel_ref(call->ctx.cancel);
 	call->loop = net_conn_loop(c->net);
 	call->pipe = pipe_new(&po);

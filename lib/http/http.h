@@ -94,6 +94,7 @@ struct http_server_opts {
 	struct net_tls *tls;
 	struct http_auth *auth;
 	const struct http_kv *headers; /* on every answer */
+	struct trace_sink *trace;      /* of requests on request threads; NULL: off */
 	size_t n_headers;
 };
 struct http_server;

@@ -13,6 +13,7 @@
 
 #include "http/h1_parse.h"
 #include "http/http.h"
+#include "base/span.h"
 #include "net/net.h"
 #include "net/tls.h"
 #include "task/pipe.h"

@@ -84,6 +84,7 @@ struct rpc_server_opts {
 	size_t send_window; /* bytes queued unsent per stream before rpc_send waits; 0: 256 KiB */
 	struct net_tls
 		*tls; /* NULL: plain; kept by the caller until the server has stopped */
+	struct trace_sink *trace; /* of calls on request threads; NULL: off */
 };
 /* grpc.health.v1.Health (Check, Watch) is always served; NOT_SERVING until rpc_server_ready. */
 MUST_CHECK int rpc_server_start(struct loops *loops, struct task_pool *pool,

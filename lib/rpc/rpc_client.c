@@ -22,6 +22,7 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "base/span.h"
 #include "base/time.h"
 #include "rpc/rpc_int.h"
 #include "task/pipe.h"
@@ -530,22 +531,28 @@ static void begin(void *arg)
 
 /* ---- the worker's side ---- */
 
+static void put_meta(struct rpc_stream *s, struct str name, struct str value)
+{
+	buf_str(&s->meta, name);
+	buf_byte(&s->meta, 0);
+	buf_str(&s->meta, value);
+	buf_byte(&s->meta, 0);
+	s->n_meta++;
+}
+
+/* The call's own entries, and the trace that it belongs to. */
 static int take_meta(struct rpc_stream *s, struct ctx *ctx, const struct rpc_call_opts *o,
 		     struct err *e)
 {
+	char parent[TRACEPARENT_N + 1];
 	buf_init(&s->meta, LIMIT_HTTP_HEADER_BYTES);
-	if (!o || !o->n_meta)
-		return 0;
-	if (o->n_meta / 2 > MAX_META)
+	if (o->n_meta / 2 >= MAX_META)
 		return err_set(ctx, e, E_LIMIT, "more than %d metadata entries",
-			       MAX_META);
-	for (size_t i = 0; i + 1 < o->n_meta; i += 2) {
-		buf_str(&s->meta, o->meta[i]);
-		buf_byte(&s->meta, 0);
-		buf_str(&s->meta, o->meta[i + 1]);
-		buf_byte(&s->meta, 0);
-		s->n_meta++;
-	}
+			       MAX_META - 1);
+	for (size_t i = 0; i + 1 < o->n_meta; i += 2)
+		put_meta(s, o->meta[i], o->meta[i + 1]);
+	if (ctx && trace_format(ctx, parent))
+		put_meta(s, STR("traceparent"), str_of(parent));
 	return buf_check(&s->meta, ctx, "metadata", e);
 }
 

@@ -9,6 +9,7 @@
  */
 #include <stdio.h>
 
+#include "base/span.h"
 #include "base/limits.h"
 #include "base/time.h"
 #include "rpc/rpc_server_int.h"
@@ -99,11 +100,19 @@ static void run(void *arg)
 	struct rpc_call *call = arg;
 	struct err e = ERR_INIT;
 	const struct rpc_method *m = &call->method->m;
+	struct span span = { 0 };
+	if (call->srv->o.trace && !m->on_loop) {
+		trace_begin(&call->ctx, call->srv->o.trace,
+			    rpc_call_meta(call, "traceparent"), false);
+		span_begin_kind(&span, &call->ctx, SPAN_SERVER, m->path, STR_NULL);
+	}
 	int rc = m->handle(m->arg, &call->ctx, call,
 			   str_n(call->request.p, call->request.n), &e);
 	enum rpc_code code = rc < 0 ? rpc_code_of_err(e.code) : RPC_OK;
 	if (rc < 0 && code == RPC_OK)
 		code = RPC_UNKNOWN;
+	span_int(&span, "rpc.grpc.status_code", (int64_t)code);
+	span_end(&span, rc < 0 ? &e : NULL);
 	view_put(&call->request);
 	if (call->fill)
 		ref_put(&call->fill->ref);

@@ -15,6 +15,7 @@
 
 #include "base/hash.h"
 #include "base/limits.h"
+#include "base/span.h"
 #include "base/time.h"
 #include "proto/store.h"
 #include "store/prom_read_int.h"
@@ -428,7 +429,11 @@ int prom_read(struct prom_store *p, struct ctx *ctx, const struct prom_read_req 
 	arena_init(&r->arena, ctx->budget);
 	buf_init(&r->body, LIMIT_RPC_REQUEST_BYTES * 2);
 	prom_held_init(&r->answer, ctx->budget);
-	if (open_read(r, ctx, &source, e) < 0) {
+	struct span span;
+	span_begin(&span, ctx, "query_prometheus"); /* until its answer begins */
+	int rc = open_read(r, ctx, &source, e);
+	span_end(&span, rc < 0 ? e : NULL);
+	if (rc < 0) {
 		prom_read_free(r);
 		return err_wrap(ctx, e, "remote read of %s", p->url);
 	}
