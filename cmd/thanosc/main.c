@@ -23,6 +23,7 @@ static void usage(FILE *f)
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++)
 		fprintf(f, "  %-8s  %s\n", modes[i].cmd->name, modes[i].cmd->brief);
 	fprintf(f,
+		"  doctor    Tries what configuration files say.\n"
 		"\n`thanosc <mode> --help` lists a mode's flags; `thanosc --version` tells the "
 		"version;\n`thanosc --completion-script-bash` (-zsh, -fish) prints a script for the "
 		"shell.\n");
@@ -68,6 +69,8 @@ int main(int argc, char **argv)
 		usage(stdout);
 		return 0;
 	}
+	if (strcmp(argv[1], "doctor") == 0)
+		return cmd_doctor(argc - 2, argv + 2);
 	if (strncmp(argv[1], script, sizeof(script) - 1) == 0)
 		return completion(argv[1] + sizeof(script) - 1);
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {

@@ -74,5 +74,6 @@ extern const struct conf_cmd sidecar_cmd, store_cmd, query_cmd;
 int cmd_sidecar(int argc, char **argv);
 int cmd_store(int argc, char **argv);
 int cmd_query(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 
 #endif

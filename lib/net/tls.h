@@ -45,6 +45,9 @@ void net_tls_unref(struct net_tls *t);
 /* WORKER. 1: files had changed and are in use; 0: nothing changed; -1: the old ones stay. */
 MUST_CHECK int net_tls_reload(struct net_tls *t, struct err *e);
 
+/* When the first certificate of a PEM file expires (Unix seconds). WORKER */
+MUST_CHECK int net_tls_expiry(const char *path, int64_t *unix_s, struct err *e);
+
 /*
  * Put TLS on a connection that has carried nothing yet, before its ops are set. LOOP. The handshake goes on by
  * itself: what is written waits for it; on_data shows clear text. host: of the peer, for a client (copied). A

@@ -6,6 +6,7 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/limits.h"
 #include "base/time.h"
@@ -475,6 +476,26 @@ int net_tls_reload(struct net_tls *t, struct err *e)
 		}
 	}
 	pthread_mutex_unlock(&t->reload_mu);
+	return rc;
+}
+
+int net_tls_expiry(const char *path, int64_t *unix_s, struct err *e)
+{
+	struct buf b;
+	struct tm tm = { 0 };
+	buf_init(&b, PEM_BYTES_MAX);
+	int rc = fs_read_file(NULL, path, PEM_BYTES_MAX, &b, e);
+	if (rc == 0) {
+		BIO *in = BIO_new_mem_buf(b.p, (int)b.n);
+		X509 *x = in ? PEM_read_bio_X509_AUX(in, NULL, NULL, NULL) : NULL;
+		if (x && ASN1_TIME_to_tm(X509_get0_notAfter(x), &tm) == 1)
+			*unix_s = timegm(&tm);
+		else
+			rc = tls_fail(e, "no certificate in PEM");
+		X509_free(x);
+		BIO_free(in);
+	}
+	buf_deinit(&b);
 	return rc;
 }
 

@@ -1,0 +1,68 @@
+"""thanosc doctor: buckets that work and that do not, flags of each mode, certificates that end soon, stores and a Prometheus that are not
+there. Ends with "N passed, N failed, N skipped".
+"""
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../support"))
+from pki import Authority  # noqa: E402
+from procs import THANOSC, Checks, Procs  # noqa: E402
+
+
+def doctor(*files):
+    """(exit status, what it printed)"""
+    r = subprocess.run([THANOSC, "doctor", *files], capture_output=True, text=True, timeout=90)
+    return r.returncode, r.stdout + r.stderr
+
+
+def main(checks, procs):
+    home = procs.dir("conf")
+    data = procs.dir("data")
+
+    def file(name, text):
+        path = os.path.join(home, name)
+        with open(path, "w") as f:
+            f.write(text)
+        return path
+
+    def flags(mode, *more):
+        return file("thanosc-" + mode, "# flags\nTHANOSC_FLAGS='" + " ".join(more) + "'\n")
+
+    def says(path, code, *texts):
+        got = doctor(path)
+        name = os.path.basename(path)
+        checks.ok(got[0] == code and all(t in got[1] for t in texts), f"{name}: {', '.join(texts)}", got)
+
+    bucket = file("bucket.yaml", f"type: FILESYSTEM\nconfig: {{directory: {data}}}\n")
+    says(bucket, 0, "ok ", "put, get, range, list and delete work", "1 ok, 0 to look at, 0 wrong")
+    checks.ok(os.listdir(data) == [], "the bucket is left as it was", os.listdir(data))
+    says(file("cut.yaml", "type: FILESYSTEM\nconfig: {directory: x"), 1, "FAIL ", "line 3")
+    says(file("nowhere.yaml", "type: FILESYSTEM\nconfig: {directory: /proc/nowhere}\n"), 1, "FAIL ", "/proc/nowhere")
+    says(file("other.yaml", "a: 1\n"), 1, "what is this?")
+    says(os.path.join(home, "missing.yaml"), 1, "missing.yaml: No such file or directory")
+    says(file("web.yaml", "basic_auth_users: {a: plain}\n"), 1, "no bcrypt hash for user 'a'")
+
+    says(flags("store", "--bogus"), 1, "unknown long flag '--bogus'")
+    says(flags("store", f"--objstore.config-file={bucket}", f"--data-dir={data}"), 0, "the flags of thanosc store are right",
+         "put, get, range, list and delete work")
+    says(flags("sidecar", "--prometheus.url=http://127.0.0.1:1", f"--tsdb.path={home}/none"), 1, "is Prometheus running there?",
+         f"{home}/none: is not a folder")
+
+    store = procs.thanosc("store", f"--objstore.config-file={bucket}", f"--data-dir={procs.dir('cache')}")
+    says(flags("query", f"--endpoint={store.grpc}"), 0, f"{store.grpc}: ")
+    store.stop()
+    says(flags("query", f"--endpoint={store.grpc}"), 1, "FAIL ", store.grpc)
+
+    ca = Authority(procs.dir("ca"))
+    pair = ca.leaf("server", to="short")
+    says(flags("store", f"--objstore.config-file={bucket}", f"--data-dir={data}", "--grpc-server-tls-cert=" + pair[0],
+               "--grpc-server-tls-key=" + pair[1]), 0, pair[0])
+    checks.ok(doctor()[0] == 1 and doctor("--help")[0] == 0, "no file is a wrong call, --help is not")
+
+
+checks = Checks()
+with Procs() as procs:
+    main(checks, procs)
+sys.exit(checks.end())
