@@ -141,8 +141,10 @@ def http_client(store, port, what, path, post=False, reset=False):
 def grpc_client(store, channel, what):
     """A querier above: its own stream is cancelled, and so is the one below."""
     matcher = field(2, b"__name__") + field(3, b"up")
-    call = channel.unary_stream("/thanos.Store/Series")(field(3, matcher) + b"\x10" + varint(1000))
-    leaves(store, what, lambda: None, call.cancel)
+    calls = []  # made by leaves(): before, the store could be asked too early to be noticed
+    leaves(store, what,
+           lambda: calls.append(channel.unary_stream("/thanos.Store/Series")(field(3, matcher) + b"\x10" + varint(1000))),
+           lambda: calls[0].cancel())
 
 
 def run(store, http, grpc_port):
