@@ -16,7 +16,7 @@
 struct columns {
 	size_t n;
 	const int64_t *t_ms;
-	const int64_t *st_ms; /* start timestamps; NULL: none */
+	const int64_t *st_ms; /* start timestamps (0: that sample has none); NULL: none */
 	const double *v;      /* NULL: histograms */
 	const struct hist *const *h;
 };

@@ -1,5 +1,6 @@
 /*
- * Histogram chunks, integer and float (the first byte chooses), and aggregate chunks: never a crash;
+ * Histogram chunks, integer and float, without and with start timestamps (the first byte chooses), and aggregate
+ * chunks: never a crash;
  * histograms that decode have sane layouts, and can be shown and offered to the encoder.
  */
 #include <stdlib.h>
@@ -32,6 +33,7 @@ static void decode(struct chunk_part part)
 	while (rc >= 0 && samples < 300 && (rc = chunk_decoder_next(d, &c, &e)) > 0) {
 		for (size_t i = 0; i < c.n; i++) {
 			use(c.h[i], &json);
+			chunk_encoder_start(w, c.st_ms ? c.st_ms[i] : 0);
 			if (chunk_encoder_hist(w, c.t_ms[i], c.h[i], &e) != 0)
 				chunk_encoder_next(w, (enum chunk_enc)part.enc);
 		}
@@ -49,7 +51,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	if (n == 0)
 		return 0;
 	struct chunk_part part = { p + 1, (uint32_t)n - 1,
-				   p[0] & 1 ? CHUNK_FLOATHIST : CHUNK_HIST };
+				   p[0] & 4
+					   ? p[0] & 1 ? CHUNK_FLOATHIST_ST : CHUNK_HIST_ST
+				   : p[0] & 1 ? CHUNK_FLOATHIST
+					      : CHUNK_HIST };
 	if (!(p[0] & 2)) {
 		decode(part);
 	} else if (chunk_aggr_split(p + 1, n - 1, &v, &e) == 0) {

@@ -41,6 +41,20 @@ int64_t bits_varbit_int(struct bits *b)
 	return n == 64 ? (int64_t)v : bits_lopsided(v, n);
 }
 
+uint64_t bits_uvarint(struct bits *b)
+{
+	uint64_t v = 0;
+	for (unsigned shift = 0; shift < 70; shift += 7) {
+		uint64_t c = bits_get56(b, 8);
+		if (shift == 63 && c > 1)
+			break;
+		v |= (c & 0x7f) << shift;
+		if (c < 0x80)
+			return v;
+	}
+	return bits_fail(b);
+}
+
 void bits_get_xor(struct bits *b, uint64_t *v, struct bits_window *w)
 {
 	if (bits_get56(b, 1) == 0)
@@ -106,6 +120,14 @@ void bitw_varbit_int(struct bitw *w, int64_t v)
 		c++;
 	}
 	put_class(w, c, (uint64_t)v);
+}
+
+void bitw_varint(struct bitw *w, int64_t v)
+{
+	uint64_t u = (uint64_t)v << 1 ^ (uint64_t)(v >> 63);
+	for (; u >= 0x80; u >>= 7)
+		bitw_put(w, u | 0x80, 8);
+	bitw_put(w, u, 8);
 }
 
 void bitw_xor(struct bitw *w, uint64_t v, uint64_t last, struct bits_window *win)

@@ -95,6 +95,14 @@ static inline int64_t bits_lopsided(uint64_t v, unsigned n)
 uint64_t bits_varbit_uint(struct bits *b);
 int64_t bits_varbit_int(struct bits *b);
 
+/* The bytes of a varint (zig-zag) or uvarint, wherever they begin. */
+uint64_t bits_uvarint(struct bits *b);
+static inline int64_t bits_varint(struct bits *b)
+{
+	uint64_t v = bits_uvarint(b);
+	return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+}
+
 /* The XOR code of one double against the last one, with its window. */
 struct bits_window {
 	uint8_t leading, trailing; /* leading 0xff: none yet (writers only) */
@@ -111,6 +119,7 @@ struct bitw {
 void bitw_put(struct bitw *w, uint64_t v, unsigned n); /* the low n bits, 1..64 */
 void bitw_varbit_uint(struct bitw *w, uint64_t v);
 void bitw_varbit_int(struct bitw *w, int64_t v);
+void bitw_varint(struct bitw *w, int64_t v);
 void bitw_xor(struct bitw *w, uint64_t v, uint64_t last, struct bits_window *win);
 /* All bytes with the begun one; valid until the next write. */
 struct str bitw_view(struct bitw *w);

@@ -1,8 +1,8 @@
 /*
  * tsdb/chunk/chunk.h - the chunk encodings: decoders that fill columns, encoders, segment files.
  *
- * Encodings 1 (XOR), 2 and 3 (histograms), 0xff (Thanos' five aggregates); 4 to 6 are refused by name
- * (E_UNSUPPORTED "chunk encoding XOR2 (4) is not supported yet"), others as unknown.
+ * Encodings 1 (XOR), 2 and 3 (histograms), 0xff (Thanos' five aggregates), and those of Prometheus 3.14: 4 (XOR2), 5
+ * and 6 (histograms with start timestamps). Others are refused as unknown.
  * Thread  CPU.  Source  prometheus.md §1.5, thanos.md §3.3
  */
 #ifndef TSDB_CHUNK_CHUNK_H
@@ -16,7 +16,7 @@
 #include "model/samples.h"
 
 const char *chunk_enc_name(unsigned enc); /* "XOR", "histogram", ..., "unknown" */
-/* Samples a chunk says it holds (its 16-bit count); 0 if too short. */
+/* Samples a chunk says it holds; 0 if too short. */
 uint32_t chunk_count(struct chunk_part c);
 
 /*
@@ -66,6 +66,10 @@ MUST_CHECK int chunk_encoder_float(struct chunk_encoder *w, int64_t t_ms, double
  */
 int chunk_encoder_hist(struct chunk_encoder *w, int64_t t_ms, const struct hist *h,
 		       struct err *e);
+/* Encodings 4 to 6: the start timestamp of the sample that is appended next (0: none). */
+void chunk_encoder_start(struct chunk_encoder *w, int64_t st_ms);
+/* Begin a chunk whose first sample is that of chunk c: histograms take over its reset header. */
+void chunk_encoder_like(struct chunk_encoder *w, enum chunk_enc enc, struct chunk_part c);
 uint32_t chunk_encoder_count(const struct chunk_encoder *w);
 struct chunk_part
 chunk_encoder_part(struct chunk_encoder *w); /* valid until the next call */

@@ -9,6 +9,7 @@
 
 #include "tsdb/chunk/hist_int.h"
 #include "tsdb/chunk/xor.h"
+#include "tsdb/chunk/xor2.h"
 
 #include "base/limits.h"
 
@@ -18,6 +19,7 @@
 struct chunk_decoder {
 	enum chunk_enc enc; /* CHUNK_NONE: nothing to show */
 	struct xor_state xor_;
+	struct xor2_state xor2;
 	struct hist_state hist;
 	struct arena *keep;
 	struct arena chunk; /* layout and state of a histogram chunk */
@@ -25,11 +27,20 @@ struct chunk_decoder {
 	struct err err;
 	int64_t t[COLUMNS_MAX];
 	double v[COLUMNS_MAX];
+	int64_t st[COLUMNS_MAX];
 	struct hist hists[BATCH_HISTS];
 	const struct hist *h[BATCH_HISTS];
 	double *values; /* buckets of hists[] */
 	size_t values_cap;
 };
+
+uint32_t chunk_count(struct chunk_part c)
+{
+	if (!c.p || c.n < 2)
+		return 0;
+	uint32_t n = (uint32_t)c.p[0] << 8 | c.p[1];
+	return hist_has_st(c.enc) ? n & HIST_ST_COUNT_MAX : n;
+}
 
 const char *chunk_enc_name(unsigned enc)
 {
@@ -78,19 +89,19 @@ int chunk_decoder_reset(struct chunk_decoder *d, struct chunk_part c, struct err
 		if (xor_begin(&d->xor_, c.p, c.n, true, e) < 0)
 			return -1;
 		break;
+	case CHUNK_XOR2:
+		if (xor2_begin(&d->xor2, c.p, c.n, e) < 0)
+			return -1;
+		break;
 	case CHUNK_HIST:
 	case CHUNK_FLOATHIST:
+	case CHUNK_HIST_ST:
+	case CHUNK_FLOATHIST_ST:
 		if (d->chunk.chunks)
 			arena_reset(&d->chunk);
 		if (hist_begin(&d->hist, d->keep ? d->keep : &d->chunk, c, e) < 0)
 			return -1;
 		break;
-	case CHUNK_XOR2:
-	case CHUNK_HIST_ST:
-	case CHUNK_FLOATHIST_ST:
-		return err_set(NULL, e, E_UNSUPPORTED,
-			       "chunk encoding %s (%u) is not supported yet",
-			       chunk_enc_name(c.enc), c.enc);
 	default:
 		return err_set(NULL, e, E_CORRUPT, "chunk encoding %u is unknown", c.enc);
 	}
@@ -104,6 +115,18 @@ static int next_xor(struct chunk_decoder *d, struct columns *out)
 	if (xor_run(&d->xor_, d->t, d->v, COLUMNS_MAX, &got, &d->err) < 0)
 		d->pending = true;
 	*out = (struct columns){ .n = got, .t_ms = d->t, .v = d->v };
+	return got > 0;
+}
+
+static int next_xor2(struct chunk_decoder *d, struct columns *out)
+{
+	size_t got = 0;
+	if (xor2_run(&d->xor2, d->t, d->v, d->st, COLUMNS_MAX, &got, &d->err) < 0)
+		d->pending = true;
+	*out = (struct columns){ .n = got,
+				 .t_ms = d->t,
+				 .st_ms = st_any(&d->xor2.st) ? d->st : NULL,
+				 .v = d->v };
 	return got > 0;
 }
 
@@ -139,10 +162,13 @@ static int next_hists(struct chunk_decoder *d, struct columns *out)
 		}
 		hist_coarsen(d->keep ? d->keep : &d->chunk, &h[n]);
 		d->t[n] = s->t;
+		d->st[n] = s->st.st;
 		d->h[n] = &h[n];
 		n++;
 	}
-	*out = (struct columns){ .n = n, .t_ms = d->t, .h = d->h };
+	*out = (struct columns){
+		.n = n, .t_ms = d->t, .st_ms = st_any(&s->st) ? d->st : NULL, .h = d->h
+	};
 	return n > 0;
 }
 
@@ -151,6 +177,8 @@ int chunk_decoder_next(struct chunk_decoder *d, struct columns *out, struct err 
 	int rc = 0;
 	if (!d->pending && d->enc == CHUNK_XOR)
 		rc = next_xor(d, out);
+	else if (!d->pending && d->enc == CHUNK_XOR2)
+		rc = next_xor2(d, out);
 	else if (!d->pending && d->enc != CHUNK_NONE)
 		rc = next_hists(d, out);
 	if (rc == 0 && d->pending) {

@@ -23,9 +23,13 @@ struct chunk_encoder {
 	int64_t t, t_delta;
 	uint64_t v; /* bits: the float, or the sum */
 	struct bits_window v_w;
+	/* encodings 4 to 6 */
+	struct st_state st;
+	int64_t start; /* start timestamp of the next sample */
 	/* histograms */
 	enum reset_header header; /* of this chunk */
-	bool has_header; /* decided by the chunk before, for the sample at refused_t */
+	bool has_header;   /* decided by the chunk before, for the sample at refused_t */
+	bool header_given; /* by chunk_encoder_like */
 	int64_t refused_t;
 	bool carry; /* the state below is the chunk before this empty one */
 	int32_t schema;

@@ -1,7 +1,9 @@
 /*
- * tsdb/chunk/hist_decode.c - native histograms, integer (2) and float (3).
+ * tsdb/chunk/hist_decode.c - native histograms, integer (2) and float (3), with start timestamps (5 and 6).
  *
- *   u16 BE count | flags: top two bits are the reset header | layout | sample 0 | samples...
+ *   2, 3: u16 BE count | flags: top two bits are the reset header | layout | sample 0 | samples...
+ *   5, 6: u16 BE: 2 bits reset header, 14 bits count | start timestamp header (st.h) | the same, and behind
+ *         each sample the code of its start timestamp
  *   layout  zero threshold, schema, positive spans, negative spans, custom bounds (schema -53)
  *   integer, sample 0: t, count, zero count, sum (64 bits), buckets as deltas between neighbours;
  *            later: change of change of t, count, zero count and each bucket, sum XORed
@@ -18,12 +20,14 @@
 
 int hist_begin(struct hist_state *s, struct arena *a, struct chunk_part c, struct err *e)
 {
-	*s = (struct hist_state){ .is_float = c.enc == CHUNK_FLOATHIST };
+	*s = (struct hist_state){ .is_float = hist_is_float(c.enc), .enc = c.enc };
 	if (c.n < 3)
 		return err_set(NULL, e, E_CORRUPT, "%s chunk: %u bytes",
 			       chunk_enc_name(c.enc), c.n);
 	s->total = chunk_count(c);
-	s->header = (enum reset_header)(c.p[2] >> 6);
+	s->header = hist_header(c);
+	if (hist_has_st(c.enc))
+		st_begin(&s->st, c.p[2]);
 	bits_init(&s->b, c.p + 3, c.n - 3);
 	if (s->total == 0)
 		return 0;
@@ -147,7 +151,7 @@ static void show(const struct hist_state *s, struct hist *h, double *v)
 
 int hist_next(struct hist_state *s, struct hist *h, double *v, struct err *e)
 {
-	const char *name = s->is_float ? "float histogram" : "histogram";
+	const char *name = chunk_enc_name(s->enc);
 	size_t n = (size_t)s->l.n_pos + s->l.n_neg;
 	int64_t last = s->t;
 	if (s->done == s->total)
@@ -166,6 +170,8 @@ int hist_next(struct hist_state *s, struct hist *h, double *v, struct err *e)
 		else
 			later_int(s, n);
 	}
+	if (st_any(&s->st))
+		st_get(&s->st, &s->b, s->done, s->t, last);
 	if (s->b.bad)
 		return err_set(NULL, e, E_CORRUPT,
 			       "%s chunk: %u samples, data end at sample %u", name,

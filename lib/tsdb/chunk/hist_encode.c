@@ -261,7 +261,8 @@ static void put_counts_float(struct chunk_encoder *w, const struct hist *h)
 static int put_sample(struct chunk_encoder *w, int64_t t, const struct hist *h,
 		      double *const *vals, struct err *e)
 {
-	bool is_float = w->enc == CHUNK_FLOATHIST;
+	bool is_float = hist_is_float(w->enc);
+	int64_t before = w->t;
 	uint64_t sum = f64_bits(h->sum);
 	int64_t delta = (int64_t)((uint64_t)t - (uint64_t)w->t);
 	if (w->count == 0) {
@@ -285,6 +286,8 @@ static int put_sample(struct chunk_encoder *w, int64_t t, const struct hist *h,
 			put_int_side(w, &w->side[i], vals[i]);
 		memcpy(w->side[i].last, vals[i], w->side[i].n * sizeof(double));
 	}
+	if (hist_has_st(w->enc))
+		st_put(&w->st, &w->w, &w->w.out.p[2], w->count, t, before, w->start);
 	w->t = t;
 	w->t_delta = delta;
 	w->v = sum;
@@ -300,7 +303,8 @@ static void put_layout(struct chunk_encoder *w)
 				 w->side[1].spans, w->side[0].n_spans, w->side[1].n_spans,
 				 w->side[0].n,	   w->side[1].n,       w->bounds,
 				 w->n_bounds };
-	w->w.out.p[2] = (uint8_t)(w->header << 6);
+	if (!hist_has_st(w->enc)) /* else encoder_done puts it beside the count */
+		w->w.out.p[2] = (uint8_t)(w->header << 6);
 	hist_layout_put(&w->w, &l);
 	side_clear(&w->side[0]);
 	side_clear(&w->side[1]);
@@ -403,14 +407,18 @@ static int recode(struct chunk_encoder *w, struct err *e)
 		goto out;
 	double *v = ARENA_ARRAY(&a, double, s.l.n_pos + s.l.n_neg + 1);
 	enum reset_header header = w->header;
+	int64_t start = w->start;
 	chunk_encoder_begin(w, w->enc);
 	w->header = header;
 	put_layout(w);
-	while ((rc = hist_next(&s, &h, v, e)) > 0)
+	while ((rc = hist_next(&s, &h, v, e)) > 0) {
+		w->start = s.st.st;
 		if (put_sample(w, s.t, &h, widen_both(w, &h), e) < 0) {
 			rc = -1;
 			break;
 		}
+	}
+	w->start = start;
 out:
 	arena_deinit(&a);
 	return rc;
@@ -424,12 +432,14 @@ static int add_first(struct chunk_encoder *w, int64_t t, const struct hist *h,
 		header = RESET_GAUGE;
 	else if (h->hint == HIST_RESET)
 		header = RESET_YES;
+	else if (w->header_given)
+		header = w->header;
 	else if (w->has_header && t == w->refused_t)
 		header = w->header;
 	else if (w->carry)
 		header = judge(w, h).header;
 	w->header = header;
-	w->has_header = w->carry = false;
+	w->has_header = w->header_given = w->carry = false;
 	take_layout(w, h);
 	put_layout(w);
 	return put_sample(w, t, h, widen_both(w, h), e);
@@ -466,7 +476,7 @@ int chunk_encoder_hist(struct chunk_encoder *w, int64_t t_ms, const struct hist 
 		       struct err *e)
 {
 	struct hist stale = { .sum = h->sum, .is_int = h->is_int, .hint = h->hint };
-	if (w->enc != CHUNK_HIST && w->enc != CHUNK_FLOATHIST)
+	if (w->enc < CHUNK_HIST || w->enc == CHUNK_XOR2 || w->enc > CHUNK_FLOATHIST_ST)
 		return err_set(NULL, e, E_INVALID, "chunk: histogram in a %s chunk",
 			       chunk_enc_name(w->enc));
 	if (encoder_may_add(w, t_ms, e) < 0)
@@ -474,7 +484,7 @@ int chunk_encoder_hist(struct chunk_encoder *w, int64_t t_ms, const struct hist 
 	if (hist_is_stale(h))
 		h = &stale;
 	if (hist_validate_layout(h, e) < 0 ||
-	    (w->enc == CHUNK_HIST && check_whole(h, e) < 0))
+	    (!hist_is_float(w->enc) && check_whole(h, e) < 0))
 		return -1;
 	return w->count == 0 ? add_first(w, t_ms, h, e) : add_later(w, t_ms, h, e);
 }

@@ -7,12 +7,31 @@
 
 #include "tsdb/chunk/bits.h"
 #include "tsdb/chunk/chunk.h"
+#include "tsdb/chunk/st.h"
 
 #define HIST_BUCKETS_MAX (1u << 20) /* of one side */
 #define HIST_SPANS_MAX	 (1u << 20)
 #define HIST_BOUNDS_MAX	 (1u << 20)
 
-enum reset_header { RESET_UNKNOWN, RESET_NO, RESET_YES, RESET_GAUGE }; /* top 2 bits */
+enum reset_header { RESET_UNKNOWN, RESET_NO, RESET_YES, RESET_GAUGE };
+
+/*
+ * The three bytes in front of the layout. With start timestamps the reset header has moved into the count, to make
+ * room for theirs.
+ */
+#define HIST_ST_COUNT_MAX 0x3fffu
+static inline bool hist_has_st(unsigned enc)
+{
+	return enc == CHUNK_HIST_ST || enc == CHUNK_FLOATHIST_ST;
+}
+static inline bool hist_is_float(unsigned enc)
+{
+	return enc == CHUNK_FLOATHIST || enc == CHUNK_FLOATHIST_ST;
+}
+static inline enum reset_header hist_header(struct chunk_part c) /* c.n >= 3 */
+{
+	return (enum reset_header)(c.p[hist_has_st(c.enc) ? 0 : 2] >> 6);
+}
 
 struct hist_layout {
 	int32_t schema;
@@ -32,7 +51,9 @@ struct hist_state {
 	struct bits b;
 	struct hist_layout l;
 	enum reset_header header;
+	struct st_state st;
 	bool is_float;
+	uint8_t enc;
 	uint32_t total, done;
 	int64_t t, t_delta;
 	uint64_t count, zero; /* bits of doubles when is_float */

@@ -33,7 +33,7 @@ struct series_samples {
 	int64_t from_ms; /* first time to show */
 	struct counter counter;
 	struct arena tmp; /* histograms made here, until the next call */
-	int64_t t[COLUMNS_MAX];
+	int64_t t[COLUMNS_MAX], st[COLUMNS_MAX];
 	double v[COLUMNS_MAX];
 	const struct hist *h[COLUMNS_MAX];
 };
@@ -87,6 +87,8 @@ static void keep_sample(struct series_samples *s, const struct columns *c, size_
 			size_t k)
 {
 	s->t[k] = c->t_ms[i];
+	if (c->st_ms)
+		s->st[k] = c->st_ms[i];
 	if (c->v)
 		s->v[k] = c->v[i];
 	else
@@ -108,6 +110,7 @@ static int next_plain(struct series_samples *s, struct columns *out, struct err 
 		strict &= c.t_ms[i] > c.t_ms[i - 1];
 	*out = (struct columns){ .n = c.n - from,
 				 .t_ms = c.t_ms + from,
+				 .st_ms = c.st_ms ? c.st_ms + from : NULL,
 				 .v = c.v ? c.v + from : NULL,
 				 .h = c.h ? c.h + from : NULL };
 	if (strict)
@@ -115,9 +118,11 @@ static int next_plain(struct series_samples *s, struct columns *out, struct err 
 	for (size_t i = from; i < c.n; i++)
 		if (i == from || c.t_ms[i] > s->t[k - 1])
 			keep_sample(s, &c, i, k++);
-	*out = (struct columns){
-		.n = k, .t_ms = s->t, .v = c.v ? s->v : NULL, .h = c.v ? NULL : s->h
-	};
+	*out = (struct columns){ .n = k,
+				 .t_ms = s->t,
+				 .st_ms = c.st_ms ? s->st : NULL,
+				 .v = c.v ? s->v : NULL,
+				 .h = c.v ? NULL : s->h };
 	return 1;
 }
 

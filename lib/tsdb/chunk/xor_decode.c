@@ -21,11 +21,6 @@
 
 #include "tsdb/chunk/bits.h"
 
-uint32_t chunk_count(struct chunk_part c)
-{
-	return c.p && c.n >= 2 ? (uint32_t)c.p[0] << 8 | c.p[1] : 0;
-}
-
 int xor_begin(struct xor_state *s, const uint8_t *p, size_t n, bool equal_ok,
 	      struct err *e)
 {

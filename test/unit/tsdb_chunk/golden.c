@@ -55,6 +55,16 @@ const struct golden_block golden_blocks[] = {
 };
 const size_t golden_n_blocks = ARRAY_LEN(golden_blocks);
 
+const struct golden_block golden_newer[] = {
+	{ B "newer/01M81YVCPRJ7E8180809G85TB9",
+	  X "01M81YVCPRJ7E8180809G85TB9.series.tsv" },
+	{ B "newer/01M81YVCQVK25VMXY127QDKHFZ",
+	  X "01M81YVCQVK25VMXY127QDKHFZ.series.tsv" },
+	{ B "newer/01M81YVCS17G3R1H0SAW7AK37A",
+	  X "01M81YVCS17G3R1H0SAW7AK37A.series.tsv" },
+};
+const size_t golden_n_newer = ARRAY_LEN(golden_newer);
+
 struct str golden_read(struct arena *a, const char *path)
 {
 	char gz[300];

@@ -44,5 +44,8 @@ struct golden_block {
 };
 extern const struct golden_block golden_blocks[];
 extern const size_t golden_n_blocks;
+/* Encodings 4 to 6. */
+extern const struct golden_block golden_newer[];
+extern const size_t golden_n_newer;
 
 #endif
