@@ -31,6 +31,11 @@ enum pf_type {
 };
 enum pf_label { PF_ONE, PF_REP, PF_ONEOF };
 struct pf_msg;
+struct pf_enum {
+	const char *name; /* with the message that it is declared in: "Chunk.Encoding" */
+	const char *const *value;
+	uint32_t n; /* values 0 to n - 1 */
+};
 struct pf_field {
 	uint32_t num;
 	const char *name;
@@ -38,7 +43,7 @@ struct pf_field {
 	enum pf_label label;
 	uint32_t off;
 	const struct pf_msg *msg; /* PF_MSG */
-	const char *enum_name;	  /* PF_ENUM, for the .proto text */
+	const struct pf_enum *en; /* PF_ENUM, for descriptors; NULL: told as int32 */
 	uint32_t which; /* PF_ONEOF scalar: offset of the number (not first); else 0 */
 };
 struct pf_msg {

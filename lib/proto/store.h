@@ -198,9 +198,9 @@ extern const struct pf_msg msg_label, msg_label_set, msg_chunk, msg_aggr_chunk,
 	msg_series, msg_series_batch, msg_any, msg_series_response, msg_matcher,
 	msg_query_hints, msg_shard_info, msg_series_request, msg_label_names_request,
 	msg_label_values_request, msg_label_names_response, msg_label_values_response,
-	msg_hints, msg_response_hints, msg_tsdb_info, msg_store_info, msg_info_response,
-	msg_read_request, msg_read_response, msg_time_series, msg_histogram,
-	msg_chunked_read_response;
+	msg_hints, msg_response_hints, msg_tsdb_info, msg_store_info, msg_info_request,
+	msg_info_response, msg_read_request, msg_read_response, msg_time_series,
+	msg_histogram, msg_chunked_read_response;
 
 /* All messages of a package, for .proto text; *n of them. */
 const struct pf_msg *const *proto_package(const char *package, size_t *n);

@@ -1,6 +1,7 @@
 /*
  * proto/tables.c - the messages of store.h as field tables.
  */
+#include "proto/reflect.h"
 #include "proto/store.h"
 
 #define MSG(var, pkg, text, type, rows)                                                  \
@@ -30,10 +31,25 @@
 			offsetof(struct type, which)                                     \
 	}
 
+/* A number with names; the enum is of the field's package. */
+#define ENUM(num, type, field, label, names)                                             \
+	{                                                                                \
+		num, #field, PF_ENUM, label, offsetof(struct type, field), NULL,         \
+			&(names), 0                                                      \
+	}
+#define NAMES(var, text, ...)                                                            \
+	static const char *const var##_values[] = { __VA_ARGS__ };                       \
+	static const struct pf_enum var = { text, var##_values, ARRAY_LEN(var##_values) }
+
 #define T "thanos"
 #define I "thanos.info"
 #define H "hintspb"
 #define P "prometheus_copy"
+
+NAMES(enum_encoding, "Chunk.Encoding", "XOR", "HISTOGRAM", "FLOAT_HISTOGRAM");
+NAMES(enum_matcher, "LabelMatcher.Type", "EQ", "NEQ", "RE", "NRE");
+NAMES(enum_aggr, "Aggr", "RAW", "COUNT", "SUM", "MIN", "MAX", "COUNTER");
+NAMES(enum_partial, "PartialResponseStrategy", "WARN", "ABORT");
 
 static const struct pf_field label_rows[] = {
 	ONE(1, pb_label, name, PF_STRING),
@@ -46,7 +62,7 @@ static const struct pf_field label_set_rows[] = { SUBS(1, pb_label_set, labels,
 MSG(msg_label_set, T, "ZLabelSet", pb_label_set, label_set_rows);
 
 static const struct pf_field chunk_rows[] = {
-	ONE(1, pb_chunk, type, PF_ENUM),
+	ENUM(1, pb_chunk, type, PF_ONE, enum_encoding),
 	ONE(2, pb_chunk, data, PF_BYTES),
 	ONE(3, pb_chunk, hash, PF_UINT64),
 };
@@ -79,7 +95,7 @@ static const struct pf_field any_rows[] = {
 	ONE(1, pb_any, type_url, PF_STRING),
 	ONE(2, pb_any, value, PF_BYTES),
 };
-MSG(msg_any, T, "Any", pb_any, any_rows);
+MSG(msg_any, "google.protobuf", "Any", pb_any, any_rows);
 
 static const struct pf_field series_response_rows[] = {
 	SUB(1, pb_series_response, series, msg_series),
@@ -91,7 +107,7 @@ static const struct pf_field series_response_rows[] = {
 MSG(msg_series_response, T, "SeriesResponse", pb_series_response, series_response_rows);
 
 static const struct pf_field matcher_rows[] = {
-	ONE(1, pb_matcher, type, PF_ENUM),
+	ENUM(1, pb_matcher, type, PF_ONE, enum_matcher),
 	ONE(2, pb_matcher, name, PF_STRING),
 	ONE(3, pb_matcher, value, PF_STRING),
 };
@@ -131,9 +147,9 @@ static const struct pf_field series_request_rows[] = {
 	ONE(2, pb_series_request, max_time, PF_INT64),
 	SUBS(3, pb_series_request, matchers, msg_matcher),
 	ONE(4, pb_series_request, max_resolution_window, PF_INT64),
-	REP(5, pb_series_request, aggregates, PF_ENUM),
+	ENUM(5, pb_series_request, aggregates, PF_REP, enum_aggr),
 	ONE(6, pb_series_request, partial_response_disabled, PF_BOOL),
-	ONE(7, pb_series_request, partial_response_strategy, PF_ENUM),
+	ENUM(7, pb_series_request, partial_response_strategy, PF_ONE, enum_partial),
 	ONE(8, pb_series_request, skip_chunks, PF_BOOL),
 	SUB(9, pb_series_request, hints, msg_any),
 	ONE(10, pb_series_request, step, PF_INT64),
@@ -150,7 +166,7 @@ MSG(msg_series_request, T, "SeriesRequest", pb_series_request, series_request_ro
 #define R pb_labels_request
 static const struct pf_field names_request_rows[] = {
 	ONE(1, R, partial_response_disabled, PF_BOOL),
-	ONE(2, R, partial_response_strategy, PF_ENUM),
+	ENUM(2, R, partial_response_strategy, PF_ONE, enum_partial),
 	ONE(3, R, start, PF_INT64),
 	ONE(4, R, end, PF_INT64),
 	SUB(5, R, hints, msg_any),
@@ -163,7 +179,7 @@ MSG(msg_label_names_request, T, "LabelNamesRequest", R, names_request_rows);
 static const struct pf_field values_request_rows[] = {
 	ONE(1, R, label, PF_STRING),
 	ONE(2, R, partial_response_disabled, PF_BOOL),
-	ONE(3, R, partial_response_strategy, PF_ENUM),
+	ENUM(3, R, partial_response_strategy, PF_ONE, enum_partial),
 	ONE(4, R, start, PF_INT64),
 	ONE(5, R, end, PF_INT64),
 	SUB(6, R, hints, msg_any),
@@ -174,15 +190,21 @@ static const struct pf_field values_request_rows[] = {
 MSG(msg_label_values_request, T, "LabelValuesRequest", R, values_request_rows);
 #undef R
 
-static const struct pf_field labels_response_rows[] = {
-	REP(1, pb_labels_response, values, PF_STRING),
+static const struct pf_field names_response_rows[] = {
+	{ 1, "names", PF_STRING, PF_REP, offsetof(struct pb_labels_response, values),
+	  NULL, NULL, 0 },
 	REP(2, pb_labels_response, warnings, PF_STRING),
 	SUB(3, pb_labels_response, hints, msg_any),
 };
 MSG(msg_label_names_response, T, "LabelNamesResponse", pb_labels_response,
-    labels_response_rows);
+    names_response_rows);
+static const struct pf_field values_response_rows[] = {
+	REP(1, pb_labels_response, values, PF_STRING),
+	REP(2, pb_labels_response, warnings, PF_STRING),
+	SUB(3, pb_labels_response, hints, msg_any),
+};
 MSG(msg_label_values_response, T, "LabelValuesResponse", pb_labels_response,
-    labels_response_rows);
+    values_response_rows);
 
 static const struct pf_field hints_rows[] = {
 	SUBS(1, pb_hints, block_matchers, msg_matcher),
@@ -215,7 +237,14 @@ static const struct pf_field store_info_rows[] = {
 };
 MSG(msg_store_info, I, "StoreInfo", pb_store_info, store_info_rows);
 
-static const struct pf_msg msg_empty = { I, "Empty", sizeof(struct pb_empty), NULL, 0 };
+#define EMPTY(var, name)                                                                 \
+	const struct pf_msg var = { I, name, sizeof(struct pb_empty), NULL, 0 }
+EMPTY(msg_info_request, "InfoRequest");
+static EMPTY(msg_rules_info, "RulesInfo");
+static EMPTY(msg_metadata_info, "MetricMetadataInfo");
+static EMPTY(msg_targets_info, "TargetsInfo");
+static EMPTY(msg_query_info, "QueryAPIInfo");
+static EMPTY(msg_status_info, "StatusInfo");
 static const struct pf_field time_info_rows[] = {
 	ONE(1, pb_time_info, min_time, PF_INT64),
 	ONE(2, pb_time_info, max_time, PF_INT64),
@@ -226,12 +255,12 @@ static const struct pf_field info_rows[] = {
 	SUBS(1, pb_info_response, label_sets, msg_label_set),
 	ONE(2, pb_info_response, component, PF_STRING),
 	SUB(3, pb_info_response, store, msg_store_info),
-	SUB(4, pb_info_response, rules, msg_empty),
-	SUB(5, pb_info_response, metadata, msg_empty),
-	SUB(6, pb_info_response, targets, msg_empty),
+	SUB(4, pb_info_response, rules, msg_rules_info),
+	SUB(5, pb_info_response, metadata, msg_metadata_info),
+	SUB(6, pb_info_response, targets, msg_targets_info),
 	SUB(7, pb_info_response, exemplars, msg_time_info),
-	SUB(8, pb_info_response, query, msg_empty),
-	SUB(9, pb_info_response, status, msg_empty),
+	SUB(8, pb_info_response, query, msg_query_info),
+	SUB(9, pb_info_response, status, msg_status_info),
 };
 MSG(msg_info_response, I, "InfoResponse", pb_info_response, info_rows);
 
@@ -326,6 +355,90 @@ static const struct pf_field chunked_rows[] = {
 MSG(msg_chunked_read_response, P, "ChunkedReadResponse", pb_chunked_read_response,
     chunked_rows);
 
+/* ---- health and reflection ---- */
+
+NAMES(enum_serving, "HealthCheckResponse.ServingStatus", "UNKNOWN", "SERVING",
+      "NOT_SERVING", "SERVICE_UNKNOWN");
+struct pb_health_request {
+	struct str service;
+};
+struct pb_health_response {
+	int32_t status;
+};
+#define HEALTH "grpc.health.v1"
+static const struct pf_field health_request_rows[] = { ONE(1, pb_health_request, service,
+							   PF_STRING) };
+static MSG(msg_health_request, HEALTH, "HealthCheckRequest", pb_health_request,
+	   health_request_rows);
+static const struct pf_field health_response_rows[] = {
+	ENUM(1, pb_health_response, status, PF_ONE, enum_serving)
+};
+static MSG(msg_health_response, HEALTH, "HealthCheckResponse", pb_health_response,
+	   health_response_rows);
+
+#define V1 "grpc.reflection.v1"
+#define Q  pb_reflection_request
+/* A string of a oneof. */
+#define TEXT(num, type, field)                                                           \
+	{                                                                                \
+		num, #field, PF_STRING, PF_ONEOF, offsetof(struct type, field), NULL,    \
+			NULL, 0                                                          \
+	}
+static const struct pf_field extension_request_rows[] = {
+	ONE(1, pb_extension_request, containing_type, PF_STRING),
+	ONE(2, pb_extension_request, extension_number, PF_INT32),
+};
+static MSG(msg_extension_request, V1, "ExtensionRequest", pb_extension_request,
+	   extension_request_rows);
+static const struct pf_field reflection_request_rows[] = {
+	ONE(1, Q, host, PF_STRING),
+	TEXT(3, Q, file_by_filename),
+	TEXT(4, Q, file_containing_symbol),
+	SUB(5, Q, file_containing_extension, msg_extension_request),
+	TEXT(6, Q, all_extension_numbers_of_type),
+	TEXT(7, Q, list_services),
+};
+MSG(msg_reflection_request, V1, "ServerReflectionRequest", Q, reflection_request_rows);
+#undef Q
+static const struct pf_field descriptors_rows[] = {
+	REP(1, pb_file_descriptor_response, file_descriptor_proto, PF_BYTES)
+};
+static MSG(msg_descriptors, V1, "FileDescriptorResponse", pb_file_descriptor_response,
+	   descriptors_rows);
+static const struct pf_field extension_numbers_rows[] = {
+	ONE(1, pb_extension_numbers, base_type_name, PF_STRING),
+	REP(2, pb_extension_numbers, extension_number, PF_INT32),
+};
+static MSG(msg_extension_numbers, V1, "ExtensionNumberResponse", pb_extension_numbers,
+	   extension_numbers_rows);
+static const struct pf_field service_response_rows[] = { ONE(1, pb_service_response, name,
+							     PF_STRING) };
+static MSG(msg_service_response, V1, "ServiceResponse", pb_service_response,
+	   service_response_rows);
+static const struct pf_field list_services_rows[] = { SUBS(1, pb_list_services, service,
+							   msg_service_response) };
+static MSG(msg_list_services, V1, "ListServiceResponse", pb_list_services,
+	   list_services_rows);
+static const struct pf_field reflection_error_rows[] = {
+	ONE(1, pb_reflection_error, error_code, PF_INT32),
+	ONE(2, pb_reflection_error, error_message, PF_STRING),
+};
+static MSG(msg_reflection_error, V1, "ErrorResponse", pb_reflection_error,
+	   reflection_error_rows);
+#define A pb_reflection_response
+static const struct pf_field reflection_response_rows[] = {
+	ONE(1, A, valid_host, PF_STRING),
+	SUB(2, A, original_request, msg_reflection_request),
+	SUB(4, A, file_descriptor_response, msg_descriptors),
+	SUB(5, A, all_extension_numbers_response, msg_extension_numbers),
+	SUB(6, A, list_services_response, msg_list_services),
+	SUB(7, A, error_response, msg_reflection_error),
+};
+MSG(msg_reflection_response, V1, "ServerReflectionResponse", A, reflection_response_rows);
+#undef A
+
+/* ---- files ---- */
+
 /* Labels and matchers are shared: remote read's own package uses the same fields. */
 static const struct pf_msg *const thanos_msgs[] = {
 	&msg_label,
@@ -334,7 +447,6 @@ static const struct pf_msg *const thanos_msgs[] = {
 	&msg_aggr_chunk,
 	&msg_series,
 	&msg_series_batch,
-	&msg_any,
 	&msg_series_response,
 	&msg_matcher,
 	&msg_func,
@@ -348,20 +460,74 @@ static const struct pf_msg *const thanos_msgs[] = {
 	&msg_label_names_response,
 	&msg_label_values_response,
 };
-static const struct pf_msg *const info_msgs[] = { &msg_tsdb_info, &msg_store_info,
-						  &msg_empty, &msg_time_info,
-						  &msg_info_response };
+static const struct pf_msg *const info_msgs[] = {
+	&msg_tsdb_info,	    &msg_store_info,   &msg_rules_info,	 &msg_metadata_info,
+	&msg_targets_info,  &msg_query_info,   &msg_status_info, &msg_time_info,
+	&msg_info_response, &msg_info_request,
+};
+static const struct pf_msg *const any_msgs[] = { &msg_any };
+static const struct pf_msg *const hints_msgs[] = { &msg_hints, &msg_block_id,
+						   &msg_response_hints };
+static const struct pf_msg *const health_msgs[] = { &msg_health_request,
+						    &msg_health_response };
+static const struct pf_msg *const reflection_msgs[] = {
+	&msg_reflection_request, &msg_extension_request, &msg_reflection_response,
+	&msg_descriptors,	 &msg_extension_numbers, &msg_list_services,
+	&msg_service_response,	 &msg_reflection_error,
+};
+
+static const struct pf_method store_methods[] = {
+	{ "Series", &msg_series_request, &msg_series_response, false, true },
+	{ "LabelNames", &msg_label_names_request, &msg_label_names_response, false,
+	  false },
+	{ "LabelValues", &msg_label_values_request, &msg_label_values_response, false,
+	  false },
+};
+static const struct pf_method info_methods[] = { { "Info", &msg_info_request,
+						   &msg_info_response, false, false } };
+static const struct pf_method health_methods[] = {
+	{ "Check", &msg_health_request, &msg_health_response, false, false },
+	{ "Watch", &msg_health_request, &msg_health_response, false, true },
+};
+static const struct pf_method reflection_methods[] = {
+	{ "ServerReflectionInfo", &msg_reflection_request, &msg_reflection_response, true,
+	  true }
+};
+#define SERVICE(name, methods)                                                           \
+	{                                                                                \
+		name, methods, ARRAY_LEN(methods)                                        \
+	}
+static const struct pf_service thanos_services[] = { SERVICE("Store", store_methods) };
+static const struct pf_service info_services[] = { SERVICE("Info", info_methods) };
+static const struct pf_service health_services[] = { SERVICE("Health", health_methods) };
+static const struct pf_service reflection_services[] = { SERVICE("ServerReflection",
+								 reflection_methods) };
+
+#define FILE_OF(name, package, msgs, services)                                           \
+	{                                                                                \
+		name, package, msgs, ARRAY_LEN(msgs), services, ARRAY_LEN(services)      \
+	}
+const struct pf_file pf_files[] = {
+	FILE_OF("store/storepb/rpc.proto", T, thanos_msgs, thanos_services),
+	FILE_OF("info/infopb/rpc.proto", I, info_msgs, info_services),
+	{ "google/protobuf/any.proto", "google.protobuf", any_msgs, ARRAY_LEN(any_msgs),
+	  NULL, 0 },
+	{ "store/hintspb/hints.proto", H, hints_msgs, ARRAY_LEN(hints_msgs), NULL, 0 },
+	FILE_OF("grpc/health/v1/health.proto", HEALTH, health_msgs, health_services),
+	FILE_OF("grpc/reflection/v1/reflection.proto", V1, reflection_msgs,
+		reflection_services),
+	FILE_OF("grpc/reflection/v1alpha/reflection.proto", "grpc.reflection.v1alpha",
+		reflection_msgs, reflection_services),
+};
+const size_t pf_n_files = ARRAY_LEN(pf_files);
 
 const struct pf_msg *const *proto_package(const char *package, size_t *n)
 {
-	if (strcmp(package, T) == 0) {
-		*n = ARRAY_LEN(thanos_msgs);
-		return thanos_msgs;
-	}
-	if (strcmp(package, I) == 0) {
-		*n = ARRAY_LEN(info_msgs);
-		return info_msgs;
-	}
+	for (size_t i = 0; i < pf_n_files; i++)
+		if (strcmp(package, pf_files[i].package) == 0) {
+			*n = pf_files[i].n_msgs;
+			return pf_files[i].msg;
+		}
 	*n = 0;
 	return NULL;
 }

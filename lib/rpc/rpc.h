@@ -49,9 +49,18 @@ rpc_code_name(enum rpc_code c); /* "OK", "ResourceExhausted" as go-grpc prints *
 /* ---------------------------------------------------------------- server */
 
 struct rpc_call; /* one call at the server */
+enum rpc_how {
+	RPC_ON_WORKER = 0,
+	RPC_ON_LOOP = 1, /* unary from frozen snapshots: must not wait */
+	/*
+	 * The client sends many messages: handle is called on workers for each as it comes, in their order, one at a
+	 * time. The call ends when one fails, or after the client's last.
+	 */
+	RPC_BIDI = 2,
+};
 struct rpc_method {
 	const char *path; /* "/thanos.Store/Series" */
-	bool on_loop;	  /* unary from frozen snapshots: must not wait */
+	enum rpc_how how;
 	/*
 	 * ctx carries the client's deadline, a token cancelled when the stream is reset or the
 	 * connection ends, and a budget. request is valid until return. Answers by rpc_send; the
@@ -86,7 +95,8 @@ struct rpc_server_opts {
 		*tls; /* NULL: plain; kept by the caller until the server has stopped */
 	struct trace_sink *trace; /* of calls on request threads; NULL: off */
 };
-/* grpc.health.v1.Health (Check, Watch) is always served; NOT_SERVING until rpc_server_ready. */
+/* grpc.health.v1.Health (Check, Watch; NOT_SERVING until rpc_server_ready) and server reflection (v1, v1alpha) are
+ * always served. */
 MUST_CHECK int rpc_server_start(struct loops *loops, struct task_pool *pool,
 				struct metric_registry *m,
 				const struct rpc_server_opts *o,

@@ -42,6 +42,7 @@ struct rpc_call *rpc_call_new(struct rpc_conn *c, int32_t id)
 	pthread_mutex_init(&call->mu, NULL);
 	ctx_cond_init(&call->cv);
 	call->tail = &call->head;
+	call->in_tail = &call->in_head;
 	call->idle = true;
 	call->next = c->calls;
 	if (c->calls)
@@ -69,6 +70,7 @@ void rpc_call_unref(struct rpc_call *call)
 		return;
 	struct rpc_server *srv = call->srv;
 	free_chunks(call->head);
+	free_chunks(call->in_head);
 	view_put(&call->request);
 	if (call->fill)
 		ref_put(&call->fill->ref);
@@ -237,7 +239,7 @@ int rpc_send(struct rpc_call *call, struct ctx *ctx, const struct str *parts, si
 		total += parts[i].n;
 	if (total > UINT32_MAX)
 		return err_set(ctx, e, E_LIMIT, "gRPC message of %zu bytes", total);
-	bool waits = !call->method->m.on_loop && !call->method->watch;
+	bool waits = call->method->m.how != RPC_ON_LOOP && !call->method->watch;
 	if (waits && wait_room(call, ctx, e) < 0)
 		return -1;
 	rpc_frame_prefix(prefix, total);
@@ -281,6 +283,17 @@ void rpc_call_finish(struct rpc_call *call, enum rpc_code code, struct str text)
 		rouse(call);
 	}
 	pthread_mutex_unlock(&call->mu);
+}
+
+void rpc_call_count(struct rpc_call *call, enum rpc_code code, bool ran)
+{
+	struct rpc_server_method *m = call->method;
+	if (!m || (size_t)code >= RPC_N_CODES || atomic_exchange(&call->counted, true))
+		return;
+	metric_inc(m->handled[code]);
+	if (ran)
+		metric_observe(m->seconds, (double)(time_mono_ns() - call->start_ns) /
+						   (double)NS_PER_S);
 }
 
 /* ---- the loop's side ---- */
@@ -402,6 +415,8 @@ void rpc_call_end_stream(struct rpc_call *call)
 	pthread_mutex_unlock(&call->mu);
 	if (early)
 		cancel_now(call->ctx.cancel, "client has left");
+	if (early && rpc_bidi_is_idle(call))
+		rpc_call_count(call, RPC_CANCELLED, false);
 	pthread_mutex_lock(&call->mu);
 	call->gone = true;
 	struct rpc_chunk *rest = call->head;

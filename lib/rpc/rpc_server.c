@@ -164,7 +164,9 @@ static void job_drain(void *arg)
 	struct rpc_conn *c = arg;
 	if (c->s) {
 		for (struct rpc_call *call = c->calls; call; call = call->next)
-			if (call->watched)
+			if (call->watched ||
+			    (call->method && call->method->m.how == RPC_BIDI &&
+			     rpc_bidi_is_idle(call)))
 				rpc_call_finish(call, RPC_UNAVAILABLE,
 						STR("server is stopping"));
 		rpc_session_drain(c->s, UINT64_MAX);
@@ -300,12 +302,21 @@ int rpc_server_start(struct loops *loops, struct task_pool *pool,
 	pthread_mutex_init(&s->mu, NULL);
 	ctx_cond_init(&s->cv);
 	map_init(&s->by_path);
-	s->methods = xcalloc(n + 2, sizeof(*s->methods));
+	s->methods = xcalloc(n + 4, sizeof(*s->methods));
 	for (size_t i = 0; i < n; i++)
 		add_method(s, &methods[i]);
-	add_method(s, &(struct rpc_method){ RPC_HEALTH_CHECK, true, health_check, s });
+	add_method(s, &(struct rpc_method){ RPC_HEALTH_CHECK, RPC_ON_LOOP, health_check,
+					    s });
 	add_method(s, &(struct rpc_method){ .path = RPC_HEALTH_WATCH });
 	s->methods[n + 1].watch = true;
+	add_method(s, &(struct rpc_method){ .path = RPC_REFLECT_V1,
+					    .handle = rpc_reflect,
+					    .arg = s,
+					    .how = RPC_BIDI });
+	add_method(s, &(struct rpc_method){ .path = RPC_REFLECT_V1ALPHA,
+					    .handle = rpc_reflect,
+					    .arg = s,
+					    .how = RPC_BIDI });
 	if (net_listen(loops, o->addr, s->o.max_conns, on_accept, s, &s->listener, e) <
 	    0) {
 		server_free(s);

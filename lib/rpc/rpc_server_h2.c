@@ -43,8 +43,7 @@ static void refuse(struct rpc_call *call, enum rpc_code code, const char *text)
 	if (call->decided)
 		return;
 	call->decided = true;
-	if (call->method && code < RPC_N_CODES)
-		metric_inc(call->method->handled[code]);
+	rpc_call_count(call, code, false);
 	rpc_frame_deinit(&call->in);
 	rpc_call_finish(call, code, str_of(text));
 }
@@ -117,9 +116,7 @@ static void run(void *arg)
 	if (call->fill)
 		ref_put(&call->fill->ref);
 	call->fill = NULL;
-	metric_inc(call->method->handled[code]);
-	metric_observe(call->method->seconds,
-		       (double)(time_mono_ns() - call->start_ns) / (double)NS_PER_S);
+	rpc_call_count(call, code, true);
 	rpc_call_finish(call, code, rc < 0 ? str_of(err_text(&e)) : STR_NULL);
 	rpc_call_unref(call);
 }
@@ -149,6 +146,13 @@ static void dispatch(struct rpc_call *call)
 	struct err e = ERR_INIT;
 	if (call->decided)
 		return;
+	if (call->method->m.how == RPC_BIDI) {
+		if (rpc_frame_is_partial(&call->in))
+			refuse(call, RPC_INTERNAL, "request message is cut short");
+		else
+			rpc_bidi_end(call);
+		return;
+	}
 	if (!call->has_request || rpc_frame_is_partial(&call->in)) {
 		refuse(call, RPC_INTERNAL,
 		       call->has_request ? "request has more than one message"
@@ -164,9 +168,11 @@ static void dispatch(struct rpc_call *call)
 		return;
 	}
 	atomic_fetch_add(&call->refs, 1);
-	if (call->method->m.on_loop) {
+	call->in_running = true;
+	if (call->method->m.how == RPC_ON_LOOP) {
 		run(call);
 	} else if (task_request(call->srv->pool, run, call, &e) < 0) {
+		call->in_running = false;
 		rpc_call_unref(call);
 		view_put(&call->request);
 		call->decided = false;
@@ -197,6 +203,13 @@ static void on_data(struct rpc_session *s, int32_t id, const uint8_t *p, size_t 
 		return;
 	call->owed += n;
 	while (n && (rc = rpc_frame_next(&call->in, &p, &n, &v, &e)) > 0) {
+		if (call->method->m.how == RPC_BIDI) {
+			metric_inc(call->method->received);
+			if (rpc_bidi_message(call, v, &e) == 0)
+				continue;
+			refuse(call, RPC_RESOURCE_EXHAUSTED, err_text(&e));
+			return;
+		}
 		if (call->has_request) {
 			view_put(&v);
 			refuse(call, RPC_INTERNAL, "request has more than one message");
@@ -213,7 +226,8 @@ static void on_data(struct rpc_session *s, int32_t id, const uint8_t *p, size_t 
 		       err_text(&e));
 		return;
 	}
-	rpc_session_credit(s, id, &call->owed);
+	if (rpc_bidi_may_credit(call))
+		rpc_session_credit(s, id, &call->owed);
 }
 
 static void on_end(struct rpc_session *s, int32_t id)

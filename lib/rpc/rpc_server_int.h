@@ -93,6 +93,12 @@ struct rpc_call {
 	bool posted, gone, finished;
 	enum rpc_code code;
 	char *text; /* NULL: none */
+	struct rpc_chunk *in_head,
+		**in_tail;    /* messages of a client that sends many, whole */
+	bool in_running;      /* a thread is at them */
+	bool in_ended;	      /* no more will come */
+	bool in_owed;	      /* credit waits for that thread */
+	_Atomic bool counted; /* its end, in the metrics */
 };
 
 /* ---- rpc_call.c ---- */
@@ -101,8 +107,24 @@ void rpc_call_unref(struct rpc_call *call);
 struct str rpc_call_header(const struct rpc_call *call, struct str name);
 /* The status; afterwards nothing is sent. Any thread. */
 void rpc_call_finish(struct rpc_call *call, enum rpc_code code, struct str text);
+/* The end of the call in the metrics, the first time only; ran: a handler did. */
+void rpc_call_count(struct rpc_call *call, enum rpc_code code, bool ran);
 void rpc_call_start(struct rpc_call *call);	 /* LOOP: submit what there is */
 void rpc_call_end_stream(struct rpc_call *call); /* LOOP: the stream is gone */
+
+/* ---- rpc_bidi.c: clients that send many messages; LOOP ---- */
+MUST_CHECK int rpc_bidi_message(struct rpc_call *call, struct view v, struct err *e);
+void rpc_bidi_end(struct rpc_call *call);     /* the client's half has ended */
+bool rpc_bidi_is_idle(struct rpc_call *call); /* nobody works on its messages */
+bool rpc_bidi_may_credit(struct rpc_call *call);
+
+/* ---- rpc_reflect.c ---- */
+#define RPC_REFLECT_V1 "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+#define RPC_REFLECT_V1ALPHA                                                              \
+	"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+/* A method's handle; arg: the server. */
+int rpc_reflect(void *arg, struct ctx *ctx, struct rpc_call *call, struct str request,
+		struct err *e);
 
 /* ---- rpc_server.c ---- */
 void rpc_server_call_gone(struct rpc_server *srv);

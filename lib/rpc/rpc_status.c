@@ -4,6 +4,7 @@
  * Source  "gRPC over HTTP2" (grpc/grpc doc/PROTOCOL-HTTP2.md), "HTTP to gRPC Status Code Mapping".
  */
 #include "base/time.h"
+#include "proto/reflect.h"
 #include "rpc/rpc_int.h"
 
 static const struct {
@@ -187,17 +188,13 @@ bool rpc_path_split(struct str path, struct str *service, struct str *method)
 	return true;
 }
 
-/* Metrics name the kind of a method; these are the unary ones of the services we speak. */
 struct str rpc_path_type(struct str path)
 {
-	static const char *const unary[] = {
-		"/thanos.Store/LabelNames",	"/thanos.Store/LabelValues",
-		"/thanos.info.Info/Info",	"/thanos.WriteableStore/RemoteWrite",
-		"/grpc.health.v1.Health/Check",
-	};
+	const struct pf_method *m = pf_method_by_path(path);
 
-	for (size_t i = 0; i < ARRAY_LEN(unary); i++)
-		if (str_eqz(path, unary[i]))
-			return STR("unary");
-	return STR("server_stream");
+	if (!m || (m->server_stream && !m->client_stream))
+		return STR("server_stream");
+	if (m->client_stream)
+		return m->server_stream ? STR("bidi_stream") : STR("client_stream");
+	return STR("unary");
 }

@@ -95,7 +95,7 @@ def check_service(c, name, addr, want, component):
     c.ok(client.values("instance", matchers=["job=db"]) == ["i0", "i3"], f"{name}: LabelValues with a matcher")
     code = status(lambda: client.series(matchers=["job=~("], **SPAN))
     c.ok(code == grpc.StatusCode.INVALID_ARGUMENT, f"{name}: a bad regular expression is INVALID_ARGUMENT", code)
-    code = status(lambda: client.unary("/thanos.Store/Nope", MSG["Empty"](), MSG["Empty"]))
+    code = status(lambda: client.unary("/thanos.Store/Nope", MSG["InfoRequest"](), MSG["InfoRequest"]))
     c.ok(code == grpc.StatusCode.UNIMPLEMENTED, f"{name}: an unknown method is UNIMPLEMENTED", code)
     stream = client.stream(matchers=["__name__=~.+"], **SPAN)
     next(iter(stream))

@@ -30,7 +30,7 @@ def proto_text(package):
 
 def load():
     """{short message name: class} of thanos and thanos.info."""
-    packages = {"thanos": proto_text("thanos"), "thanos.info": proto_text("thanos.info")}
+    packages = {p: proto_text(p) for p in ("google.protobuf", "thanos", "thanos.info")}
     packages["health"] = ("syntax = \"proto3\";\npackage health;\nmessage HealthRequest { string service = 1; }\n"
                           "message HealthResponse { int32 status = 1; }\n")
     with tempfile.TemporaryDirectory() as d:
@@ -130,7 +130,7 @@ class Client:
         return list(getattr(answer, MSG[method + "Response"].DESCRIPTOR.fields_by_number[1].name))
 
     def info(self, timeout=10):
-        return self.unary("/thanos.info.Info/Info", MSG["Empty"](), MSG["InfoResponse"], timeout)
+        return self.unary("/thanos.info.Info/Info", MSG["InfoRequest"](), MSG["InfoResponse"], timeout)
 
     def health(self, service=""):
         """1: SERVING, 2: NOT_SERVING."""
@@ -159,7 +159,7 @@ class FakeStore:
         self.server.add_generic_rpc_handlers((
             grpc.method_handlers_generic_handler("thanos.Store", handlers),
             grpc.method_handlers_generic_handler("thanos.info.Info", {"Info": grpc.unary_unary_rpc_method_handler(
-                lambda q, _: self.info, MSG["Empty"].FromString, self.to_bytes)})))
+                lambda q, _: self.info, MSG["InfoRequest"].FromString, self.to_bytes)})))
         self.grpc = f"127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
         self.server.start()
 
