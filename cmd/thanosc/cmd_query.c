@@ -13,6 +13,7 @@
 struct query_opts {
 	struct common_opts common;
 	struct tls_client_opts tls;
+	struct str compression;
 	struct conf_strs endpoints, replica_labels, selector_labels;
 	int64_t timeout_ms, lookback_ms, default_step_ms, eval_interval_ms, metadata_ms,
 		response_timeout_ms, info_timeout_ms, unhealthy_ms, max_concurrent,
@@ -154,6 +155,12 @@ static const struct opt rows[] = {
 	  .def = "1.3",
 	  .choices = "1.0|1.1|1.2|1.3",
 	  .help = "TLS supported minimum version for gRPC client." },
+	{ .name = "grpc-compression",
+	  .type = OPT_ENUM,
+	  .off = AT(compression),
+	  .def = "none",
+	  .choices = "none|snappy|gzip",
+	  .help = "Compression of gRPC messages to and from endpoints." },
 	{ .name = "endpoint-strict",
 	  .type = OPT_NOT_YET,
 	  .def = "",
@@ -265,17 +272,20 @@ static int run(struct query_run *q, struct err *e)
 	if (tls_client_open(&o->tls, &q->tls, e) < 0)
 		return -1;
 	tls_keep(&q->rt.tls, q->tls);
-	struct endpoints_opts eo = { .tls = q->tls,
-				     .addrs = o->endpoints.v,
-				     .n = o->endpoints.n,
-				     .loops = &q->rt.loops,
-				     .pool = q->rt.pool,
-				     .metrics = q->rt.metrics,
-				     .info_timeout_ns =
-					     (uint64_t)o->info_timeout_ms * NS_PER_MS,
-				     .poll_ns = 5 * NS_PER_S,
-				     .unhealthy_ns =
-					     (uint64_t)o->unhealthy_ms * NS_PER_MS };
+	struct endpoints_opts eo = {
+		.tls = q->tls,
+		.encoding = str_eq(o->compression, STR("snappy")) ? RPC_SNAPPY
+			    : str_eq(o->compression, STR("gzip")) ? RPC_GZIP
+								  : RPC_IDENTITY,
+		.addrs = o->endpoints.v,
+		.n = o->endpoints.n,
+		.loops = &q->rt.loops,
+		.pool = q->rt.pool,
+		.metrics = q->rt.metrics,
+		.info_timeout_ns = (uint64_t)o->info_timeout_ms * NS_PER_MS,
+		.poll_ns = 5 * NS_PER_S,
+		.unhealthy_ns = (uint64_t)o->unhealthy_ms * NS_PER_MS
+	};
 	if (endpoints_new(&eo, &q->endpoints, e) < 0)
 		return -1;
 	struct proxy_opts po = { .endpoints = q->endpoints,

@@ -80,7 +80,6 @@ const struct opt not_yet_query_rows[] = {
 	CONTENT("endpoint.sd-config", "Discovery of endpoints."),
 	FLAG("endpoint.sd-config-reload-interval", "5m",
 	     "How often the discovery configuration is read."),
-	FLAG("grpc-compression", "none", "Compression of gRPC messages."),
 	FLAG("query.active-query-path", "", "Folder of the journal of queries."),
 	FLAG("query.conn-metric.label", "external_labels,store_type",
 	     "Labels of the gauge of connections."),

@@ -46,6 +46,9 @@ enum err_code rpc_code_to_err(enum rpc_code c);
 const char *
 rpc_code_name(enum rpc_code c); /* "OK", "ResourceExhausted" as go-grpc prints */
 
+/* Of messages. A server answers in the encoding of the request, where the client accepts it. */
+enum rpc_encoding { RPC_IDENTITY = 0, RPC_GZIP = 1, RPC_SNAPPY = 2 /* framed */ };
+
 /* ---------------------------------------------------------------- server */
 
 struct rpc_call; /* one call at the server */
@@ -123,6 +126,7 @@ struct rpc_channel_opts {
 	size_t stream_window;	     /* 0: 1 MiB */
 	size_t conn_window;	     /* 0: 16 MiB */
 	struct net_tls *tls;	     /* NULL: plain; the channel takes a reference */
+	enum rpc_encoding encoding;  /* of requests, and so of answers */
 };
 MUST_CHECK int rpc_channel_new(const struct rpc_channel_opts *o, struct str addr,
 			       struct metric_registry *m, struct rpc_channel **out,
@@ -136,7 +140,7 @@ struct rpc_call_opts {
 	struct budget *budget;	/* received messages are charged to it; NULL: ctx's */
 	size_t window_min;	/* read-ahead of complete messages; 0: 1 MiB */
 	size_t window_max;	/* grows to this only while the reader waits; 0: 16 MiB */
-	size_t max_message;	/* 0: LIMIT_RPC_MESSAGE_BYTES */
+	size_t max_message;	/* decoded, too; 0: LIMIT_RPC_MESSAGE_BYTES */
 	const struct str *meta; /* pairs name, value */
 	size_t n_meta;
 };

@@ -64,13 +64,19 @@ static void work(void *arg)
 	bool ended = false;
 	while ((c = next(call, &ended))) {
 		struct err e = ERR_INIT;
-		int rc = m->handle(m->arg, &call->ctx, call, str_n(c->v.p, c->v.n), &e);
+		enum rpc_code code;
+		int rc = rpc_call_untag(call, &c->v, &code, &e);
+		if (rc == 0) {
+			rc = m->handle(m->arg, &call->ctx, call, str_n(c->v.p, c->v.n),
+				       &e);
+			code = rpc_code_of_err(e.code);
+		}
 		view_put(&c->v);
 		free(c);
 		if (rc == 0)
 			continue;
 		/* in_running stays: nothing more of this call is looked at. */
-		end(call, rpc_code_of_err(e.code), str_of(err_text(&e)));
+		end(call, code, str_of(err_text(&e)));
 		rpc_call_unref(call);
 		return;
 	}

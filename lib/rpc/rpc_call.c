@@ -229,8 +229,20 @@ static int pack(struct rpc_call *call, struct ctx *ctx, struct packed *out, cons
 	return 0;
 }
 
-int rpc_send(struct rpc_call *call, struct ctx *ctx, const struct str *parts, size_t n,
-	     struct err *e)
+int rpc_call_untag(struct rpc_call *call, struct view *msg, enum rpc_code *code,
+		   struct err *e)
+{
+	if (call->in_enc == RPC_IDENTITY ||
+	    rpc_untag(call->in_enc, msg, LIMIT_RPC_REQUEST_BYTES, &call->budget,
+		      &call->ctx, e) == 0)
+		return 0;
+	*code = e->code == E_LIMIT ? RPC_RESOURCE_EXHAUSTED : RPC_INTERNAL;
+	return -1;
+}
+
+/* The message whose parts follow, encoded or not, into the call's queue. */
+static int enqueue(struct rpc_call *call, struct ctx *ctx, const struct str *parts,
+		   size_t n, bool encoded, struct err *e)
 {
 	uint8_t prefix[RPC_PREFIX_BYTES];
 	struct packed out = { 0 };
@@ -239,10 +251,8 @@ int rpc_send(struct rpc_call *call, struct ctx *ctx, const struct str *parts, si
 		total += parts[i].n;
 	if (total > UINT32_MAX)
 		return err_set(ctx, e, E_LIMIT, "gRPC message of %zu bytes", total);
-	bool waits = call->method->m.how != RPC_ON_LOOP && !call->method->watch;
-	if (waits && wait_room(call, ctx, e) < 0)
-		return -1;
 	rpc_frame_prefix(prefix, total);
+	prefix[0] = encoded;
 	size_t rest = total + sizeof(prefix);
 	int rc = pack(call, ctx, &out, prefix, sizeof(prefix), rest, e);
 	rest -= sizeof(prefix);
@@ -266,6 +276,28 @@ int rpc_send(struct rpc_call *call, struct ctx *ctx, const struct str *parts, si
 	free_chunks(out.head);
 	if (rc == 0)
 		metric_inc(call->method->sent);
+	return rc;
+}
+
+int rpc_send(struct rpc_call *call, struct ctx *ctx, const struct str *parts, size_t n,
+	     struct err *e)
+{
+	bool waits = call->method->m.how != RPC_ON_LOOP && !call->method->watch;
+	bool smaller;
+	struct buf b;
+	if (waits && wait_room(call, ctx, e) < 0)
+		return -1;
+	if (call->out_enc == RPC_IDENTITY)
+		return enqueue(call, ctx, parts, n, false, e);
+	buf_init(&b, SIZE_MAX / 2);
+	int rc = rpc_encode(call->out_enc, parts, n, call->ctx.budget, ctx, &b, &smaller,
+			    e);
+	if (rc == 0) {
+		struct str whole = buf_view(&b);
+		rc = enqueue(call, ctx, smaller ? &whole : parts, smaller ? 1 : n,
+			     smaller, e);
+	}
+	buf_deinit(&b);
 	return rc;
 }
 
@@ -304,22 +336,32 @@ static nghttp2_nv nv(const char *name, const char *value)
 			     strlen(name), strlen(value), NGHTTP2_NV_FLAG_NONE };
 }
 
+/* The first headers of an answer; at most 4. */
+static size_t head(const struct rpc_call *call, nghttp2_nv *v)
+{
+	size_t n = 0;
+	v[n++] = nv(":status", "200");
+	v[n++] = nv("content-type", "application/grpc");
+	v[n++] = nv("grpc-accept-encoding", RPC_ACCEPT_ENCODING);
+	if (call->out_enc != RPC_IDENTITY)
+		v[n++] = nv("grpc-encoding", rpc_encoding_name(call->out_enc));
+	return n;
+}
+
 /* nghttp2 copies the texts. */
 static void submit_status(struct rpc_call *call, nghttp2_session *h2, bool head_too)
 {
 	struct buf text;
 	char code[12];
-	nghttp2_nv v[4];
+	nghttp2_nv v[6];
 	size_t n = 0;
 	buf_init(&text, MAX_TEXT_CODED + 1);
 	if (call->text)
 		rpc_message_encode(str_of(call->text), &text);
 	buf_byte(&text, 0);
 	snprintf(code, sizeof(code), "%d", (int)call->code);
-	if (head_too) {
-		v[n++] = nv(":status", "200");
-		v[n++] = nv("content-type", "application/grpc");
-	}
+	if (head_too)
+		n = head(call, v);
 	v[n++] = nv("grpc-status", code);
 	if (text.n > 1 && !text.failed)
 		v[n++] = nv("grpc-message", (const char *)text.p);
@@ -391,10 +433,10 @@ void rpc_call_start(struct rpc_call *call)
 		submit_status(call, h2, true);
 		return;
 	}
-	nghttp2_nv v[2] = { nv(":status", "200"),
-			    nv("content-type", "application/grpc") };
+	nghttp2_nv v[4];
+	size_t n = head(call, v);
 	nghttp2_data_provider prd = { .read_callback = next_out };
-	(void)nghttp2_submit_response(h2, call->id, v, 2, &prd);
+	(void)nghttp2_submit_response(h2, call->id, v, n, &prd);
 }
 
 void rpc_call_end_stream(struct rpc_call *call)

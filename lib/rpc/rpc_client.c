@@ -24,6 +24,7 @@
 #include "base/limits.h"
 #include "base/span.h"
 #include "base/time.h"
+#include "rpc/rpc_codec.h"
 #include "rpc/rpc_int.h"
 #include "task/pipe.h"
 
@@ -85,14 +86,18 @@ struct rpc_stream {
 	int32_t id;
 	size_t sent, held; /* of the request; received bytes not yet credited */
 	struct rpc_frame frame;
-	bool ended, has_status, has_frame, retried;
+	bool ended, has_status, has_frame, has_head, retried;
 	bool hungry; /* the reader waits, though the pipe may count as full */
 	uint32_t status;
 	unsigned http_status;
 	char *message;	  /* grpc-message, decoded */
 	char *text;	  /* of the failure, whole; set before code */
 	_Atomic int code; /* enum rpc_code, set before the pipe ends */
+	enum rpc_encoding
+		enc; /* of answers, set before the first is piped; not RPC_IDENTITY: they are tagged */
 	/* WORKER: */
+	struct budget *budget; /* decoded messages are charged to it */
+	size_t max_message;
 	size_t handed; /* bytes of messages read and not released */
 };
 
@@ -189,7 +194,11 @@ static void on_header(struct rpc_session *ss, int32_t id, struct str name,
 		return;
 	if (str_eq(name, STR(":status")) && str_to_u64(value, &u))
 		s->http_status = (unsigned)u;
-	else if (str_eq(name, STR("grpc-status")) && str_to_u64(value, &u)) {
+	else if (str_eq(name, STR("grpc-encoding")) && !s->has_head) {
+		/* Of an unknown one, only plain messages can be read. */
+		(void)rpc_encoding_parse(value, &s->enc);
+		s->frame.tagged = s->enc != RPC_IDENTITY;
+	} else if (str_eq(name, STR("grpc-status")) && str_to_u64(value, &u)) {
 		s->has_status = true;
 		s->status = u <= RPC_UNAUTHENTICATED ? (uint32_t)u : RPC_UNKNOWN;
 	} else if (str_eq(name, STR("grpc-message")) && !s->message) {
@@ -201,7 +210,10 @@ static void on_header(struct rpc_session *ss, int32_t id, struct str name,
 
 static void on_headers(struct rpc_session *ss, int32_t id, bool end)
 {
-	(void)ss, (void)id, (void)end;
+	struct rpc_stream *s = stream_of(ss, id);
+	(void)end;
+	if (s)
+		s->has_head = true;
 }
 
 static void credit(struct rpc_stream *s, bool always)
@@ -433,7 +445,7 @@ static nghttp2_nv header(const char *name, const char *value)
 static void submit(struct rpc_stream *s)
 {
 	struct rpc_channel *c = s->channel;
-	nghttp2_nv nv[8 + MAX_META];
+	nghttp2_nv nv[10 + MAX_META];
 	char timeout[16];
 	size_t n = 0;
 	uint64_t now = time_mono_ns();
@@ -448,6 +460,9 @@ static void submit(struct rpc_stream *s)
 	nv[n++] = header("content-type", "application/grpc");
 	nv[n++] = header("te", "trailers");
 	nv[n++] = header("user-agent", "thanosc");
+	nv[n++] = header("grpc-accept-encoding", RPC_ACCEPT_ENCODING);
+	if (c->o.encoding != RPC_IDENTITY)
+		nv[n++] = header("grpc-encoding", rpc_encoding_name(c->o.encoding));
 	if (s->deadline_ns) { /* what is left now, after connecting */
 		rpc_timeout_format(s->deadline_ns - now, timeout);
 		nv[n++] = header("grpc-timeout", timeout);
@@ -556,6 +571,29 @@ static int take_meta(struct rpc_stream *s, struct ctx *ctx, const struct rpc_cal
 	return buf_check(&s->meta, ctx, "metadata", e);
 }
 
+/* Prefix and message, encoded as the channel says. */
+static int take_request(struct rpc_stream *s, struct ctx *ctx, struct str request,
+			struct err *e)
+{
+	uint8_t prefix[RPC_PREFIX_BYTES];
+	struct buf b;
+	bool smaller;
+	buf_init(&b, LIMIT_RPC_REQUEST_BYTES * 2);
+	int rc = rpc_encode(s->channel->o.encoding, &request, 1, s->budget, ctx, &b,
+			    &smaller, e);
+	if (rc == 0) {
+		struct str body = smaller ? buf_view(&b) : request;
+		rpc_frame_prefix(prefix, body.n);
+		prefix[0] = smaller;
+		buf_init(&s->request, LIMIT_RPC_REQUEST_BYTES + 16);
+		buf_add(&s->request, prefix, sizeof(prefix));
+		buf_str(&s->request, body);
+		rc = buf_check(&s->request, ctx, "request", e);
+	}
+	buf_deinit(&b);
+	return rc;
+}
+
 int rpc_open(struct rpc_channel *c, struct ctx *ctx, const char *method,
 	     struct str request, const struct rpc_call_opts *o, struct rpc_stream **out,
 	     struct err *e)
@@ -563,19 +601,14 @@ int rpc_open(struct rpc_channel *c, struct ctx *ctx, const char *method,
 	static const struct rpc_call_opts none;
 	struct rpc_stream *s = xcalloc(1, sizeof(*s));
 	struct str service, name;
-	uint8_t prefix[RPC_PREFIX_BYTES];
 	o = o ? o : &none;
-	struct budget *budget = o->budget ? o->budget : ctx ? ctx->budget : NULL;
+	s->budget = o->budget ? o->budget : ctx ? ctx->budget : NULL;
+	s->max_message = o->max_message ? o->max_message : LIMIT_RPC_MESSAGE_BYTES;
 	atomic_init(&s->refs, 2); /* the worker's and the loop's */
 	atomic_fetch_add(&c->refs, 1);
 	s->channel = c;
 	snprintf(s->path, sizeof(s->path), "%s", method);
-	buf_init(&s->request, LIMIT_RPC_REQUEST_BYTES + 16);
-	rpc_frame_prefix(prefix, request.n);
-	buf_add(&s->request, prefix, sizeof(prefix));
-	buf_str(&s->request, request);
-	if (take_meta(s, ctx, o, e) < 0 ||
-	    buf_check(&s->request, ctx, "request", e) < 0) {
+	if (take_meta(s, ctx, o, e) < 0 || take_request(s, ctx, request, e) < 0) {
 		atomic_store(&s->refs, 1);
 		stream_unref(s);
 		return -1;
@@ -586,8 +619,7 @@ int rpc_open(struct rpc_channel *c, struct ctx *ctx, const char *method,
 							   : (size_t)16 << 20 };
 	s->pipe = pipe_new(&po);
 	pipe_producer_wake(s->pipe, wake_producer, s);
-	rpc_frame_init(&s->frame, budget,
-		       o->max_message ? o->max_message : LIMIT_RPC_MESSAGE_BYTES);
+	rpc_frame_init(&s->frame, s->budget, s->max_message);
 	s->has_frame = true;
 	if (rpc_path_split(str_of(method), &service, &name))
 		metric_inc(metric_at(c->metrics, M_STARTED, name, service,
@@ -623,22 +655,48 @@ static int note_end(struct rpc_stream *s, struct ctx *ctx, int rc, const struct 
 	return rc;
 }
 
+/* A tagged message as its reader wants it. What lay in the pipe is released now, the rest when it is put. */
+static int untag(struct rpc_stream *s, struct ctx *ctx, struct view *msg, struct err *e)
+{
+	struct view raw = *msg;
+	*msg = (struct view){ raw.p, raw.n, ref_get(raw.pin) };
+	int rc = rpc_untag(s->enc, msg, s->max_message, s->budget, ctx, e);
+	pipe_release(s->pipe, &raw);
+	if (rc == 0)
+		return PIPE_OK;
+	enum rpc_code code = e->code == E_LIMIT ? RPC_RESOURCE_EXHAUSTED : RPC_INTERNAL;
+	int ok = RPC_OK;
+	(void)atomic_compare_exchange_strong(&s->code, &ok, (int)code);
+	err_wrap(ctx, e, "answer of %s", s->channel->addr);
+	return err_wrap(ctx, e, "rpc error: code = %s desc = grpc", rpc_code_name(code));
+}
+
 int rpc_recv(struct rpc_stream *s, struct ctx *ctx, struct view *msg, struct err *e)
 {
 	if (s->handed && pipe_held(s->pipe) == s->handed) { /* nothing is queued */
 		atomic_fetch_add(&s->refs, 1);
 		loop_post(s->channel->loop, on_hungry, s);
 	}
-	return note_end(s, ctx, pipe_read(s->pipe, ctx, msg, e), msg, e);
+	int rc = pipe_read(s->pipe, ctx, msg, e);
+	if (rc == PIPE_OK && s->enc != RPC_IDENTITY)
+		return untag(s, ctx, msg, e);
+	return note_end(s, ctx, rc, msg, e);
 }
 
 int rpc_try_recv(struct rpc_stream *s, struct view *msg, struct err *e)
 {
-	return note_end(s, NULL, pipe_try_read(s->pipe, msg, e), msg, e);
+	int rc = pipe_try_read(s->pipe, msg, e);
+	if (rc == PIPE_OK && s->enc != RPC_IDENTITY)
+		return untag(s, NULL, msg, e);
+	return note_end(s, NULL, rc, msg, e);
 }
 
 void rpc_release(struct rpc_stream *s, struct view *msg)
 {
+	if (s->enc != RPC_IDENTITY) { /* the pipe has forgotten it */
+		view_put(msg);
+		return;
+	}
 	s->handed -= msg->n;
 	pipe_release(s->pipe, msg);
 }

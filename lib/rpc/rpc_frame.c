@@ -45,10 +45,10 @@ void rpc_frame_prefix(uint8_t out[RPC_PREFIX_BYTES], size_t len)
 static int begin(struct rpc_frame *f, struct err *e)
 {
 	const uint8_t *h = f->prefix;
-	if (h[0] == 1)
+	if (h[0] == 1 && !f->tagged)
 		return err_set(NULL, e, E_UNSUPPORTED,
 			       "compressed gRPC message without an agreed encoding");
-	if (h[0] != 0)
+	if (h[0] > 1)
 		return err_set(NULL, e, E_CORRUPT, "gRPC message with unknown flag %u",
 			       h[0]);
 	f->len = (size_t)h[1] << 24 | (size_t)h[2] << 16 | (size_t)h[3] << 8 | h[4];
@@ -59,6 +59,7 @@ static int begin(struct rpc_frame *f, struct err *e)
 			"gRPC message of %zu bytes is larger than the limit of %zu",
 			f->len, f->max);
 	f->start = f->slab ? f->slab->used : 0;
+	f->len += f->tagged;
 	return 0;
 }
 
@@ -86,6 +87,15 @@ static int make_room(struct rpc_frame *f, size_t want, struct err *e)
 	return 0;
 }
 
+static int put_tag(struct rpc_frame *f, struct err *e)
+{
+	if (make_room(f, 1, e) < 0)
+		return -1;
+	f->slab->data[f->start] = f->prefix[0];
+	f->have = 1;
+	return 0;
+}
+
 static void finish(struct rpc_frame *f, struct view *msg)
 {
 	f->n_prefix = 0;
@@ -108,7 +118,8 @@ int rpc_frame_next(struct rpc_frame *f, const uint8_t **p, size_t *n, struct vie
 			return 0;
 		f->prefix[f->n_prefix++] = *(*p)++;
 		(*n)--;
-		if (f->n_prefix == RPC_PREFIX_BYTES && begin(f, e) < 0)
+		if (f->n_prefix == RPC_PREFIX_BYTES &&
+		    (begin(f, e) < 0 || (f->tagged && put_tag(f, e) < 0)))
 			return -1;
 	}
 	size_t take = MIN(*n, f->len - f->have);

@@ -17,13 +17,14 @@ struct rpc_frame {
 	size_t len, have;      /* of the message under way */
 	uint8_t prefix[RPC_PREFIX_BYTES];
 	uint8_t n_prefix; /* bytes of it seen; all 5: a message is under way */
+	bool tagged; /* messages keep their flag byte in front, which may be 1 (compressed) */
 };
 
 void rpc_frame_init(struct rpc_frame *f, struct budget *budget, size_t max);
 void rpc_frame_deinit(struct rpc_frame *f); /* messages handed out stay valid */
 /*
  * Takes bytes from *p until a message is whole: 1, *msg is the caller's (view_put). 0: all bytes are
- * taken, more are needed. -1: E_UNSUPPORTED (compressed), E_CORRUPT (unknown flag), E_LIMIT (larger
+ * taken, more are needed. -1: E_UNSUPPORTED (compressed, but not tagged), E_CORRUPT (unknown flag), E_LIMIT (larger
  * than max, or refused by the budget); the parser must not be used further.
  */
 MUST_CHECK int rpc_frame_next(struct rpc_frame *f, const uint8_t **p, size_t *n,

@@ -58,6 +58,27 @@ static void refuse_http(struct rpc_call *call, const char *status)
 	(void)nghttp2_submit_response(s->h2, call->id, &nv, 1, NULL);
 }
 
+/* Answers are encoded as the request is, but those of watchers, which leave from the loop. */
+static void agree_encoding(struct rpc_call *call)
+{
+	struct str name = rpc_call_header(call, STR("grpc-encoding"));
+	struct str accept = rpc_call_header(call, STR("grpc-accept-encoding"));
+	if (!rpc_encoding_parse(name, &call->in_enc)) {
+		char text[160];
+		snprintf(text, sizeof(text),
+			 "messages encoded as \"%.*s\" are not understood",
+			 (int)MIN(name.n, 64u), name.p);
+		refuse(call, RPC_UNIMPLEMENTED, text);
+		return;
+	}
+	if (call->in_enc == RPC_IDENTITY)
+		return;
+	call->in.tagged = true;
+	if (!call->method->watch &&
+	    (accept.n == 0 || rpc_encoding_in(accept, call->in_enc)))
+		call->out_enc = call->in_enc;
+}
+
 static void check_headers(struct rpc_call *call)
 {
 	struct rpc_server *srv = call->srv;
@@ -92,6 +113,7 @@ static void check_headers(struct rpc_call *call)
 		call->ctx.deadline_ns = time_after_ns(ns);
 	if (atomic_load(&srv->stopping))
 		refuse(call, RPC_UNAVAILABLE, "server is stopping");
+	agree_encoding(call);
 }
 
 static void run(void *arg)
@@ -100,14 +122,18 @@ static void run(void *arg)
 	struct err e = ERR_INIT;
 	const struct rpc_method *m = &call->method->m;
 	struct span span = { 0 };
-	if (call->srv->o.trace && !m->on_loop) {
+	enum rpc_code code = RPC_OK;
+	if (call->srv->o.trace && m->how != RPC_ON_LOOP) {
 		trace_begin(&call->ctx, call->srv->o.trace,
 			    rpc_call_meta(call, "traceparent"), false);
 		span_begin_kind(&span, &call->ctx, SPAN_SERVER, m->path, STR_NULL);
 	}
-	int rc = m->handle(m->arg, &call->ctx, call,
-			   str_n(call->request.p, call->request.n), &e);
-	enum rpc_code code = rc < 0 ? rpc_code_of_err(e.code) : RPC_OK;
+	int rc = rpc_call_untag(call, &call->request, &code, &e);
+	if (rc == 0) {
+		rc = m->handle(m->arg, &call->ctx, call,
+			       str_n(call->request.p, call->request.n), &e);
+		code = rc < 0 ? rpc_code_of_err(e.code) : RPC_OK;
+	}
 	if (rc < 0 && code == RPC_OK)
 		code = RPC_UNKNOWN;
 	span_int(&span, "rpc.grpc.status_code", (int64_t)code);
@@ -141,9 +167,53 @@ void rpc_health_push(struct rpc_call *call)
 		rpc_call_finish(call, rpc_code_of_err(e.code), str_of(err_text(&e)));
 }
 
-static void dispatch(struct rpc_call *call)
+static void watch(void *arg)
+{
+	struct rpc_call *call = arg;
+	if (call->conn)
+		rpc_health_push(call);
+	rpc_call_unref(call);
+}
+
+static void decode_watch(void *arg)
+{
+	struct rpc_call *call = arg;
+	struct err e = ERR_INIT;
+	enum rpc_code code;
+	if (rpc_call_untag(call, &call->request, &code, &e) == 0) {
+		loop_post(call->loop, watch, call);
+		return;
+	}
+	rpc_call_count(call, code, true);
+	rpc_call_finish(call, code, str_of(err_text(&e)));
+	rpc_call_unref(call);
+}
+
+/* Encoded messages are decoded by workers, whoever handles them. */
+static void hand_over(struct rpc_call *call)
 {
 	struct err e = ERR_INIT;
+	bool encoded = call->in_enc != RPC_IDENTITY, is_watch = call->method->watch;
+	if (is_watch && !encoded) {
+		rpc_health_push(call);
+		return;
+	}
+	atomic_fetch_add(&call->refs, 1);
+	call->in_running = !is_watch;
+	if (call->method->m.how == RPC_ON_LOOP && !encoded) {
+		run(call);
+	} else if (task_request(call->srv->pool, is_watch ? decode_watch : run, call,
+				&e) < 0) {
+		call->in_running = false;
+		rpc_call_unref(call);
+		view_put(&call->request);
+		call->decided = false;
+		refuse(call, RPC_RESOURCE_EXHAUSTED, err_text(&e));
+	}
+}
+
+static void dispatch(struct rpc_call *call)
+{
 	if (call->decided)
 		return;
 	if (call->method->m.how == RPC_BIDI) {
@@ -163,21 +233,7 @@ static void dispatch(struct rpc_call *call)
 	call->decided = true;
 	rpc_frame_deinit(&call->in);
 	metric_inc(call->method->received);
-	if (call->method->watch) {
-		rpc_health_push(call);
-		return;
-	}
-	atomic_fetch_add(&call->refs, 1);
-	call->in_running = true;
-	if (call->method->m.how == RPC_ON_LOOP) {
-		run(call);
-	} else if (task_request(call->srv->pool, run, call, &e) < 0) {
-		call->in_running = false;
-		rpc_call_unref(call);
-		view_put(&call->request);
-		call->decided = false;
-		refuse(call, RPC_RESOURCE_EXHAUSTED, err_text(&e));
-	}
+	hand_over(call);
 }
 
 static void on_headers(struct rpc_session *s, int32_t id, bool end)
@@ -219,10 +275,7 @@ static void on_data(struct rpc_session *s, int32_t id, const uint8_t *p, size_t 
 		call->has_request = true;
 	}
 	if (rc < 0) {
-		refuse(call,
-		       e.code == E_UNSUPPORTED ? RPC_UNIMPLEMENTED
-		       : e.code == E_LIMIT     ? RPC_RESOURCE_EXHAUSTED
-					       : RPC_INTERNAL,
+		refuse(call, e.code == E_LIMIT ? RPC_RESOURCE_EXHAUSTED : RPC_INTERNAL,
 		       err_text(&e));
 		return;
 	}

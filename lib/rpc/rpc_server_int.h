@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "base/map.h"
+#include "rpc/rpc_codec.h"
 #include "rpc/rpc_int.h"
 
 #define RPC_N_CODES	       17
@@ -77,6 +78,7 @@ struct rpc_call {
 	struct buf meta; /* name NUL value NUL ... */
 	struct budget budget;
 	struct ctx ctx;
+	enum rpc_encoding in_enc, out_enc; /* in_enc: messages are tagged */
 	bool has_request;
 	struct view request;
 
@@ -105,6 +107,9 @@ struct rpc_call {
 struct rpc_call *rpc_call_new(struct rpc_conn *c, int32_t id); /* LOOP */
 void rpc_call_unref(struct rpc_call *call);
 struct str rpc_call_header(const struct rpc_call *call, struct str name);
+/* A message of the client without its tag, decoded; -1: *code is the status. WORKER */
+MUST_CHECK int rpc_call_untag(struct rpc_call *call, struct view *msg,
+			      enum rpc_code *code, struct err *e);
 /* The status; afterwards nothing is sent. Any thread. */
 void rpc_call_finish(struct rpc_call *call, enum rpc_code code, struct str text);
 /* The end of the call in the metrics, the first time only; ran: a handler did. */

@@ -160,7 +160,8 @@ int endpoints_new(const struct endpoints_opts *o, struct endpoints **out, struct
 	for (size_t i = 0; i < o->n; i++) {
 		struct endpoint *ep = &s->ep[i];
 		struct rpc_channel_opts co = { .loop = loops_next(o->loops),
-					       .tls = o->tls };
+					       .tls = o->tls,
+					       .encoding = o->encoding };
 		pthread_mutex_init(&ep->mu, NULL);
 		ep->set = s;
 		ep->addr = xcalloc(1, o->addrs[i].n + 1);

@@ -97,6 +97,7 @@ struct endpoints_opts {
 	struct task_pool *pool;
 	struct metric_registry *metrics; /* thanos_store_nodes_grpc_connections, ... */
 	struct net_tls *tls;		 /* NULL: plain */
+	enum rpc_encoding encoding;	 /* of gRPC messages both ways */
 	uint64_t info_timeout_ns;	 /* 5 s */
 	uint64_t poll_ns;		 /* 5 s */
 	uint64_t unhealthy_ns; /* how long the status shows one that does not answer */

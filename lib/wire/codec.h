@@ -15,6 +15,14 @@
 MUST_CHECK int snappy_block_encode(struct str in, struct buf *out, struct err *e);
 MUST_CHECK int snappy_block_decode(struct str in, size_t max, struct buf *out,
 				   struct err *e);
+/*
+ * The framed stream: chunks of at most 64 KiB, each with its CRC-32C; nothing encodes to nothing. The size is what
+ * the chunks announce, checked against max and against what their bytes can hold; decoding makes exactly so much.
+ */
+MUST_CHECK int snappy_stream_encode(struct str in, struct buf *out, struct err *e);
+MUST_CHECK int snappy_stream_size(struct str in, size_t max, size_t *n, struct err *e);
+MUST_CHECK int snappy_stream_decode(struct str in, size_t max, struct buf *out,
+				    struct err *e);
 /* One or more gzip members; an empty input is refused. */
 MUST_CHECK int gzip_decode(struct str in, size_t max, struct buf *out, struct err *e);
 

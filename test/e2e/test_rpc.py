@@ -1,4 +1,4 @@
-"""The transport of gRPC as foreign clients use it (python3-grpcio): server reflection.
+"""The transport of gRPC as foreign clients and servers use it (python3-grpcio): server reflection, compression.
 
 Usage: test_rpc.py. Ends with "N passed, N failed, N skipped".
 """
@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import grpc  # noqa: E402
 
 from procs import Checks, Procs, promtool_clean  # noqa: E402
+from storeapi import FULL, MSG, FakeStore, make_series, matcher  # noqa: E402
 from reflection import MSG as REFLECT, Reflection  # noqa: E402
 
 SERVICES = {"thanos.Store", "thanos.info.Info", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
@@ -96,6 +97,65 @@ def conversation(c, addr):
     c.ok(len(r.ask({"list_services": ""})) == 1, "after calls that were cancelled")
 
 
+SERIES = [((("__name__", "m"), ("n", f"{n:04d}"), ("pad", "x" * 200)), [(1000 * t, float(n)) for t in range(3)]) for n in range(500)]
+
+
+def values(query):
+    """{n: value} of the series that a querier gives."""
+    code, body = query.api("query", query="m", time=2)
+    return {r["metric"]["n"]: r["value"][1] for r in body["data"]["result"]} if code == 200 else body
+
+
+def compression(c, p):
+    """A foreign store that compresses, or not, under queriers of ours that do; a foreign client that compresses."""
+    want = {dict(k)["n"]: f"{v[-1][1]:.0f}" for k, v in SERIES}
+    seen = []
+
+    def behave(request, context):
+        seen.append(dict(context.invocation_metadata()))
+        if len(seen) % 2:
+            context.set_compression(grpc.Compression.Gzip)
+        for k, v in SERIES:
+            yield make_series(k, v)
+
+    fake = FakeStore(behave, labels=[("store", "fake")])
+    for encoding in ("none", "gzip"):
+        query = p.query([fake.grpc], f"--grpc-compression={encoding}", name=f"query-{encoding}")
+        for _ in range(2):
+            got = values(query)
+            c.ok(got == want, f"{encoding}: a store that answers compressed or not", str(got)[:300])
+    inner = p.query([fake.grpc], name="query-inner")
+    for encoding in ("snappy", "gzip", "none"):
+        outer = p.query([inner.grpc], f"--grpc-compression={encoding}", name=f"query-over-{encoding}")
+        got = values(outer)
+        c.ok(got == want, f"{encoding}: a querier over a querier", str(got)[:300])
+    fake.stop()
+
+    store = FakeStore(lambda q, _: (make_series(k, v) for k, v in SERIES))
+    inner = p.query([store.grpc], name="query-compressed")
+    ask = MSG["SeriesRequest"](min_time=FULL[0], max_time=FULL[1], matchers=[matcher("__name__=m")])
+    for how, name in ((grpc.Compression.NoCompression, "none"), (grpc.Compression.Gzip, "gzip")):
+        channel = grpc.insecure_channel(inner.grpc, [("grpc.max_receive_message_length", -1)], compression=how)
+        call = channel.unary_stream("/thanos.Store/Series", MSG["SeriesRequest"].SerializeToString, MSG["SeriesResponse"].FromString)
+        answers = call(ask, timeout=30)
+        n = sum(len(r.batch.series) + r.HasField("series") for r in answers)
+        c.ok(n == len(SERIES), f"a foreign client with {name}", n)
+        head = dict(answers.initial_metadata())
+        c.ok("grpc-encoding" not in head or head["grpc-encoding"] == name, f"a foreign client with {name}: the answer's encoding", head)
+        info = channel.unary_unary("/thanos.info.Info/Info", MSG["InfoRequest"].SerializeToString, MSG["InfoResponse"].FromString)
+        c.ok(info(MSG["InfoRequest"](), timeout=10).component == "query", f"Info with {name}")
+        listed = Reflection(channel).services()
+        c.ok(set(listed) == SERVICES, f"reflection with {name}", listed)
+        health = channel.unary_stream("/grpc.health.v1.Health/Watch", MSG["HealthRequest"].SerializeToString,
+                                      MSG["HealthResponse"].FromString)
+        for service, status in (("", 1), ("thanos.Store", 1), ("nope", 3)):
+            watch = health(MSG["HealthRequest"](service=service), timeout=10)
+            c.ok(next(watch).status == status, f"a watcher of health of {service!r} with {name}")
+            watch.cancel()
+        channel.close()
+    store.stop()
+
+
 def main():
     with Procs() as p:
         c = Checks(p)
@@ -103,6 +163,7 @@ def main():
         for version in ("v1", "v1alpha"):
             reflection(c, query.grpc, version)
         conversation(c, query.grpc)
+        compression(c, p)
         c.ok(promtool_clean(query) == "", "promtool finds nothing", promtool_clean(query))
         c.ok(query.stop() == 0, "an orderly end", query.text()[-500:])
     return c.end()

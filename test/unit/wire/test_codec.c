@@ -70,6 +70,95 @@ Test(snappy, refuses_bad_input)
 	}
 }
 
+Test(snappy, streams_give_back_what_they_took)
+{
+	static const size_t sizes[] = { 0, 1, 1000, 65535, 65536, 65537, 300000 };
+	char *t = malloc(300000);
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		struct buf c, d;
+		struct err e = ERR_INIT;
+		struct str s = repeat(t, sizes[i]);
+		size_t n;
+		buf_init(&c, 1 << 20);
+		buf_init(&d, 1 << 20);
+		cr_assert_eq(snappy_stream_encode(s, &c, &e), 0);
+		cr_assert_eq(c.n == 0, sizes[i] == 0);
+		cr_assert_eq(snappy_stream_size(buf_view(&c), sizes[i], &n, &e), 0);
+		cr_assert_eq(n, sizes[i]);
+		/* a stream behind a stream, padding and chunks of the future between them */
+		if (c.n)
+			buf_add(&c, "\xfe\3\0\0abc\x80\1\0\0z", 12);
+		cr_assert_eq(snappy_stream_encode(STR("tail"), &c, &e), 0);
+		cr_assert_eq(snappy_stream_decode(buf_view(&c), sizes[i] + 4, &d, &e), 0);
+		cr_assert_eq(d.n, sizes[i] + 4);
+		cr_assert(memcmp(d.p, t, sizes[i]) == 0 &&
+			  memcmp(d.p + sizes[i], "tail", 4) == 0);
+		cr_assert_eq(snappy_stream_size(buf_view(&c), sizes[i] + 3, &n, &e), -1);
+		cr_assert_eq(e.code, E_LIMIT);
+		d.n = 0;
+		e = ERR_INIT;
+		cr_assert_eq(snappy_stream_decode(buf_view(&c), sizes[i] + 3, &d, &e),
+			     -1);
+		cr_assert_eq(e.code, E_LIMIT);
+		buf_deinit(&c);
+		buf_deinit(&d);
+	}
+	free(t);
+}
+
+/* The example of a stream as other encoders write it: identifier, one plain chunk. */
+Test(snappy, stream_of_others)
+{
+	static const char text[] = "\xff\6\0\0sNaPpY"
+				   "\1\x0d\0\0\x25\x9e\x07\x2c"
+				   "123456789";
+	struct buf d;
+	struct err e = ERR_INIT;
+
+	buf_init(&d, 100);
+	/* crc32c of "123456789" is e3069283; masked: rotated right by 15, plus a282ead8 */
+	uint32_t masked = (0xe3069283u >> 15 | 0xe3069283u << 17) + 0xa282ead8u;
+	char in[sizeof(text)];
+	memcpy(in, text, sizeof(text));
+	for (unsigned i = 0; i < 4; i++)
+		in[14 + i] = (char)(masked >> 8 * i);
+	cr_assert_eq(snappy_stream_decode(str_n(in, sizeof(text) - 1), 100, &d, &e), 0,
+		     "%s", err_text(&e));
+	cr_assert(str_eq(buf_view(&d), STR("123456789")));
+	in[18] ^= 1;
+	cr_assert_eq(snappy_stream_decode(str_n(in, sizeof(text) - 1), 100, &d, &e), -1);
+	cr_assert_eq(e.code, E_CORRUPT);
+	buf_deinit(&d);
+}
+
+Test(snappy, streams_refuse_bad_input)
+{
+#define START "\xff\6\0\0sNaPpY"
+	static const struct {
+		const char *p;
+		size_t n;
+	} rows[] = { { "x", 1 },
+		     { "\1\4\0\0abcd", 8 },		       /* no identifier */
+		     { "\xff\6\0\0sNaPpX", 10 },	       /* another's */
+		     { "\xff\5\0\0sNaPp", 9 },		       /* too short a one */
+		     { START "\2\0\0\0", 14 },		       /* may not be skipped */
+		     { START "\1\3\0\0abc", 17 },	       /* no room for a CRC */
+		     { START "\1\xff\xff\xff", 14 },	       /* cut short */
+		     { START "\0\4\0\0abcd", 18 },	       /* no block */
+		     { START "\0\7\0\0abcd\x81\x80\4", 21 } }; /* announces 65537 */
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct buf d;
+		struct err e = ERR_INIT;
+		buf_init(&d, 1 << 20);
+		cr_expect_eq(snappy_stream_decode(str_n(rows[i].p, rows[i].n), 1 << 20,
+						  &d, &e),
+			     -1, "row %zu", i);
+		cr_expect_eq(e.code, E_CORRUPT, "row %zu", i);
+		buf_deinit(&d);
+	}
+}
+
 Test(snappy, a_full_output_is_an_error)
 {
 	struct buf d;
