@@ -7,7 +7,6 @@
 #include <arpa/inet.h>
 #include <ares.h>
 #include <netdb.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -268,13 +267,6 @@ static void on_ares_sock(void *arg, ares_socket_t fd, int readable, int writable
 		      on_ares_poll);
 }
 
-static pthread_once_t ares_once = PTHREAD_ONCE_INIT;
-
-static void ares_begin(void)
-{
-	ares_library_init(ARES_LIB_INIT_ALL);
-}
-
 static void resolve(struct net_dial *d)
 {
 	struct ares_options o = { .sock_state_cb = on_ares_sock,
@@ -284,7 +276,7 @@ static void resolve(struct net_dial *d)
 	struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC,
 					     .ai_socktype = SOCK_STREAM };
 	char port[8];
-	pthread_once(&ares_once, ares_begin);
+	net_ares_begin();
 	int rc = ares_init_options(&d->channel, &o,
 				   ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS |
 					   ARES_OPT_TRIES);

@@ -44,5 +44,6 @@ MUST_CHECK int net_conn_open(struct loop *l, int fd, struct net_conn **out,
 			     struct err *e);
 struct net_conn *net_conn_alloc(struct loop *l);
 void net_conn_name_peer(struct net_conn *c);
+void net_ares_begin(void); /* before any use of c-ares. Any thread */
 
 #endif
