@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "base/time.h"
-#include "dns_server.h"
+#include "support/dns_server.h"
 #include "net/dns.h"
 #include "support/tst.h"
 

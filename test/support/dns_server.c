@@ -1,8 +1,9 @@
-#include "dns_server.h"
+#include "support/dns_server.h"
 
 #include <arpa/inet.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -145,12 +146,70 @@ static void answer_alias(struct dns_bytes *m, const char *name)
 	set_count(m, 2);
 }
 
-/* False: say nothing. */
-static bool answer(const char *name, unsigned type, unsigned id, bool tcp,
-		   struct dns_bytes *m)
+void dns_server_set(struct dns_server *s, const char *name, unsigned type, uint32_t ttl_s,
+		    const char *text)
 {
+	size_t i = 0;
+	pthread_mutex_lock(&s->mu);
+	while (i < s->n_rules &&
+	       !(s->rule[i].type == type && strcasecmp(s->rule[i].name, name) == 0))
+		i++;
+	cr_assert(i < sizeof(s->rule) / sizeof(s->rule[0]));
+	struct dns_rule *r = &s->rule[i];
+	snprintf(r->name, sizeof(r->name), "%s", name);
+	snprintf(r->text, sizeof(r->text), "%s", text);
+	r->type = type;
+	r->ttl_s = ttl_s;
+	s->n_rules = i == s->n_rules ? i + 1 : s->n_rules;
+	pthread_mutex_unlock(&s->mu);
+}
+
+static bool find_rule(struct dns_server *s, const char *name, unsigned type,
+		      struct dns_rule *out)
+{
+	bool found = false;
+	pthread_mutex_lock(&s->mu);
+	for (size_t i = 0; i < s->n_rules && !found; i++)
+		if (s->rule[i].type == type && strcasecmp(s->rule[i].name, name) == 0) {
+			*out = s->rule[i];
+			found = true;
+		}
+	pthread_mutex_unlock(&s->mu);
+	return found;
+}
+
+static bool answer_rule(struct dns_rule *r, struct dns_bytes *m)
+{
+	char *save = NULL;
+	unsigned n = 0;
+	if (strcmp(r->text, "MUTE") == 0)
+		return false;
+	if (strcmp(r->text, "NXDOMAIN") == 0 || strcmp(r->text, "SERVFAIL") == 0) {
+		m->p[3] |= r->text[0] == 'N' ? 3 : 2;
+		return true;
+	}
+	for (char *w = strtok_r(r->text, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+		char *colon = strrchr(w, ':');
+		if (r->type == 33) {
+			*colon = '\0';
+			put_srv(m, r->name, r->ttl_s, (unsigned)atoi(colon + 1), w);
+		} else
+			put_a(m, r->name, r->ttl_s, w);
+		n++;
+	}
+	set_count(m, n);
+	return true;
+}
+
+/* False: say nothing. */
+static bool answer(struct dns_server *s, const char *name, unsigned type, unsigned id,
+		   bool tcp, struct dns_bytes *m)
+{
+	struct dns_rule rule;
 	put_header(m, id, ANSWER, 0);
 	put_question(m, name, type);
+	if (find_rule(s, name, type, &rule))
+		return answer_rule(&rule, m);
 	if (is(name, "mute."))
 		return false;
 	if (is(name, "junk.")) {
@@ -193,7 +252,7 @@ static bool handle(struct dns_server *s, const uint8_t *q, size_t n, bool tcp,
 	name[k ? k - 1 : 0] = '\0';
 	if (i + 3 > n)
 		return false;
-	return answer(name, (unsigned)(q[i + 1] << 8 | q[i + 2]),
+	return answer(s, name, (unsigned)(q[i + 1] << 8 | q[i + 2]),
 		      (unsigned)(q[0] << 8 | q[1]), tcp, m);
 }
 
@@ -259,6 +318,7 @@ void dns_server_start(struct dns_server *s)
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(a);
 	*s = (struct dns_server){ .udp = -1 };
+	pthread_mutex_init(&s->mu, NULL);
 	for (int i = 0; i < 50; i++) { /* a port that is free for both */
 		s->tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		s->udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -284,4 +344,5 @@ void dns_server_stop(struct dns_server *s)
 	pthread_join(s->thread, NULL);
 	close(s->udp);
 	close(s->tcp);
+	pthread_mutex_destroy(&s->mu);
 }

@@ -7,15 +7,22 @@
  *   ring.*           CNAME ring2.*, ring2.* CNAME ring.*, alone
  *   junk.*           five answers that are none             mute.*   nothing
  *   host.*           SRV records, two of which name no host
+ *
+ * or, before all that, on what dns_server_set said.
  */
-#ifndef TEST_NET_DNS_SERVER_H
-#define TEST_NET_DNS_SERVER_H
+#ifndef TEST_SUPPORT_DNS_SERVER_H
+#define TEST_SUPPORT_DNS_SERVER_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+struct dns_rule {
+	char name[64], text[200];
+	unsigned type;
+	uint32_t ttl_s;
+};
 struct dns_server {
 	int udp, tcp;
 	uint16_t port;
@@ -23,9 +30,18 @@ struct dns_server {
 	pthread_t thread;
 	_Atomic bool stop;
 	_Atomic uint32_t asked, over_tcp;
+	pthread_mutex_t mu; /* below */
+	struct dns_rule rule[32];
+	size_t n_rules;
 };
 void dns_server_start(struct dns_server *s);
 void dns_server_stop(struct dns_server *s);
+/*
+ * From now on `name` has these records: "10.0.0.1 10.0.0.2", "2001:db8::1", "host:port host:port" for SRV, "" for none
+ * of the type; or "NXDOMAIN", "SERVFAIL", "MUTE".
+ */
+void dns_server_set(struct dns_server *s, const char *name, unsigned type, uint32_t ttl_s,
+		    const char *text);
 
 /* Building messages: bytes at the end of `m`. */
 struct dns_bytes {
