@@ -158,7 +158,9 @@ static int parse(struct ctx *ctx, struct arena *a, const char *path, struct str 
 	struct str *v = NULL;
 	bool json = str_has_suffix(str_of(path), STR("json")) ||
 		    str_has_suffix(str_of(path), STR("JSON"));
-	if ((json ? json_parse : yaml_parse)(ctx, a, text, &doc, e) < 0)
+	int rc = json ? json_parse(ctx, a, text, &doc, e)
+		      : yaml_parse(ctx, a, text, &doc, e);
+	if (rc < 0 || !doc)
 		return -1;
 	if (doc->kind != DOC_LIST && doc->kind != DOC_NULL)
 		return err_set(ctx, e, E_INVALID, "want a list of target groups");
