@@ -14,7 +14,11 @@ struct query_opts {
 	struct common_opts common;
 	struct tls_client_opts tls;
 	struct str compression;
-	struct conf_strs endpoints, replica_labels, selector_labels;
+	struct conf_strs endpoints, strict, groups, strict_groups, sd_files,
+		replica_labels, selector_labels, conn_labels;
+	struct conf_text sd_config;
+	struct str dns_servers;
+	int64_t sd_config_interval_ms, sd_interval_ms, dns_interval_ms;
 	int64_t timeout_ms, lookback_ms, default_step_ms, eval_interval_ms, metadata_ms,
 		response_timeout_ms, info_timeout_ms, unhealthy_ms, max_concurrent,
 		max_selects;
@@ -25,7 +29,64 @@ static const struct opt rows[] = {
 	{ .name = "endpoint",
 	  .type = OPT_STRINGS,
 	  .off = AT(endpoints),
-	  .help = "Addresses of statically configured Thanos API servers (repeatable)." },
+	  .placeholder = "<endpoint>",
+	  .help = "Addresses of statically configured Thanos API servers (repeatable). The scheme may be prefixed with 'dns+', 'dnssrv+', 'dnssrvnoa+' or 'dnsdualstack+' to detect Thanos API servers through respective DNS lookups." },
+	{ .name = "endpoint-group",
+	  .type = OPT_STRINGS,
+	  .off = AT(groups),
+	  .placeholder = "<endpoint-group>",
+	  .help = "DNS name of statically configured Thanos API server groups (repeatable). Targets resolved from the DNS name will be queried in a round-robin, instead of a fanout manner." },
+	{ .name = "endpoint-strict",
+	  .type = OPT_STRINGS,
+	  .off = AT(strict),
+	  .placeholder = "<endpoint-strict>",
+	  .help = "Addresses of only statically configured Thanos API servers that are always used, even if the health check fails (repeatable)." },
+	{ .name = "endpoint-group-strict",
+	  .type = OPT_STRINGS,
+	  .off = AT(strict_groups),
+	  .placeholder = "<endpoint-group-strict>",
+	  .help = "Statically configured Thanos API server groups (repeatable) that are always used, even if the health check fails." },
+	{ .name = "endpoint.sd-config",
+	  .type = OPT_TEXT,
+	  .off = AT(sd_config),
+	  .help = "YAML file with endpoint definitions." },
+	{ .name = "endpoint.sd-config-reload-interval",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(sd_config_interval_ms),
+	  .def = "5m",
+	  .min = 1,
+	  .max = INT64_MAX / 1000000,
+	  .help = "Interval between endpoint config refreshes." },
+	{ .name = "store.sd-files",
+	  .type = OPT_STRINGS,
+	  .off = AT(sd_files),
+	  .placeholder = "<path>",
+	  .help = "Path to files that contain addresses of store API servers. The path can be a glob pattern (repeatable)." },
+	{ .name = "store.sd-interval",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(sd_interval_ms),
+	  .def = "5m",
+	  .min = 1,
+	  .max = INT64_MAX / 1000000,
+	  .help = "Refresh interval to re-read file SD files. It is used as a resync fallback." },
+	{ .name = "store.sd-dns-interval",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(dns_interval_ms),
+	  .def = "30s",
+	  .min = 1,
+	  .max = INT64_MAX / 1000000,
+	  .help = "Interval between DNS resolutions." },
+	{ .name = "store.sd-dns-servers",
+	  .type = OPT_STRING,
+	  .off = AT(dns_servers),
+	  .bits = OPTF_HIDDEN,
+	  .placeholder = "<ip:port>",
+	  .help = "Name servers to ask in place of those in /etc/resolv.conf, separated by commas (thanosc only)." },
+	{ .name = "query.conn-metric.label",
+	  .type = OPT_STRINGS,
+	  .off = AT(conn_labels),
+	  .def = "external_labels,store_type",
+	  .help = "Labels of the metric of connections to endpoints (repeatable): external_labels, store_type, ip_port." },
 	{ .name = "query.replica-label",
 	  .type = OPT_STRINGS,
 	  .off = AT(replica_labels),
@@ -161,14 +222,6 @@ static const struct opt rows[] = {
 	  .def = "none",
 	  .choices = "none|snappy|gzip",
 	  .help = "Compression of gRPC messages to and from endpoints." },
-	{ .name = "endpoint-strict",
-	  .type = OPT_NOT_YET,
-	  .def = "",
-	  .help = "Strict endpoints." },
-	{ .name = "store.sd-files",
-	  .type = OPT_NOT_YET,
-	  .def = "",
-	  .help = "File discovery." },
 	{ .name = "query.enforce-tenancy",
 	  .type = OPT_NOT_YET,
 	  .def = "false",
@@ -188,7 +241,7 @@ const struct conf_cmd query_cmd = {
 struct query_run {
 	struct runtime rt;
 	struct query_opts o;
-	struct net_tls *tls; /* to endpoints; NULL: plain; kept by rt */
+	struct discovery *discovery;
 	struct endpoints *endpoints;
 	struct proxy *proxy;
 	struct store_service *service;
@@ -253,10 +306,88 @@ static int selector_labels(struct query_run *q, struct labels *out, struct err *
 	return 0;
 }
 
+/* ---- discovery ---- */
+
+static int conn_labels(const struct conf_strs *in, unsigned *out, struct err *e)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} known[] = { { "external_labels", CONN_EXTERNAL_LABELS },
+		      { "store_type", CONN_STORE_TYPE },
+		      { "ip_port", CONN_IP_PORT } };
+	*out = 0;
+	for (size_t i = 0; i < in->n; i++) {
+		unsigned bit = 0;
+		for (size_t k = 0; k < ARRAY_LEN(known); k++)
+			if (str_eqz(in->v[i], known[k].name))
+				bit = known[k].bit;
+		if (!bit)
+			return err_set(NULL, e, E_INVALID,
+				       "--query.conn-metric.label=%.*s: want "
+				       "external_labels, store_type or ip_port",
+				       STR_FMT(in->v[i]));
+		*out |= bit;
+	}
+	return 0;
+}
+
+static void on_set(void *arg, struct disc_set *set)
+{
+	struct query_run *q = arg;
+	endpoints_apply(q->endpoints, set);
+}
+
+static int open_endpoints(struct query_run *q, struct err *e)
+{
+	const struct query_opts *o = &q->o;
+	struct endpoints_opts eo = {
+		.encoding = str_eq(o->compression, STR("snappy")) ? RPC_SNAPPY
+			    : str_eq(o->compression, STR("gzip")) ? RPC_GZIP
+								  : RPC_IDENTITY,
+		.loops = &q->rt.loops,
+		.pool = q->rt.pool,
+		.metrics = q->rt.metrics,
+		.info_timeout_ns = (uint64_t)o->info_timeout_ms * NS_PER_MS,
+		.poll_ns = 5 * NS_PER_S,
+		.unhealthy_ns = (uint64_t)o->unhealthy_ms * NS_PER_MS
+	};
+	struct disc_opts d = {
+		.endpoints = o->endpoints,
+		.strict = o->strict,
+		.groups = o->groups,
+		.strict_groups = o->strict_groups,
+		.files = o->sd_files,
+		.config = o->sd_config,
+		.config_interval_ns = (uint64_t)o->sd_config_interval_ms * NS_PER_MS,
+		.files_interval_ns = (uint64_t)o->sd_interval_ms * NS_PER_MS,
+		.dns_interval_ns = (uint64_t)o->dns_interval_ms * NS_PER_MS,
+		.dns_servers = o->dns_servers,
+		.loops = &q->rt.loops,
+		.pool = q->rt.pool,
+		.metrics = q->rt.metrics,
+		.on_set = on_set,
+		.arg = q
+	};
+	tls_client_conf(&o->tls, &d.client);
+	if (disc_client_check(&d.client, e) < 0)
+		return err_wrap(NULL, e, "--grpc-client-tls-*");
+	if (conn_labels(&o->conn_labels, &eo.conn_labels, e) < 0 ||
+	    disc_new(NULL, &d, &q->discovery, e) < 0)
+		return -1;
+	q->endpoints = endpoints_new(&eo);
+	return 0;
+}
+
+/* Ready when each name has been tried and each address asked. */
 static void first_poll(struct query_run *q)
 {
 	struct ctx ctx = { .cancel = q->rt.stop };
+	struct err e = ERR_INIT;
+	if (disc_round(q->discovery, &ctx, &e) < 0)
+		return;
 	endpoints_poll(q->endpoints, &ctx);
+	disc_start(q->discovery);
 	runtime_ready(&q->rt, true);
 }
 
@@ -269,24 +400,7 @@ static int run(struct query_run *q, struct err *e)
 	replica_labels(q, &replicas, &n_replicas);
 	if (selector_labels(q, &selector, e) < 0)
 		return -1;
-	if (tls_client_open(&o->tls, &q->tls, e) < 0)
-		return -1;
-	tls_keep(&q->rt.tls, q->tls);
-	struct endpoints_opts eo = {
-		.tls = q->tls,
-		.encoding = str_eq(o->compression, STR("snappy")) ? RPC_SNAPPY
-			    : str_eq(o->compression, STR("gzip")) ? RPC_GZIP
-								  : RPC_IDENTITY,
-		.addrs = o->endpoints.v,
-		.n = o->endpoints.n,
-		.loops = &q->rt.loops,
-		.pool = q->rt.pool,
-		.metrics = q->rt.metrics,
-		.info_timeout_ns = (uint64_t)o->info_timeout_ms * NS_PER_MS,
-		.poll_ns = 5 * NS_PER_S,
-		.unhealthy_ns = (uint64_t)o->unhealthy_ms * NS_PER_MS
-	};
-	if (endpoints_new(&eo, &q->endpoints, e) < 0)
+	if (open_endpoints(q, e) < 0)
 		return -1;
 	struct proxy_opts po = { .endpoints = q->endpoints,
 				 .response_timeout_ns =
@@ -338,6 +452,7 @@ int cmd_query(int argc, char **argv)
 	if (rc == 0) {
 		rc = run(&q, &e);
 		runtime_drain(&q.rt);
+		disc_free(q.discovery);
 		endpoints_free(q.endpoints);
 		store_service_free(q.service);
 		api_free(q.api);

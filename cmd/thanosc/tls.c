@@ -51,27 +51,20 @@ int tls_server_open(struct arena *a, const struct tls_server_opts *o,
 	return net_tls_new(&t, out, e) < 0 ? err_wrap(NULL, e, "--grpc-server-tls-*") : 0;
 }
 
-int tls_client_open(const struct tls_client_opts *o, struct net_tls **out, struct err *e)
+void tls_client_conf(const struct tls_client_opts *o, struct disc_client *out)
 {
-	*out = NULL;
-	if (!o->secure) {
-		if (o->cert.n || o->key.n || o->ca.n || o->server_name.n ||
-		    o->skip_verify)
-			log_warn(
-				NULL,
-				"--grpc-client-tls-* are without effect: --grpc-client-tls-secure is not given");
-		return 0;
-	}
-	const struct net_tls_opts t = {
-		.cert_file = o->cert,
-		.key_file = o->key,
-		.ca_file = o->ca,
-		.server_name = o->server_name,
-		.skip_verify = o->skip_verify,
-		.min_version = o->min_version,
-		.h2 = true,
-	};
-	return net_tls_new(&t, out, e) < 0 ? err_wrap(NULL, e, "--grpc-client-tls-*") : 0;
+	if (!o->secure &&
+	    (o->cert.n || o->key.n || o->ca.n || o->server_name.n || o->skip_verify))
+		log_warn(
+			NULL,
+			"--grpc-client-tls-* are without effect: --grpc-client-tls-secure is not given");
+	*out = (struct disc_client){ .tls = o->secure,
+				     .insecure_skip_verify = o->skip_verify,
+				     .cert_file = o->cert,
+				     .key_file = o->key,
+				     .ca_file = o->ca,
+				     .server_name = o->server_name,
+				     .min_version = o->min_version };
 }
 
 /* ---- certificates that change ---- */

@@ -5,6 +5,7 @@
 #define CMD_THANOSC_TLS_H
 
 #include "conf/flags.h"
+#include "discovery/discovery.h"
 #include "net/tls.h"
 #include "task/task.h"
 
@@ -20,8 +21,8 @@ struct tls_client_opts {
 /* NULL where no flag asks for TLS. Reads the files. */
 MUST_CHECK int tls_server_open(struct arena *a, const struct tls_server_opts *o,
 			       struct net_tls **out, struct err *e);
-MUST_CHECK int tls_client_open(const struct tls_client_opts *o, struct net_tls **out,
-			       struct err *e);
+/* Says so where flags are without effect. */
+void tls_client_conf(const struct tls_client_opts *o, struct disc_client *out);
 
 struct web_config;
 /* Looks at the files of up to 8 each 10 s and says in the log what was taken over. */

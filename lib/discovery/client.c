@@ -3,15 +3,31 @@
  */
 #include "discovery/discovery.h"
 
+int disc_client_tls(const struct disc_client *c, struct net_tls **out, struct err *e)
+{
+	const struct net_tls_opts t = {
+		.cert_file = c->cert_file,
+		.key_file = c->key_file,
+		.ca_file = c->ca_file,
+		.server_name = c->server_name,
+		.skip_verify = c->insecure_skip_verify,
+		.min_version = c->min_version.n ? c->min_version : STR("1.3"),
+		.h2 = true,
+	};
+	*out = NULL;
+	return c->tls ? net_tls_new(&t, out, e) : 0;
+}
+
 int disc_client_check(const struct disc_client *c, struct err *e)
 {
-	if (c->tls)
-		return err_set(NULL, e, E_UNSUPPORTED,
-			       "TLS to endpoints is not supported by thanosc yet");
+	struct net_tls *tls;
 	if (c->compression.n && !str_eq(c->compression, STR("none")))
 		return err_set(NULL, e, E_UNSUPPORTED,
 			       "compression %.*s is not supported by thanosc yet",
 			       STR_FMT(c->compression));
+	if (disc_client_tls(c, &tls, e) < 0)
+		return -1;
+	net_tls_unref(tls);
 	return 0;
 }
 

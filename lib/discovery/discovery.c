@@ -102,6 +102,19 @@ static void set_add(struct disc_set *s, struct str name, const struct disc_addrs
 	t->client = client_dup(&s->arena, &spec->client);
 }
 
+static int by_name(const void *x, const void *y, void *arg)
+{
+	(void)arg;
+	return str_cmp(((const struct disc_target *)x)->name,
+		       ((const struct disc_target *)y)->name);
+}
+
+static void set_sort(struct disc_set *s)
+{
+	if (s->n)
+		vec_sort(s->v, s->n, sizeof(*s->v), by_name, NULL);
+}
+
 struct disc_set *disc_set_of(const struct str *addrs, size_t n)
 {
 	static const struct disc_spec plain;
@@ -110,6 +123,7 @@ struct disc_set *disc_set_of(const struct str *addrs, size_t n)
 		struct str name = str_dup(&s->arena, addrs[i]);
 		set_add(s, name, &(struct disc_addrs){ &name, 1 }, &plain);
 	}
+	set_sort(s);
 	return s;
 }
 
@@ -175,13 +189,6 @@ static bool is_dynamic(struct str addr)
 	return str_find_char(addr, '+') >= 0;
 }
 
-static int by_name(const void *x, const void *y, void *arg)
-{
-	(void)arg;
-	return str_cmp(((const struct disc_target *)x)->name,
-		       ((const struct disc_target *)y)->name);
-}
-
 /* All that is configured: specs of the configuration, then addresses of files. */
 static size_t all_specs(struct mix *m, struct disc_spec **out)
 {
@@ -243,8 +250,7 @@ static int mix_all(struct mix *m, struct ctx *ctx, struct err *e)
 		else
 			mix_each(m, &addrs[i], &v[i]);
 	}
-	if (m->set->n)
-		vec_sort(m->set->v, m->set->n, sizeof(*m->set->v), by_name, NULL);
+	set_sort(m->set);
 	return 0;
 }
 
@@ -371,10 +377,8 @@ int disc_new(struct ctx *ctx, const struct disc_opts *o, struct discovery **out,
 	d->config_due_ns = time_after_ns(o->config_interval_ns);
 	struct arena a;
 	arena_init(&a, NULL);
-	int rc = disc_client_check(&o->client, e);
-	if (rc == 0)
-		rc = disc_config_parse(ctx, o, o->config.content, config_name(d, &a),
-				       &d->config, e);
+	int rc = disc_config_parse(ctx, o, o->config.content, config_name(d, &a),
+				   &d->config, e);
 	arena_deinit(&a);
 	if (rc < 0 || disc_files_new(o, &d->files, e) < 0) {
 		disc_free(d);

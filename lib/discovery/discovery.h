@@ -16,6 +16,7 @@
 #include "conf/flags.h"
 #include "loop/loop.h"
 #include "metrics/metrics.h"
+#include "net/tls.h"
 #include "task/task.h"
 
 /* How to speak to an endpoint. */
@@ -25,11 +26,11 @@ struct disc_client {
 	struct str min_version; /* "1.3" */
 	struct str compression; /* "none", "snappy" */
 };
-/*
- * Refuse what the gRPC client cannot do yet. The one place that says so: whatever makes channels may take
- * every client that passed it.
- */
+/* E_UNSUPPORTED: what the gRPC client cannot do yet; others: files that cannot be used for TLS. WORKER */
 MUST_CHECK int disc_client_check(const struct disc_client *c, struct err *e);
+/* What a channel's connections are to be put under; NULL: plain. WORKER, reads the files */
+MUST_CHECK int disc_client_tls(const struct disc_client *c, struct net_tls **out,
+			       struct err *e);
 bool disc_client_eq(const struct disc_client *x, const struct disc_client *y);
 
 struct disc_target {
@@ -47,14 +48,15 @@ struct disc_set {
 	struct disc_target *v; /* by name, each once */
 	size_t n;
 };
-/* A set of plain addresses. */
+/* A set of plain addresses, each once. */
 struct disc_set *disc_set_of(const struct str *addrs, size_t n);
 
 struct disc_opts {
 	struct conf_strs endpoints, strict, groups, strict_groups; /* addresses */
-	struct conf_strs files;	   /* patterns; a * in the last part of the path only */
-	struct conf_text config;   /* YAML; the file is read again if it came from one */
-	struct disc_client client; /* where the YAML says nothing */
+	struct conf_strs files;	 /* patterns; a * in the last part of the path only */
+	struct conf_text config; /* YAML; the file is read again if it came from one */
+	struct disc_client
+		client; /* where the YAML says nothing; checked by the caller */
 	uint64_t config_interval_ns, files_interval_ns, dns_interval_ns; /* 5m 5m 30s */
 	uint64_t
 		dns_grace_ns; /* how long an answer outlives its TTL while servers fail; 0: 1 h */

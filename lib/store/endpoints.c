@@ -1,31 +1,21 @@
 /*
- * store/endpoints.c - the stores behind a querier: one channel each, asked for Info every few seconds.
+ * store/endpoints.c - the stores behind a querier: a set that discovery changes while queries run.
  *
- * Polls of all endpoints run at the same time, each on a request thread with its own deadline, so that one that
- * hangs delays no other. What an endpoint said stays known when it dies: the proxy then names it in a
- * warning instead of leaving its data out in silence. The list of stores shows it for unhealthy_ns more, as Thanos
- * does, and one that never answered not at all; all are asked on, for ever.
+ * A new set is put together from the one before: endpoints that stay keep their channels, streams and health; the others
+ * go when the last query that took them has ended. What an endpoint said stays known when it dies: the proxy then names
+ * it in a warning instead of leaving its data out in silence. The list of stores shows it, with the reason, for
+ * unhealthy_ns more (Thanos does not show what never answered); strict ones always. All are asked on, as long as
+ * they are in the set.
  */
+#include "store/endpoint_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "base/log.h"
 #include "base/time.h"
-#include "store/endpoint_int.h"
-#include "proto/convert.h"
 
-#include <stdlib.h>
-#include <stdio.h>
-
-enum { M_CONNECTIONS, M_ROWS };
-static const struct metric_desc rows[M_ROWS] = {
-	[M_CONNECTIONS] = { METRIC_GAUGE,
-			    "thanos_store_nodes_grpc_connections",
-			    "Number of gRPC connection to Store APIs. Opened connection means "
-			    "healthy store APIs available for Querier.",
-			    { 0 },
-			    NULL,
-			    0,
-			    0,
-			    NULL },
-};
+/* ---- lifetimes ---- */
 
 static void info_free(struct ref *r)
 {
@@ -34,224 +24,404 @@ static void info_free(struct ref *r)
 	free(i);
 }
 
-static struct endpoint_info *info_new(struct str msg, struct err *e)
+struct endpoint_info *endpoint_info_new(void)
 {
 	struct endpoint_info *i = xcalloc(1, sizeof(*i));
 	ref_init(&i->ref, info_free);
 	arena_init(&i->arena, NULL);
-	struct str keep = str_dup(&i->arena, msg); /* decoded strings are views into it */
-	if (proto_info_decode(NULL, &i->arena, keep, &i->info, &i->has_store, e) < 0) {
-		ref_put(&i->ref);
-		return NULL;
-	}
 	return i;
 }
 
-static void set_state(struct endpoint *ep, struct endpoint_info *info, const char *error)
+static struct endpoint_info *unknown_new(void)
 {
-	pthread_mutex_lock(&ep->mu);
-	struct endpoint_info *old = info ? ep->info : NULL;
-	bool was = ep->healthy;
-	if (info)
-		ep->info = info;
-	ep->healthy = info != NULL;
-	if (info)
-		ep->reached_ns = time_mono_ns();
-	ep->last_check_ms = time_wall_ms();
-	snprintf(ep->last_error, sizeof(ep->last_error), "%s", error);
-	ep->polling = false;
-	pthread_mutex_unlock(&ep->mu);
-	if (old)
-		ref_put(&old->ref);
-	if (was && !info)
-		log_warn(NULL, "endpoint %s is not healthy any more: %s", ep->addr,
-			 error);
-	if (!was && info)
-		log_info(NULL, "endpoint %s is healthy: %s with %zu label sets", ep->addr,
-			 info->info.component, info->info.n_label_sets);
+	struct endpoint_info *i = endpoint_info_new();
+	i->info = (struct store_info){ .component = "unknown-store-api",
+				       .mint_ms = INT64_MIN,
+				       .maxt_ms = INT64_MAX };
+	i->has_store = true;
+	return i;
 }
 
-static void poll_one(struct endpoint *ep)
+/* The poller frees it: closing a channel waits for its loop. */
+static void member_free(struct ref *r)
 {
-	struct ctx ctx;
-	struct buf b;
-	struct err e = ERR_INIT;
-	struct endpoint_info *info = NULL;
-	ctx_init(&ctx, NULL, time_after_ns(ep->set->o.info_timeout_ns));
-	cancel_unref(ctx.cancel);
-	ctx.cancel = cancel_ref(ep->set->cancel);
-	buf_init(&b, LIMIT_RPC_REQUEST_BYTES);
-	if (rpc_unary(ep->channel, &ctx, "/thanos.info.Info/Info", STR(""), &b, &e) == 0)
-		info = info_new(buf_view(&b), &e);
-	set_state(ep, info, info ? "" : err_text(&e));
-	buf_deinit(&b);
-	ctx_deinit(&ctx);
-}
-
-static void update_metric(struct endpoints *s)
-{
-	size_t healthy = 0;
-	for (size_t i = 0; i < s->n; i++) {
-		pthread_mutex_lock(&s->ep[i].mu);
-		healthy += s->ep[i].healthy;
-		pthread_mutex_unlock(&s->ep[i].mu);
-	}
-	metric_set_value(s->connections, (double)healthy);
-}
-
-static void poll_task(void *arg)
-{
-	struct endpoint *ep = arg;
-	struct endpoints *s = ep->set;
-	poll_one(ep);
-	update_metric(s);
+	struct endpoint_member *m = CONTAINER_OF(r, struct endpoint_member, ref);
+	struct endpoints *s = m->set;
 	pthread_mutex_lock(&s->mu);
-	s->pending--;
+	m->next_dead = s->dead;
+	s->dead = m;
 	pthread_cond_broadcast(&s->cv);
 	pthread_mutex_unlock(&s->mu);
 }
 
-static void start_polls(struct endpoints *s)
+static void endpoint_free(struct ref *r)
 {
-	for (size_t i = 0; i < s->n; i++) {
-		struct endpoint *ep = &s->ep[i];
-		pthread_mutex_lock(&ep->mu);
-		bool busy = ep->polling;
-		ep->polling = true;
-		pthread_mutex_unlock(&ep->mu);
-		if (busy)
-			continue;
-		pthread_mutex_lock(&s->mu);
-		s->pending++;
-		pthread_mutex_unlock(&s->mu);
-		task_request_queued(s->o.pool, poll_task, ep);
+	struct endpoint *ep = CONTAINER_OF(r, struct endpoint, ref);
+	for (size_t i = 0; i < ep->n; i++)
+		ref_put(&ep->m[i]->ref);
+	if (ep->info)
+		ref_put(&ep->info->ref);
+	arena_deinit(&ep->client_arena);
+	free(ep->m);
+	free(ep->name);
+	free(ep);
+}
+
+static void set_free(struct ref *r)
+{
+	struct endpoint_set *v = CONTAINER_OF(r, struct endpoint_set, ref);
+	for (size_t i = 0; i < v->n; i++)
+		ref_put(&v->v[i]->ref);
+	free(v->v);
+	free(v);
+}
+
+static struct endpoint_set *set_new(size_t n)
+{
+	struct endpoint_set *v = xcalloc(1, sizeof(*v));
+	ref_init(&v->ref, set_free);
+	v->v = xcalloc(n + 1, sizeof(struct endpoint *));
+	return v;
+}
+
+static char *zdup(struct str s)
+{
+	char *z = xcalloc(1, s.n + 1);
+	if (s.n)
+		memcpy(z, s.p, s.n);
+	return z;
+}
+
+/* ---- members ---- */
+
+/* NULL: the address or its client's files cannot be had any more (discovery has checked both). */
+static struct endpoint_member *member_new(struct endpoints *s, struct str addr,
+					  const struct disc_client *client)
+{
+	struct rpc_channel_opts co = { .loop = loops_next(s->o.loops),
+				       .encoding = s->o.encoding };
+	struct rpc_channel *channel;
+	struct err e = ERR_INIT;
+	if (endpoint_tls_get(s, client, &co.tls, &e) < 0 ||
+	    rpc_channel_new(&co, addr, s->o.metrics, &channel, &e) < 0) {
+		log_warn(NULL, "endpoint %.*s is left out: %s", STR_FMT(addr),
+			 err_text(&e));
+		return NULL;
 	}
+	struct endpoint_member *m = xcalloc(1, sizeof(*m));
+	ref_init(&m->ref, member_free);
+	m->set = s;
+	m->addr = zdup(addr);
+	m->channel = channel;
+	pthread_mutex_lock(&s->mu);
+	s->members++;
+	pthread_mutex_unlock(&s->mu);
+	return m;
 }
 
-static void on_timer(void *arg)
+static struct endpoint_member *member_of(struct endpoint *ep, struct str addr)
 {
-	start_polls(arg);
+	for (size_t i = 0; i < ep->n; i++)
+		if (str_eqz(addr, ep->m[i]->addr))
+			return ep->m[i];
+	return NULL;
 }
 
-static bool none_pending(void *arg)
+static bool any_healthy(const struct endpoint *ep)
 {
-	return ((struct endpoints *)arg)->pending == 0;
+	for (size_t i = 0; i < ep->n; i++)
+		if (ep->m[i]->healthy)
+			return true;
+	return false;
+}
+
+/* Health after its members changed; locked. */
+static void recount(struct endpoint *ep)
+{
+	if (ep->n == 0) {
+		ep->last_code = E_NOT_FOUND;
+		snprintf(ep->last_error, sizeof(ep->last_error), "no addresses resolved");
+	}
+	ep->healthy = any_healthy(ep);
+}
+
+static void client_set(struct endpoint *ep, const struct disc_client *c)
+{
+	struct arena *a = &ep->client_arena;
+	arena_reset(a);
+	ep->client = *c;
+	ep->client.cert_file = str_dup(a, c->cert_file);
+	ep->client.key_file = str_dup(a, c->key_file);
+	ep->client.ca_file = str_dup(a, c->ca_file);
+	ep->client.server_name = str_dup(a, c->server_name);
+	ep->client.min_version = str_dup(a, c->min_version);
+	ep->client.compression = str_dup(a, c->compression);
+}
+
+/* Members as the target says; those that stay keep their channels unless these are to be made otherwise. */
+static void set_members(struct endpoints *s, struct endpoint *ep,
+			const struct disc_target *t)
+{
+	struct endpoint_member **v = xcalloc(t->n + 1, sizeof(struct endpoint_member *));
+	bool fresh = ep->n == 0 || !disc_client_eq(&ep->client, &t->client);
+	size_t n = 0;
+	for (size_t i = 0; i < t->n; i++) {
+		struct endpoint_member *m = fresh ? NULL : member_of(ep, t->addrs[i]);
+		if (m)
+			ref_get(&m->ref);
+		else
+			m = member_new(s, t->addrs[i], &t->client);
+		if (m)
+			v[n++] = m;
+	}
+	pthread_mutex_lock(&s->mu);
+	struct endpoint_member **old = ep->m;
+	size_t n_old = ep->n;
+	for (size_t i = 0; i < n_old; i++)
+		old[i]->gone = true;
+	for (size_t i = 0; i < n; i++)
+		v[i]->gone = false;
+	ep->m = v;
+	ep->n = n;
+	ep->strict = t->strict;
+	ep->group = t->group;
+	client_set(ep, &t->client);
+	recount(ep);
+	pthread_mutex_unlock(&s->mu);
+	for (size_t i = 0; i < n_old; i++)
+		ref_put(&old[i]->ref);
+	free(old);
+}
+
+/* ---- sets ---- */
+
+static struct endpoint *endpoint_new(struct endpoints *s, const struct disc_target *t)
+{
+	struct endpoint *ep = xcalloc(1, sizeof(*ep));
+	ref_init(&ep->ref, endpoint_free);
+	arena_init(&ep->client_arena, NULL);
+	ep->set = s;
+	ep->name = zdup(t->name);
+	ep->origin.name = ep->name;
+	ep->reached_ns = time_mono_ns();
+	ep->last_code = E_UNAVAILABLE;
+	snprintf(ep->last_error, sizeof(ep->last_error), "not asked yet");
+	set_members(s, ep, t);
+	return ep;
+}
+
+static bool same_target(struct endpoint *ep, const struct disc_target *t)
+{
+	bool same = ep->n == t->n && ep->strict == t->strict && ep->group == t->group &&
+		    disc_client_eq(&ep->client, &t->client);
+	for (size_t i = 0; same && i < t->n; i++)
+		same = str_eqz(t->addrs[i], ep->m[i]->addr);
+	return same;
+}
+
+static void keep_tls(struct endpoints *s, const struct disc_client *c)
+{
+	struct net_tls *tls;
+	struct err e = ERR_INIT;
+	(void)!endpoint_tls_get(s, c, &tls, &e); /* told when the channel was made */
+}
+
+void endpoints_apply(struct endpoints *s, const struct disc_set *set)
+{
+	pthread_mutex_lock(&s->apply_mu);
+	struct endpoint_set *old = endpoints_now(s), *new = set_new(set->n);
+	size_t k = 0;
+	for (size_t i = 0; i < set->n; i++) { /* both are sorted by name */
+		const struct disc_target *t = &set->v[i];
+		while (k < old->n && str_cmp(str_of(old->v[k]->name), t->name) < 0)
+			k++;
+		if (k < old->n && str_eqz(t->name, old->v[k]->name)) {
+			struct endpoint *ep = old->v[k];
+			if (!same_target(ep, t))
+				set_members(s, ep, t);
+			ref_get(&ep->ref);
+			new->v[new->n++] = ep;
+		} else
+			new->v[new->n++] = endpoint_new(s, t);
+	}
+	pthread_mutex_lock(&s->mu);
+	struct endpoint_set *was = s->now;
+	for (size_t i = 0; i < was->n; i++)
+		for (size_t j = 0; j < was->v[i]->n; j++)
+			was->v[i]->m[j]->gone = true;
+	for (size_t i = 0; i < new->n; i++)
+		for (size_t j = 0; j < new->v[i]->n; j++)
+			new->v[i]->m[j]->gone = false;
+	s->now = new;
+	s->changed = s->rescan = true;
+	pthread_cond_broadcast(&s->cv);
+	pthread_mutex_unlock(&s->mu);
+	ref_put(&was->ref);
+	ref_put(&old->ref);
+	for (size_t i = 0; i < set->n; i++) /* in use, whoever made the channel */
+		keep_tls(s, &set->v[i].client);
+	endpoint_tls_sweep(s);
+	pthread_mutex_unlock(&s->apply_mu);
+}
+
+struct endpoint_set *endpoints_now(struct endpoints *s)
+{
+	pthread_mutex_lock(&s->mu);
+	struct endpoint_set *v = s->now;
+	ref_get(&v->ref);
+	pthread_mutex_unlock(&s->mu);
+	return v;
+}
+
+/* ---- what they say ---- */
+
+void endpoint_view(struct endpoint *ep, struct endpoint_view *out)
+{
+	pthread_mutex_lock(&ep->set->mu);
+	out->info = ep->info;
+	if (!out->info && ep->strict)
+		out->info = ep->set->unknown;
+	if (out->info)
+		ref_get(&out->info->ref);
+	out->healthy = ep->healthy;
+	out->strict = ep->strict;
+	snprintf(out->why, sizeof(out->why), "%s", ep->last_error);
+	pthread_mutex_unlock(&ep->set->mu);
+}
+
+struct endpoint_member *endpoint_pick(struct endpoint *ep)
+{
+	struct endpoint_member *m = NULL;
+	pthread_mutex_lock(&ep->set->mu);
+	for (int pass = 0; pass < 1 + ep->strict && !m; pass++)
+		for (size_t i = 0; i < ep->n && !m; i++) {
+			struct endpoint_member *c = ep->m[(ep->turn + i) % ep->n];
+			if (c->healthy || pass == 1) {
+				m = c;
+				ep->turn = (ep->turn + i + 1) % ep->n;
+			}
+		}
+	if (m)
+		ref_get(&m->ref);
+	pthread_mutex_unlock(&ep->set->mu);
+	return m;
+}
+
+static void status_of(struct endpoint *ep, const struct store_info *info, struct arena *a,
+		      struct endpoint_status *out)
+{
+	out->name = str_dup(a, str_of(ep->name));
+	out->component = str_dup(a, str_of(info->component));
+	out->mint_ms = info->mint_ms;
+	out->maxt_ms = info->maxt_ms;
+	out->n_label_sets = info->n_label_sets;
+	out->label_sets = ARENA_ARRAY(a, struct labels, info->n_label_sets + 1);
+	for (size_t k = 0; k < info->n_label_sets; k++)
+		out->label_sets[k] = labels_dup(a, info->label_sets[k]);
+}
+
+size_t endpoints_status(struct endpoints *s, struct arena *a,
+			struct endpoint_status **out)
+{
+	struct endpoint_set *now = endpoints_now(s);
+	struct endpoint_status *v = ARENA_ARRAY(a, struct endpoint_status, now->n + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < now->n; i++) {
+		struct endpoint *ep = now->v[i];
+		struct endpoint_view x;
+		endpoint_view(ep, &x);
+		pthread_mutex_lock(&s->mu);
+		int64_t check_ms = ep->last_check_ms;
+		uint64_t quiet_ns = time_mono_ns() - ep->reached_ns;
+		pthread_mutex_unlock(&s->mu);
+		if (x.healthy || x.strict || quiet_ns < s->o.unhealthy_ns) {
+			status_of(ep, x.info ? &x.info->info : &s->unknown->info, a,
+				  &v[n]);
+			v[n].healthy = x.healthy;
+			v[n].last_error =
+				x.healthy ? STR_NULL : str_dup(a, str_of(x.why));
+			v[n++].last_check_ms = check_ms;
+		}
+		if (x.info)
+			ref_put(&x.info->ref);
+	}
+	ref_put(&now->ref);
+	*out = v;
+	return n;
+}
+
+/* ---- waiting for polls ---- */
+
+struct round {
+	struct endpoints *s;
+	uint64_t since_ns;
+};
+
+static bool all_fresh(void *arg)
+{
+	const struct round *r = arg;
+	const struct endpoint_set *now = r->s->now;
+	for (size_t i = 0; now && i < now->n; i++)
+		for (size_t k = 0; k < now->v[i]->n; k++)
+			if (now->v[i]->m[k]->fresh_ns < r->since_ns)
+				return false;
+	return true;
 }
 
 void endpoints_poll(struct endpoints *s, struct ctx *ctx)
 {
 	struct err e = ERR_INIT;
-	start_polls(s);
+	struct round r = { s, time_mono_ns() };
 	pthread_mutex_lock(&s->mu);
-	(void)!ctx_cond_wait(ctx, &s->cv, &s->mu, none_pending, s, &e);
+	for (size_t i = 0; i < s->now->n; i++)
+		for (size_t k = 0; k < s->now->v[i]->n; k++)
+			s->now->v[i]->m[k]->due_ns = 0;
+	s->rescan = true;
+	pthread_cond_broadcast(&s->cv);
+	(void)!ctx_cond_wait(ctx, &s->cv, &s->mu, all_fresh, &r, &e);
 	pthread_mutex_unlock(&s->mu);
 }
 
-int endpoints_new(const struct endpoints_opts *o, struct endpoints **out, struct err *e)
+/* ---- the whole ---- */
+
+struct endpoints *endpoints_new(const struct endpoints_opts *o)
 {
 	struct endpoints *s = xcalloc(1, sizeof(*s));
-	struct metric_set *m = metric_set_new(o->metrics, rows, M_ROWS);
 	s->o = *o;
-	s->ep = xcalloc(o->n, sizeof(*s->ep));
-	s->connections = metric_plain(m, M_CONNECTIONS);
 	s->cancel = cancel_new();
+	s->unknown = unknown_new();
+	s->meter = endpoint_meter_new(o->metrics, o->conn_labels);
+	s->now = set_new(0);
 	pthread_mutex_init(&s->mu, NULL);
+	pthread_mutex_init(&s->apply_mu, NULL);
 	ctx_cond_init(&s->cv);
-	for (size_t i = 0; i < o->n; i++) {
-		struct endpoint *ep = &s->ep[i];
-		struct rpc_channel_opts co = { .loop = loops_next(o->loops),
-					       .tls = o->tls,
-					       .encoding = o->encoding };
-		pthread_mutex_init(&ep->mu, NULL);
-		ep->set = s;
-		ep->addr = xcalloc(1, o->addrs[i].n + 1);
-		memcpy(ep->addr, o->addrs[i].p, o->addrs[i].n);
-		ep->origin.name = ep->addr;
-		s->n++;
-		if (rpc_channel_new(&co, o->addrs[i], o->metrics, &ep->channel, e) < 0) {
-			endpoints_free(s);
-			return -1;
-		}
-	}
-	s->timer = task_timer_start(o->pool, o->poll_ns, o->poll_ns, on_timer, s);
-	*out = s;
-	return 0;
+	task_request_queued(o->pool, endpoint_poller, s);
+	return s;
 }
 
 void endpoints_free(struct endpoints *s)
 {
 	if (!s)
 		return;
-	task_timer_stop(s->timer);
 	cancel_now(s->cancel, "shutting down");
 	pthread_mutex_lock(&s->mu);
-	while (s->pending)
+	struct endpoint_set *last = s->now;
+	s->now = NULL;
+	s->stop = true;
+	pthread_cond_broadcast(&s->cv);
+	pthread_mutex_unlock(&s->mu);
+	ref_put(&last->ref);
+	pthread_mutex_lock(&s->mu);
+	while (!s->stopped) /* it frees the members that nobody holds any more */
 		pthread_cond_wait(&s->cv, &s->mu);
 	pthread_mutex_unlock(&s->mu);
-	for (size_t i = 0; i < s->n; i++) {
-		struct endpoint *ep = &s->ep[i];
-		rpc_channel_free(ep->channel);
-		if (ep->info)
-			ref_put(&ep->info->ref);
-		pthread_mutex_destroy(&ep->mu);
-		free(ep->addr);
-	}
-	free(s->ep);
+	endpoint_tls_sweep(s); /* twice: what was asked for goes the second time */
+	endpoint_tls_sweep(s);
+	endpoint_meter_free(s->meter);
+	ref_put(&s->unknown->ref);
 	cancel_unref(s->cancel);
 	pthread_cond_destroy(&s->cv);
+	pthread_mutex_destroy(&s->apply_mu);
 	pthread_mutex_destroy(&s->mu);
 	free(s);
-}
-
-bool endpoint_snapshot(struct endpoint *ep, struct endpoint_info **info, char err[256])
-{
-	pthread_mutex_lock(&ep->mu);
-	bool healthy = ep->healthy;
-	*info = ep->info;
-	if (ep->info)
-		ref_get(&ep->info->ref);
-	snprintf(err, 256, "%s", ep->last_error);
-	pthread_mutex_unlock(&ep->mu);
-	return healthy;
-}
-
-static void status_of(struct endpoint *ep, struct endpoint_info *info, struct arena *a,
-		      struct endpoint_status *out)
-{
-	out->name = str_of(ep->addr);
-	out->component = str_dup(a, str_of(info->info.component));
-	out->mint_ms = info->info.mint_ms;
-	out->maxt_ms = info->info.maxt_ms;
-	out->n_label_sets = info->info.n_label_sets;
-	out->label_sets = ARENA_ARRAY(a, struct labels, info->info.n_label_sets + 1);
-	for (size_t k = 0; k < info->info.n_label_sets; k++)
-		out->label_sets[k] = labels_dup(a, info->info.label_sets[k]);
-}
-
-size_t endpoints_status(struct endpoints *s, struct arena *a,
-			struct endpoint_status **out)
-{
-	size_t n = 0;
-	struct endpoint_status *v = ARENA_ARRAY(a, struct endpoint_status, s->n + 1);
-	for (size_t i = 0; i < s->n; i++) {
-		struct endpoint *ep = &s->ep[i];
-		struct endpoint_info *info;
-		char err[256];
-		bool healthy = endpoint_snapshot(ep, &info, err);
-		pthread_mutex_lock(&ep->mu);
-		int64_t check_ms = ep->last_check_ms;
-		uint64_t quiet_ns = time_mono_ns() - ep->reached_ns;
-		pthread_mutex_unlock(&ep->mu);
-		if (!info)
-			continue;
-		if (healthy || quiet_ns < s->o.unhealthy_ns) {
-			status_of(ep, info, a, &v[n]);
-			v[n].healthy = healthy;
-			v[n].last_error = str_dup(a, str_of(err));
-			v[n++].last_check_ms = check_ms;
-		}
-		ref_put(&info->ref);
-	}
-	*out = v;
-	return n;
 }

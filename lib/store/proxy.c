@@ -89,9 +89,10 @@ struct want {
 	enum partial_strategy partial;
 	const struct proxy_view *view;
 };
-struct chosen {
+struct chosen { /* all references */
 	struct endpoint *ep;
-	struct endpoint_info *info; /* a reference */
+	struct endpoint_member *m; /* who is asked */
+	struct endpoint_info *info;
 };
 
 /* Matchers on selector labels are decided here. 1: *m is the rest, to be freed; 0: nothing can match. */
@@ -125,44 +126,96 @@ static int note_dead(struct ctx *ctx, const struct want *w, const char *addr,
 
 static void chosen_free(struct chosen *c, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		ref_put(&c[i].info->ref);
+		ref_put(&c[i].m->ref);
+		ref_put(&c[i].ep->ref);
+	}
 	free(c);
+}
+
+static bool may_hold(const struct endpoint_info *info, const struct want *w)
+{
+	const struct store_info *si = &info->info;
+	return info->has_store && si->mint_ms <= w->maxt_ms &&
+	       si->maxt_ms >= w->mint_ms && sets_may_match(si, w->m, w->n) &&
+	       tsdbs_may_match(si, w->mint_ms, w->maxt_ms, w->m, w->n);
+}
+
+/* 1: *out is to be asked, 0: not, -1: it cannot, and the request ends. */
+static int choose_one(struct endpoint *ep, struct ctx *ctx, const struct want *w,
+		      bool *fits, struct chosen *out, struct err *e)
+{
+	struct endpoint_view v;
+	struct endpoint_member *m = NULL;
+	endpoint_view(ep, &v);
+	*fits = view_matches(w->view, ep->name, v.info ? &v.info->info : NULL) &&
+		(!v.info || may_hold(v.info, w));
+	if (*fits && v.info && (v.healthy || v.strict))
+		m = endpoint_pick(ep);
+	if (m) {
+		ref_get(&ep->ref);
+		*out = (struct chosen){ ep, m, v.info };
+		return 1;
+	}
+	if (v.info)
+		ref_put(&v.info->ref);
+	return *fits ? note_dead(ctx, w, ep->name, v.why, e) : 0;
 }
 
 static int choose(struct proxy *p, struct ctx *ctx, const struct want *w,
 		  struct chosen **out, size_t *n, struct err *e)
 {
-	struct endpoints *s = p->o.endpoints;
-	struct chosen *c = xcalloc(s->n, sizeof(*c));
+	struct endpoint_set *s = endpoints_now(p->o.endpoints);
+	struct chosen *c = xcalloc(s->n + 1, sizeof(*c));
 	size_t k = 0, expected = 0;
-	for (size_t i = 0; i < s->n; i++) {
-		struct endpoint_info *info;
-		char why[256];
-		bool healthy = endpoint_snapshot(&s->ep[i], &info, why);
-		const struct store_info *si = info ? &info->info : NULL;
-		bool fits = view_matches(w->view, s->ep[i].addr, si);
-		if (si)
-			fits = fits && info->has_store && si->mint_ms <= w->maxt_ms &&
-			       si->maxt_ms >= w->mint_ms &&
-			       sets_may_match(si, w->m, w->n) &&
-			       tsdbs_may_match(si, w->mint_ms, w->maxt_ms, w->m, w->n);
+	int rc = 0;
+	for (size_t i = 0; i < s->n && rc >= 0; i++) {
+		bool fits;
+		rc = choose_one(s->v[i], ctx, w, &fits, &c[k], e);
+		k += rc == 1;
 		expected += fits;
-		if (fits && healthy) {
-			c[k++] = (struct chosen){ &s->ep[i], info };
-			continue;
-		}
-		if (info)
-			ref_put(&info->ref);
-		if (fits && note_dead(ctx, w, s->ep[i].addr, why, e) < 0) {
-			chosen_free(c, k);
-			return -1;
-		}
+	}
+	ref_put(&s->ref);
+	if (rc < 0) {
+		chosen_free(c, k);
+		return -1;
 	}
 	notes_stores(ctx->notes, (uint32_t)expected, (uint32_t)k);
 	*out = c;
 	*n = k;
 	return 0;
+}
+
+/* An answer that keeps the endpoints it comes from: discovery may drop them meanwhile. */
+struct pinned {
+	struct series_set base;
+	struct series_set *in;
+	struct chosen *c;
+	size_t n;
+};
+
+static int pinned_next(struct series_set *s, struct ctx *ctx,
+		       const struct series_in **out, struct err *e)
+{
+	return series_set_next(((struct pinned *)s)->in, ctx, out, e);
+}
+
+static void pinned_close(struct series_set *s)
+{
+	struct pinned *x = (struct pinned *)s;
+	series_set_close(x->in);
+	chosen_free(x->c, x->n);
+	free(x);
+}
+
+/* Takes over both. */
+static struct series_set *pin(struct series_set *in, struct chosen *c, size_t n)
+{
+	static const struct series_set_ops ops = { pinned_next, pinned_close };
+	struct pinned *x = xcalloc(1, sizeof(*x));
+	*x = (struct pinned){ { &ops }, in, c, n };
+	return &x->base;
 }
 
 /* ---- Series ---- */
@@ -173,10 +226,10 @@ static int open_leg(struct proxy *p, struct ctx *ctx, const struct chosen *c,
 {
 	struct rpc_stream *stream;
 	struct rpc_call_opts o = { .budget = ctx->budget };
-	if (rpc_open(c->ep->channel, ctx, "/thanos.Store/Series", bytes, &o, &stream, e) <
+	if (rpc_open(c->m->channel, ctx, "/thanos.Store/Series", bytes, &o, &stream, e) <
 	    0)
 		return -1;
-	struct series_set *leg = proxy_leg_new(stream, c->ep->addr, req->partial,
+	struct series_set *leg = proxy_leg_new(stream, c->ep->name, req->partial,
 					       p->o.response_timeout_ns);
 	bool sorts = req->n_without == 0 || c->info->info.without_replica_labels;
 	if (sorts && atomic_load(&c->ep->origin.unsorted) == 0) {
@@ -214,7 +267,7 @@ static int series_from(struct proxy *p, const struct proxy_view *view, struct ct
 		if (open_leg(p, ctx, &c[i], req, buf_view(&b), &legs[k], &why) == 0)
 			origin[k++] = &c[i].ep->origin;
 		else
-			rc = note_dead(ctx, &w, c[i].ep->addr, err_text(&why), e);
+			rc = note_dead(ctx, &w, c[i].ep->name, err_text(&why), e);
 	}
 	if (rc == 0)
 		rc = merge_open(ctx, legs, k, origin, out, e);
@@ -225,7 +278,10 @@ static int series_from(struct proxy *p, const struct proxy_view *view, struct ct
 	arena_deinit(&a);
 	free(legs);
 	free(origin);
-	chosen_free(c, n);
+	if (rc == 0)
+		*out = pin(*out, c, n);
+	else
+		chosen_free(c, n);
 	return rc;
 }
 
@@ -339,9 +395,9 @@ static int labels_from(struct proxy *p, const struct proxy_view *view, bool valu
 	proto_labels_req_encode(a, values, req, &b);
 	for (size_t i = 0; i < n; i++) {
 		struct err why = ERR_INIT;
-		if (rpc_open(c[i].ep->channel, ctx, method, buf_view(&b), &o, &streams[i],
+		if (rpc_open(c[i].m->channel, ctx, method, buf_view(&b), &o, &streams[i],
 			     &why) < 0)
-			rc |= note_dead(ctx, &w, c[i].ep->addr, err_text(&why), e);
+			rc |= note_dead(ctx, &w, c[i].ep->name, err_text(&why), e);
 	}
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		struct err why = ERR_INIT;
@@ -350,7 +406,7 @@ static int labels_from(struct proxy *p, const struct proxy_view *view, bool valu
 			if (proxy_request_check(ctx, &why, e) < 0)
 				rc = -1;
 			else
-				rc = note_dead(ctx, &w, c[i].ep->addr, err_text(&why), e);
+				rc = note_dead(ctx, &w, c[i].ep->name, err_text(&why), e);
 		}
 	}
 	for (size_t i = 0; i < n; i++)
@@ -455,15 +511,16 @@ static void proxy_info(struct store *s, struct arena *a, struct store_info *out)
 				    .maxt_ms = INT64_MIN,
 				    .sharding = true,
 				    .without_replica_labels = true };
-	for (size_t i = 0; i < p->o.endpoints->n; i++) {
-		struct endpoint_info *info;
-		char why[256];
-		bool healthy = endpoint_snapshot(&p->o.endpoints->ep[i], &info, why);
-		if (healthy && info->has_store)
-			add_info(a, &info->info, p->o.selector_labels, out);
-		if (info)
-			ref_put(&info->ref);
+	struct endpoint_set *now = endpoints_now(p->o.endpoints);
+	for (size_t i = 0; i < now->n; i++) {
+		struct endpoint_view v;
+		endpoint_view(now->v[i], &v);
+		if (v.info && (v.healthy || v.strict) && v.info->has_store)
+			add_info(a, &v.info->info, p->o.selector_labels, out);
+		if (v.info)
+			ref_put(&v.info->ref);
 	}
+	ref_put(&now->ref);
 	if (out->maxt_ms == INT64_MIN) {
 		out->mint_ms = 0;
 		out->maxt_ms = 0;

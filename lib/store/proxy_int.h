@@ -6,7 +6,7 @@
 
 #include "store/store.h"
 
-/* Takes over the stream; addr lives as long as the endpoints. */
+/* Takes over the stream; addr lives as long as the leg. */
 struct series_set *proxy_leg_new(struct rpc_stream *stream, const char *addr,
 				 enum partial_strategy partial, uint64_t timeout_ns);
 

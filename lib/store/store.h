@@ -7,6 +7,7 @@
 
 #include "blocks/blocks.h"
 #include "conf/flags.h"
+#include "discovery/discovery.h"
 #include "http/http.h"
 #include "model/store.h"
 #include "rpc/rpc.h"
@@ -90,22 +91,27 @@ struct store *prom_store_store(struct prom_store *p);
 
 /* ---- endpoints and proxy (thanosc query) ---- */
 struct endpoints;
+enum { /* labels of thanos_store_nodes_grpc_connections */
+       CONN_EXTERNAL_LABELS = 1,
+       CONN_IP_PORT = 2,
+       CONN_STORE_TYPE = 4
+};
 struct endpoints_opts {
-	const struct str *addrs;
-	size_t n;
 	struct loops *loops;
 	struct task_pool *pool;
 	struct metric_registry *metrics; /* thanos_store_nodes_grpc_connections, ... */
-	struct net_tls *tls;		 /* NULL: plain */
 	enum rpc_encoding encoding;	 /* of gRPC messages both ways */
+	unsigned conn_labels;		 /* CONN_*; 0: external labels and store type */
 	uint64_t info_timeout_ns;	 /* 5 s */
 	uint64_t poll_ns;		 /* 5 s */
 	uint64_t unhealthy_ns; /* how long the status shows one that does not answer */
 };
-MUST_CHECK int endpoints_new(const struct endpoints_opts *o, struct endpoints **out,
-			     struct err *e);
-void endpoints_free(struct endpoints *s);
-/* One round of Info calls to all; the poll timer does the same. WORKER */
+/* Without any endpoint until endpoints_apply. */
+struct endpoints *endpoints_new(const struct endpoints_opts *o);
+void endpoints_free(struct endpoints *s); /* after all calls have ended */
+/* From now on it is these; calls under way keep what they have. WORKER */
+void endpoints_apply(struct endpoints *s, const struct disc_set *set);
+/* One round of Info calls to all, awaited; without it each is asked every poll_ns. WORKER */
 void endpoints_poll(struct endpoints *s, struct ctx *ctx);
 struct endpoint_status { /* for /api/v1/stores */
 	struct str name, component, last_error;
@@ -115,7 +121,7 @@ struct endpoint_status { /* for /api/v1/stores */
 	int64_t mint_ms, maxt_ms;
 	bool healthy;
 };
-/* Those that are healthy, or were within unhealthy_ns. */
+/* Those that are healthy, strict, or were healthy (or added) within unhealthy_ns; by name. */
 size_t endpoints_status(struct endpoints *s, struct arena *a,
 			struct endpoint_status **out);
 

@@ -442,10 +442,12 @@ Test(discovery, configurations_are_refused_with_place_and_reason)
 		{ "endpoints: [{address: 'a:1', client_config: {compression: snappy}}]",
 		  "client_config of a:1: compression snappy is not supported" },
 		{ "endpoints: [{address: 'a:1', client_config: {tls_config: {ca_file: "
-		  "x}}}]",
-		  "client_config of a:1: TLS to endpoints is not supported" },
-		{ "default_client_config: {tls_config: {enabled: true}}",
-		  "default_client_config: TLS to endpoints is not supported" },
+		  "/nowhere}}}]",
+		  "client_config of a:1: " },
+		{ "default_client_config: {tls_config: {ca_file: /nowhere}}",
+		  "/nowhere" },
+		{ "default_client_config: {tls_config: {cert_file: /nowhere}}",
+		  "default_client_config: " },
 		{ "endpoints: [{address: 'a:1', client_config: {tls_config: "
 		  "{min_version: '2'}}}]",
 		  "min_version" },
