@@ -140,7 +140,7 @@ class Client:
 class FakeStore:
     """A store of a foreign make. series(request, context) yields SeriesResponse messages, Series messages, or bytes."""
 
-    def __init__(self, series, labels=(), mint=FULL[0], maxt=FULL[1], names=(), values=None):
+    def __init__(self, series, labels=(), mint=FULL[0], maxt=FULL[1], names=(), values=None, at="127.0.0.1:0"):
         self.behave, self.calls = series, 0
         self.names, self.values = list(names), values or {}
         info = MSG["InfoResponse"](component="store")
@@ -160,7 +160,8 @@ class FakeStore:
             grpc.method_handlers_generic_handler("thanos.Store", handlers),
             grpc.method_handlers_generic_handler("thanos.info.Info", {"Info": grpc.unary_unary_rpc_method_handler(
                 lambda q, _: self.info, MSG["InfoRequest"].FromString, self.to_bytes)})))
-        self.grpc = f"127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
+        self.port = self.server.add_insecure_port(at)
+        self.grpc = f"{at.rsplit(':', 1)[0]}:{self.port}"
         self.server.start()
 
     @staticmethod
