@@ -11,6 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
 from dns import NameServer  # noqa: E402
+from pki import Authority  # noqa: E402
 from procs import Checks, Procs, THANOSC, get, healthy_stores, port, promtool_clean, wait  # noqa: E402
 from storeapi import FakeStore, make_series  # noqa: E402
 
@@ -21,9 +22,9 @@ LIMIT = 30
 class Store(FakeStore):
     """Holds one series, x{store="NAME"}."""
 
-    def __init__(self, name, at="127.0.0.1:0", pause=0.0):
+    def __init__(self, name, at="127.0.0.1:0", pause=0.0, tls=None):
         self.name, self.pause = name, pause
-        super().__init__(self.all, [("store", name)], at=at)
+        super().__init__(self.all, [("store", name)], at=at, tls=tls)
 
     def all(self, request, context):
         labels = [("__name__", "x"), ("store", self.name)]
@@ -178,7 +179,7 @@ def configuration(c, p):
     becomes(c, query, {"a", "b", "f"}, "the file is read again")
     for what, text in (("no YAML", "endpoints: ["), ("an unknown key", "endpoints:\n- adress: x:1\n"),
                        ("a strict name", "endpoints:\n- {address: 'dns+b.test:1', strict: true}\n"),
-                       ("TLS", f"endpoints:\n- address: {b.grpc}\n  client_config: {{tls_config: {{ca_file: /x}}}}\n")):
+                       ("no CA", f"endpoints:\n- address: {b.grpc}\n  client_config: {{tls_config: {{ca_file: /x}}}}\n")):
         failures = query.metric("thanosc_query_endpoint_config_reload_failures_total")
         write(path, text)
         c.ok(wait(lambda: query.metric("thanosc_query_endpoint_config_reload_failures_total") > failures, LIMIT)
@@ -191,6 +192,32 @@ def configuration(c, p):
     code, err = refused(f"--endpoint.sd-config=endpoints: [{{address: 'x:1', client_config: {{compression: snappy}}}}]")
     c.ok(code == 1 and "compression snappy is not supported" in err, "what cannot be had yet is refused by name", err)
     for s in (a, b, f):
+        s.stop()
+
+
+def tls(c, p):
+    """Endpoints with clients of their own: two authorities, plain text, and a name whose addresses have TLS."""
+    dns = NameServer()
+    one, two = Authority(p.dir("pki-one")), Authority(p.dir("pki-two"))
+    a, b, d = Store("a", tls=one.leaf("a")), Store("b", tls=two.leaf("b", san="DNS:b.example")), Store("d", tls=one.leaf("d"))
+    plain = Store("plain")
+    dns.set("d.test", "A", ["127.0.0.1"])
+
+    def config(ca_of_b):
+        return (f"default_client_config: {{tls_config: {{ca_file: {one.ca}}}}}\nendpoints:\n- address: {a.grpc}\n"
+                f"- address: dns+d.test:{d.port}\n"
+                f"- address: {b.grpc}\n  client_config: {{server_name: b.example, tls_config: {{ca_file: {ca_of_b}}}}}\n"
+                f"- address: {plain.grpc}\n  client_config: {{tls_config: {{enabled: false}}}}\n")
+
+    path = p.file("tls.yml", config(two.ca))
+    query = start(p, dns, f"--endpoint.sd-config-file={path}", "--endpoint.sd-config-reload-interval=1s")
+    c.ok(seen(query) == ({"a", "b", "d", "plain"}, []), "each endpoint by its own client", f"{seen(query)} {stores_of(query)}")
+    write(path, config(one.ca))
+    c.ok(wait(lambda: seen(query)[0] == {"a", "d", "plain"}, LIMIT), "another authority: the endpoint is out", seen(query))
+    c.ok(wait(lambda: "certificate" in (stores_of(query)[b.grpc]["lastError"] or ""), LIMIT), "the list says why", stores_of(query))
+    write(path, config(two.ca))
+    becomes(c, query, {"a", "b", "d", "plain"}, "the right one again")
+    for s in (a, b, d, plain):
         s.stop()
 
 
@@ -292,7 +319,7 @@ def thousands(c, p):
 def main():
     with Procs() as p:
         c = Checks(p)
-        for part in (names, not_ready_before_names_were_tried, files, configuration, strict, groups, two_names, thousands):
+        for part in (names, not_ready_before_names_were_tried, files, configuration, tls, strict, groups, two_names, thousands):
             begin = time.monotonic()
             part(c, p)
             print(f"note: {part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)

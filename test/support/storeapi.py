@@ -140,7 +140,8 @@ class Client:
 class FakeStore:
     """A store of a foreign make. series(request, context) yields SeriesResponse messages, Series messages, or bytes."""
 
-    def __init__(self, series, labels=(), mint=FULL[0], maxt=FULL[1], names=(), values=None, at="127.0.0.1:0"):
+    def __init__(self, series, labels=(), mint=FULL[0], maxt=FULL[1], names=(), values=None, at="127.0.0.1:0", tls=None):
+        """at: where it listens; tls: (certificate, key) files."""
         self.behave, self.calls = series, 0
         self.names, self.values = list(names), values or {}
         info = MSG["InfoResponse"](component="store")
@@ -160,7 +161,11 @@ class FakeStore:
             grpc.method_handlers_generic_handler("thanos.Store", handlers),
             grpc.method_handlers_generic_handler("thanos.info.Info", {"Info": grpc.unary_unary_rpc_method_handler(
                 lambda q, _: self.info, MSG["InfoRequest"].FromString, self.to_bytes)})))
-        self.port = self.server.add_insecure_port(at)
+        if tls:
+            crt, key = (open(f, "rb").read() for f in tls)
+            self.port = self.server.add_secure_port(at, grpc.ssl_server_credentials([(key, crt)]))
+        else:
+            self.port = self.server.add_insecure_port(at)
         self.grpc = f"{at.rsplit(':', 1)[0]}:{self.port}"
         self.server.start()
 
