@@ -1,7 +1,8 @@
 /*
  * discovery/client.c - what a client configuration asks for, and whether it can be had.
  */
-#include "discovery/discovery.h"
+#include "discovery/discovery_int.h"
+#include "net/tls.h"
 
 int disc_client_tls(const struct disc_client *c, struct net_tls **out, struct err *e)
 {
@@ -29,6 +30,18 @@ int disc_client_check(const struct disc_client *c, struct err *e)
 		return -1;
 	net_tls_unref(tls);
 	return 0;
+}
+
+struct disc_client disc_client_dup(struct arena *a, const struct disc_client *c)
+{
+	struct disc_client d = *c;
+	d.cert_file = str_dup(a, c->cert_file);
+	d.key_file = str_dup(a, c->key_file);
+	d.ca_file = str_dup(a, c->ca_file);
+	d.server_name = str_dup(a, c->server_name);
+	d.min_version = str_dup(a, c->min_version);
+	d.compression = str_dup(a, c->compression);
+	return d;
 }
 
 bool disc_client_eq(const struct disc_client *x, const struct disc_client *y)

@@ -77,18 +77,6 @@ static struct disc_set *set_new(size_t n)
 	return s;
 }
 
-static struct disc_client client_dup(struct arena *a, const struct disc_client *c)
-{
-	struct disc_client d = *c;
-	d.cert_file = str_dup(a, c->cert_file);
-	d.key_file = str_dup(a, c->key_file);
-	d.ca_file = str_dup(a, c->ca_file);
-	d.server_name = str_dup(a, c->server_name);
-	d.min_version = str_dup(a, c->min_version);
-	d.compression = str_dup(a, c->compression);
-	return d;
-}
-
 static void set_add(struct disc_set *s, struct str name, const struct disc_addrs *addrs,
 		    const struct disc_spec *spec)
 {
@@ -99,7 +87,7 @@ static void set_add(struct disc_set *s, struct str name, const struct disc_addrs
 		t->addrs[t->n++] = str_dup(&s->arena, addrs->v[i]);
 	t->group = spec->group;
 	t->strict = spec->strict;
-	t->client = client_dup(&s->arena, &spec->client);
+	t->client = disc_client_dup(&s->arena, &spec->client);
 }
 
 static int by_name(const void *x, const void *y, void *arg)

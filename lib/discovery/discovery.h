@@ -16,7 +16,6 @@
 #include "conf/flags.h"
 #include "loop/loop.h"
 #include "metrics/metrics.h"
-#include "net/tls.h"
 #include "task/task.h"
 
 /* How to speak to an endpoint. */
@@ -28,10 +27,21 @@ struct disc_client {
 };
 /* E_UNSUPPORTED: what the gRPC client cannot do yet; others: files that cannot be used for TLS. WORKER */
 MUST_CHECK int disc_client_check(const struct disc_client *c, struct err *e);
-/* What a channel's connections are to be put under; NULL: plain. WORKER, reads the files */
-MUST_CHECK int disc_client_tls(const struct disc_client *c, struct net_tls **out,
-			       struct err *e);
+struct disc_client disc_client_dup(struct arena *a, const struct disc_client *c);
 bool disc_client_eq(const struct disc_client *x, const struct disc_client *y);
+
+/*
+ * TLS for channels, one state for all with the same client. WORKER: reads files. *out (NULL: plain) lives until the
+ * second sweep after it was asked for; channels take a reference.
+ */
+struct net_tls;
+struct disc_tls;
+struct disc_tls *disc_tls_new(void);
+void disc_tls_free(struct disc_tls *p);
+MUST_CHECK int disc_tls_get(struct disc_tls *p, const struct disc_client *c,
+			    struct net_tls **out, struct err *e);
+void disc_tls_sweep(struct disc_tls *p); /* drops what was not asked for since the last */
+void disc_tls_reload(struct disc_tls *p); /* reads files again that changed */
 
 struct disc_target {
 	struct str

@@ -6,6 +6,10 @@
 
 #include "discovery/discovery.h"
 
+/* client.c: what a channel's connections are to be put under; NULL: plain. Reads the files. */
+MUST_CHECK int disc_client_tls(const struct disc_client *c, struct net_tls **out,
+			       struct err *e);
+
 /* ---- addr.c: what an address asks for ---- */
 enum disc_kind { DISC_STATIC, DISC_DNS, DISC_SRV, DISC_SRV_NOA, DISC_DUAL };
 struct disc_addr {

@@ -69,6 +69,7 @@ struct endpoints {
 	struct endpoint_info
 		*unknown; /* what a strict one is taken for before it answered */
 	struct endpoint_meter *meter;
+	struct disc_tls *tls;
 	struct cancel *cancel; /* ends the poller's calls */
 	pthread_mutex_t mu;    /* all below, and what endpoints and members say */
 	pthread_cond_t cv;     /* the poller waits, and whoever waits for polls */
@@ -78,8 +79,7 @@ struct endpoints {
 	bool stop, stopped;
 	bool changed;		  /* metrics are due */
 	bool rescan;		  /* polls may be due before the poller thinks */
-	pthread_mutex_t apply_mu; /* one new set at a time; tls */
-	struct endpoint_tls *tls; /* those that clients of this set ask for */
+	pthread_mutex_t apply_mu; /* one new set at a time */
 };
 
 /* The set as it is, a reference. SHARED, does not wait. */
@@ -97,16 +97,6 @@ struct endpoint_info *endpoint_info_new(void);
 
 /* endpoint_poll.c */
 void endpoint_poller(void *endpoints); /* runs until set->stop */
-
-/*
- * endpoint_tls.c: TLS of endpoints with the same client is one. apply_mu is held; *out (NULL: plain) lives until
- * the sweep after next at least.
- */
-MUST_CHECK int endpoint_tls_get(struct endpoints *s, const struct disc_client *c,
-				struct net_tls **out, struct err *e);
-void endpoint_tls_sweep(struct endpoints *s); /* drops what was not asked for since */
-void endpoint_tls_reload(
-	struct endpoints *s); /* reads files again that changed. WORKER */
 
 /* endpoint_meter.c; the poller's, without the lock */
 struct endpoint_meter *endpoint_meter_new(struct metric_registry *m, unsigned labels);

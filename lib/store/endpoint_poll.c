@@ -313,7 +313,7 @@ static void reload_tls(struct poller *p)
 	if (now < p->tls_ns)
 		return;
 	p->tls_ns = now + TLS_NS;
-	endpoint_tls_reload(p->s);
+	disc_tls_reload(p->s->tls);
 }
 
 static bool has_work(void *arg)

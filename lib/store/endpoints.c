@@ -102,7 +102,7 @@ static struct endpoint_member *member_new(struct endpoints *s, struct str addr,
 				       .encoding = s->o.encoding };
 	struct rpc_channel *channel;
 	struct err e = ERR_INIT;
-	if (endpoint_tls_get(s, client, &co.tls, &e) < 0 ||
+	if (disc_tls_get(s->tls, client, &co.tls, &e) < 0 ||
 	    rpc_channel_new(&co, addr, s->o.metrics, &channel, &e) < 0) {
 		log_warn(NULL, "endpoint %.*s is left out: %s", STR_FMT(addr),
 			 err_text(&e));
@@ -145,19 +145,6 @@ static void recount(struct endpoint *ep)
 	ep->healthy = any_healthy(ep);
 }
 
-static void client_set(struct endpoint *ep, const struct disc_client *c)
-{
-	struct arena *a = &ep->client_arena;
-	arena_reset(a);
-	ep->client = *c;
-	ep->client.cert_file = str_dup(a, c->cert_file);
-	ep->client.key_file = str_dup(a, c->key_file);
-	ep->client.ca_file = str_dup(a, c->ca_file);
-	ep->client.server_name = str_dup(a, c->server_name);
-	ep->client.min_version = str_dup(a, c->min_version);
-	ep->client.compression = str_dup(a, c->compression);
-}
-
 /* Members as the target says; those that stay keep their channels unless these are to be made otherwise. */
 static void set_members(struct endpoints *s, struct endpoint *ep,
 			const struct disc_target *t)
@@ -185,7 +172,8 @@ static void set_members(struct endpoints *s, struct endpoint *ep,
 	ep->n = n;
 	ep->strict = t->strict;
 	ep->group = t->group;
-	client_set(ep, &t->client);
+	arena_reset(&ep->client_arena);
+	ep->client = disc_client_dup(&ep->client_arena, &t->client);
 	recount(ep);
 	pthread_mutex_unlock(&s->mu);
 	for (size_t i = 0; i < n_old; i++)
@@ -223,7 +211,7 @@ static void keep_tls(struct endpoints *s, const struct disc_client *c)
 {
 	struct net_tls *tls;
 	struct err e = ERR_INIT;
-	(void)!endpoint_tls_get(s, c, &tls, &e); /* told when the channel was made */
+	(void)!disc_tls_get(s->tls, c, &tls, &e); /* told when the channel was made */
 }
 
 void endpoints_apply(struct endpoints *s, const struct disc_set *set)
@@ -260,7 +248,7 @@ void endpoints_apply(struct endpoints *s, const struct disc_set *set)
 	ref_put(&old->ref);
 	for (size_t i = 0; i < set->n; i++) /* in use, whoever made the channel */
 		keep_tls(s, &set->v[i].client);
-	endpoint_tls_sweep(s);
+	disc_tls_sweep(s->tls);
 	pthread_mutex_unlock(&s->apply_mu);
 }
 
@@ -390,6 +378,7 @@ struct endpoints *endpoints_new(const struct endpoints_opts *o)
 	s->o = *o;
 	s->cancel = cancel_new();
 	s->unknown = unknown_new();
+	s->tls = disc_tls_new();
 	s->meter = endpoint_meter_new(o->metrics, o->conn_labels);
 	s->now = set_new(0);
 	pthread_mutex_init(&s->mu, NULL);
@@ -415,8 +404,7 @@ void endpoints_free(struct endpoints *s)
 	while (!s->stopped) /* it frees the members that nobody holds any more */
 		pthread_cond_wait(&s->cv, &s->mu);
 	pthread_mutex_unlock(&s->mu);
-	endpoint_tls_sweep(s); /* twice: what was asked for goes the second time */
-	endpoint_tls_sweep(s);
+	disc_tls_free(s->tls);
 	endpoint_meter_free(s->meter);
 	ref_put(&s->unknown->ref);
 	cancel_unref(s->cancel);
