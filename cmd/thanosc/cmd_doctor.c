@@ -261,6 +261,8 @@ static void try_named(struct doctor *d, const char *mode, const struct conf_resu
 	if (strcmp(mode, "query") == 0) {
 		struct err e = ERR_INIT;
 		struct net_tls *tls = NULL;
+		struct disc_tls *pool = disc_tls_new();
+		struct disc_client client = { 0 };
 		const struct tls_client_opts o = {
 			.secure = str_eqz(flag(f, "grpc-client-tls-secure"), "true"),
 			.skip_verify =
@@ -271,7 +273,8 @@ static void try_named(struct doctor *d, const char *mode, const struct conf_resu
 			.server_name = flag(f, "grpc-client-server-name"),
 			.min_version = STR("1.3"),
 		};
-		if (tls_client_open(&o, &tls, &e) < 0)
+		tls_client_conf(&o, &client);
+		if (disc_tls_get(pool, &client, &tls, &e) < 0)
 			FAIL(d, STR("TLS of the gRPC client"), "%s", err_text(&e));
 		struct str rest = flag(f, "endpoint"), one;
 		for (bool more = rest.n > 0; more;) {
@@ -279,7 +282,7 @@ static void try_named(struct doctor *d, const char *mode, const struct conf_resu
 			if (one.n && str_find_char(one, '+') < 0)
 				try_endpoint(d, one, tls);
 		}
-		net_tls_unref(tls);
+		disc_tls_free(pool);
 	}
 }
 

@@ -341,17 +341,14 @@ static void on_set(void *arg, struct disc_set *set)
 static int open_endpoints(struct query_run *q, struct err *e)
 {
 	const struct query_opts *o = &q->o;
-	struct endpoints_opts eo = {
-		.encoding = str_eq(o->compression, STR("snappy")) ? RPC_SNAPPY
-			    : str_eq(o->compression, STR("gzip")) ? RPC_GZIP
-								  : RPC_IDENTITY,
-		.loops = &q->rt.loops,
-		.pool = q->rt.pool,
-		.metrics = q->rt.metrics,
-		.info_timeout_ns = (uint64_t)o->info_timeout_ms * NS_PER_MS,
-		.poll_ns = 5 * NS_PER_S,
-		.unhealthy_ns = (uint64_t)o->unhealthy_ms * NS_PER_MS
-	};
+	struct endpoints_opts eo = { .loops = &q->rt.loops,
+				     .pool = q->rt.pool,
+				     .metrics = q->rt.metrics,
+				     .info_timeout_ns =
+					     (uint64_t)o->info_timeout_ms * NS_PER_MS,
+				     .poll_ns = 5 * NS_PER_S,
+				     .unhealthy_ns =
+					     (uint64_t)o->unhealthy_ms * NS_PER_MS };
 	struct disc_opts d = {
 		.endpoints = o->endpoints,
 		.strict = o->strict,
@@ -370,6 +367,7 @@ static int open_endpoints(struct query_run *q, struct err *e)
 		.arg = q
 	};
 	tls_client_conf(&o->tls, &d.client);
+	d.client.compression = o->compression;
 	if (disc_client_check(&d.client, e) < 0)
 		return err_wrap(NULL, e, "--grpc-client-tls-*");
 	if (conn_labels(&o->conn_labels, &eo.conn_labels, e) < 0 ||

@@ -22,10 +22,6 @@ int disc_client_tls(const struct disc_client *c, struct net_tls **out, struct er
 int disc_client_check(const struct disc_client *c, struct err *e)
 {
 	struct net_tls *tls;
-	if (c->compression.n && !str_eq(c->compression, STR("none")))
-		return err_set(NULL, e, E_UNSUPPORTED,
-			       "compression %.*s is not supported by thanosc yet",
-			       STR_FMT(c->compression));
 	if (disc_client_tls(c, &tls, e) < 0)
 		return -1;
 	net_tls_unref(tls);

@@ -23,9 +23,9 @@ struct disc_client {
 	bool tls, insecure_skip_verify;
 	struct str cert_file, key_file, ca_file, server_name;
 	struct str min_version; /* "1.3" */
-	struct str compression; /* "none", "snappy" */
+	struct str compression; /* of gRPC messages: "none", "snappy", "gzip" */
 };
-/* E_UNSUPPORTED: what the gRPC client cannot do yet; others: files that cannot be used for TLS. WORKER */
+/* Refuses files that cannot be used for TLS. WORKER */
 MUST_CHECK int disc_client_check(const struct disc_client *c, struct err *e);
 struct disc_client disc_client_dup(struct arena *a, const struct disc_client *c);
 bool disc_client_eq(const struct disc_client *x, const struct disc_client *y);

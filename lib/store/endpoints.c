@@ -94,12 +94,19 @@ static char *zdup(struct str s)
 
 /* ---- members ---- */
 
+static enum rpc_encoding encoding_of(const struct disc_client *client)
+{
+	if (str_eqz(client->compression, "snappy"))
+		return RPC_SNAPPY;
+	return str_eqz(client->compression, "gzip") ? RPC_GZIP : RPC_IDENTITY;
+}
+
 /* NULL: the address or its client's files cannot be had any more (discovery has checked both). */
 static struct endpoint_member *member_new(struct endpoints *s, struct str addr,
 					  const struct disc_client *client)
 {
 	struct rpc_channel_opts co = { .loop = loops_next(s->o.loops),
-				       .encoding = s->o.encoding };
+				       .encoding = encoding_of(client) };
 	struct rpc_channel *channel;
 	struct err e = ERR_INIT;
 	if (disc_tls_get(s->tls, client, &co.tls, &e) < 0 ||

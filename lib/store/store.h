@@ -100,7 +100,6 @@ struct endpoints_opts {
 	struct loops *loops;
 	struct task_pool *pool;
 	struct metric_registry *metrics; /* thanos_store_nodes_grpc_connections, ... */
-	enum rpc_encoding encoding;	 /* of gRPC messages both ways */
 	unsigned conn_labels;		 /* CONN_*; 0: external labels and store type */
 	uint64_t info_timeout_ns;	 /* 5 s */
 	uint64_t poll_ns;		 /* 5 s */

@@ -412,7 +412,7 @@ Test(discovery, the_configuration_names_endpoints_beside_the_flags)
 	configure(&w, "default_client_config: {compression: none, tls_config: {enabled: "
 		      "false}}\n"
 		      "endpoints:\n"
-		      "- address: a:1\n"
+		      "- {address: a:1, client_config: {compression: snappy}}\n"
 		      "- {address: b:1, strict: true, client_config: {server_name: n}}\n"
 		      "- {address: dns+x.test:1}\n"
 		      "- {address: g:1, group: true, service_config: "
@@ -421,6 +421,7 @@ Test(discovery, the_configuration_names_endpoints_beside_the_flags)
 	after_round(&w, "10.0.0.1:1 a:1 b:1! flag:1 thanos:///g:1=g:1");
 	cr_assert(str_eqz(w.set->v[2].client.server_name, "n"));
 	cr_assert(str_eqz(w.set->v[2].client.compression, "none"));
+	cr_assert(str_eqz(w.set->v[1].client.compression, "snappy"));
 	end(&w);
 }
 
@@ -439,8 +440,6 @@ Test(discovery, configurations_are_refused_with_place_and_reason)
 		  "round_robin" },
 		{ "endpoints: [{address: 'a:1', client_config: {compression: lz4}}]",
 		  "compression" },
-		{ "endpoints: [{address: 'a:1', client_config: {compression: snappy}}]",
-		  "client_config of a:1: compression snappy is not supported" },
 		{ "endpoints: [{address: 'a:1', client_config: {tls_config: {ca_file: "
 		  "/nowhere}}}]",
 		  "client_config of a:1: " },
