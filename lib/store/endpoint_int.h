@@ -86,12 +86,15 @@ struct endpoints {
 struct endpoint_set *endpoints_now(struct endpoints *s);
 struct endpoint_view {
 	struct endpoint_info *info; /* a reference, or NULL */
-	bool healthy, strict;
+	bool healthy, strict, group;
 	char why[256];
 };
 void endpoint_view(struct endpoint *ep, struct endpoint_view *out);
 /* Whom to ask: the healthy members in turn, any if a strict one has none. A reference, or NULL. */
 struct endpoint_member *endpoint_pick(struct endpoint *ep);
+/* One member was not reached: it counts as unhealthy and is polled at once. Another that is healthy, or NULL. */
+struct endpoint_member *endpoint_pick_other(struct endpoint *ep,
+					    struct endpoint_member *failed);
 
 struct endpoint_info *endpoint_info_new(void);
 

@@ -280,6 +280,7 @@ void endpoint_view(struct endpoint *ep, struct endpoint_view *out)
 		ref_get(&out->info->ref);
 	out->healthy = ep->healthy;
 	out->strict = ep->strict;
+	out->group = ep->group;
 	snprintf(out->why, sizeof(out->why), "%s", ep->last_error);
 	pthread_mutex_unlock(&ep->set->mu);
 }
@@ -295,6 +296,27 @@ struct endpoint_member *endpoint_pick(struct endpoint *ep)
 				m = c;
 				ep->turn = (ep->turn + i + 1) % ep->n;
 			}
+		}
+	if (m)
+		ref_get(&m->ref);
+	pthread_mutex_unlock(&ep->set->mu);
+	return m;
+}
+
+struct endpoint_member *endpoint_pick_other(struct endpoint *ep,
+					    struct endpoint_member *failed)
+{
+	struct endpoint_member *m = NULL;
+	pthread_mutex_lock(&ep->set->mu);
+	failed->healthy = false;
+	failed->due_ns = 0;
+	ep->healthy = any_healthy(ep);
+	ep->set->rescan = true;
+	pthread_cond_broadcast(&ep->set->cv);
+	for (size_t i = 0; i < ep->n && !m; i++)
+		if (ep->m[(ep->turn + i) % ep->n]->healthy) {
+			m = ep->m[(ep->turn + i) % ep->n];
+			ep->turn = (ep->turn + i + 1) % ep->n;
 		}
 	if (m)
 		ref_get(&m->ref);

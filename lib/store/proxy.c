@@ -93,6 +93,7 @@ struct chosen { /* all references */
 	struct endpoint *ep;
 	struct endpoint_member *m; /* who is asked */
 	struct endpoint_info *info;
+	bool group;
 };
 
 /* Matchers on selector labels are decided here. 1: *m is the rest, to be freed; 0: nothing can match. */
@@ -155,7 +156,7 @@ static int choose_one(struct endpoint *ep, struct ctx *ctx, const struct want *w
 		m = endpoint_pick(ep);
 	if (m) {
 		ref_get(&ep->ref);
-		*out = (struct chosen){ ep, m, v.info };
+		*out = (struct chosen){ ep, m, v.info, v.group };
 		return 1;
 	}
 	if (v.info)
@@ -220,6 +221,15 @@ static struct series_set *pin(struct series_set *in, struct chosen *c, size_t n)
 
 /* ---- Series ---- */
 
+static struct proxy_call call_of(const struct chosen *c, const char *method,
+				 struct str request)
+{
+	return (struct proxy_call){ .ep = c->ep,
+				    .m = c->m,
+				    .method = method,
+				    .request = c->group ? request : STR_NULL };
+}
+
 static int open_leg(struct proxy *p, struct ctx *ctx, const struct chosen *c,
 		    const struct store_series_req *req, struct str bytes,
 		    struct series_set **out, struct err *e)
@@ -229,8 +239,10 @@ static int open_leg(struct proxy *p, struct ctx *ctx, const struct chosen *c,
 	if (rpc_open(c->m->channel, ctx, "/thanos.Store/Series", bytes, &o, &stream, e) <
 	    0)
 		return -1;
-	struct series_set *leg = proxy_leg_new(stream, c->ep->name, req->partial,
-					       p->o.response_timeout_ns);
+	ref_get(&c->m->ref);
+	struct proxy_call call = call_of(c, "/thanos.Store/Series", bytes);
+	struct series_set *leg =
+		proxy_leg_new(stream, &call, req->partial, p->o.response_timeout_ns);
 	bool sorts = req->n_without == 0 || c->info->info.without_replica_labels;
 	if (sorts && atomic_load(&c->ep->origin.unsorted) == 0) {
 		*out = leg;
@@ -352,6 +364,20 @@ static int take_answer(struct ctx *ctx, struct arena *a, struct rpc_stream *stre
 	return 0;
 }
 
+/* The answer of one, or of another member of its group. */
+static int ask_one(struct ctx *ctx, struct arena *a, struct chosen *c, const char *method,
+		   struct str request, struct rpc_stream **stream,
+		   struct store_labels_resp *to, struct err *why)
+{
+	struct proxy_call call = call_of(c, method, request);
+	int rc;
+	while ((rc = take_answer(ctx, a, *stream, to, why)) < 0 &&
+	       proxy_call_again(&call, ctx, why, stream))
+		;
+	c->m = call.m;
+	return rc;
+}
+
 /* What the n answers hold together, sorted, each once. */
 static int unite(struct ctx *ctx, struct arena *a, const struct store_labels_resp *r,
 		 size_t n, struct store_labels_resp *out, struct err *e)
@@ -401,8 +427,8 @@ static int labels_from(struct proxy *p, const struct proxy_view *view, bool valu
 	}
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		struct err why = ERR_INIT;
-		if (streams[i] &&
-		    take_answer(ctx, a, streams[i], &answers[i], &why) < 0) {
+		if (streams[i] && ask_one(ctx, a, &c[i], method, buf_view(&b),
+					  &streams[i], &answers[i], &why) < 0) {
 			if (proxy_request_check(ctx, &why, e) < 0)
 				rc = -1;
 			else

@@ -10,12 +10,18 @@
 
 #include "base/time.h"
 #include "proto/convert.h"
+#include "store/endpoint_int.h"
 #include "store/frame_set.h"
+
+#define MAX_AGAIN 3 /* members of a group that are asked after the first */
 
 struct leg {
 	struct frame_source base;
 	struct rpc_stream *stream;
+	struct proxy_call call;
+	char *request; /* memory of call.request */
 	const char *addr;
+	bool answered;
 	enum partial_strategy partial;
 	uint64_t timeout_ns;
 };
@@ -25,6 +31,27 @@ int proxy_request_check(struct ctx *ctx, const struct err *why, struct err *e)
 	if (why->code == E_TIMEOUT && ctx_left_ns(ctx) < 100 * NS_PER_MS)
 		return err_set(ctx, e, E_TIMEOUT, "context deadline exceeded");
 	return ctx_check(ctx, e);
+}
+
+bool proxy_call_again(struct proxy_call *c, struct ctx *ctx, const struct err *why,
+		      struct rpc_stream **stream)
+{
+	struct rpc_call_opts o = { .budget = ctx->budget };
+	struct rpc_stream *next;
+	struct err e = ERR_INIT;
+	if (why->code != E_UNAVAILABLE || !c->request.p || c->tries++ >= MAX_AGAIN ||
+	    ctx_check(ctx, &e) < 0)
+		return false;
+	struct endpoint_member *m = endpoint_pick_other(c->ep, c->m);
+	if (!m)
+		return false;
+	ref_put(&c->m->ref);
+	c->m = m;
+	if (rpc_open(m->channel, ctx, c->method, c->request, &o, &next, &e) < 0)
+		return false;
+	rpc_stream_close(*stream);
+	*stream = next;
+	return true;
 }
 
 /* The leg ends: a warning that names the store, or the end of the request. */
@@ -54,8 +81,12 @@ static int leg_next(struct frame_source *s, struct ctx *ctx, struct frame *f,
 		struct ctx child =
 			ctx_child(ctx, l->timeout_ns ? time_after_ns(l->timeout_ns) : 0);
 		int rc = rpc_recv(l->stream, &child, &f->pin, &why);
+		if (rc < 0 && !l->answered &&
+		    proxy_call_again(&l->call, ctx, &why, &l->stream))
+			continue;
 		if (rc < 0)
 			return leg_failed(l, ctx, &why, e);
+		l->answered = true;
 		if (rc == 0)
 			return 0;
 		if (proto_series_frame_decode(ctx, &f->arena, str_n(f->pin.p, f->pin.n),
@@ -84,17 +115,25 @@ static void leg_close(struct frame_source *s)
 {
 	struct leg *l = CONTAINER_OF(s, struct leg, base);
 	rpc_stream_close(l->stream);
+	ref_put(&l->call.m->ref);
+	free(l->request);
 	free(l);
 }
 
-struct series_set *proxy_leg_new(struct rpc_stream *stream, const char *addr,
+struct series_set *proxy_leg_new(struct rpc_stream *stream, const struct proxy_call *call,
 				 enum partial_strategy partial, uint64_t timeout_ns)
 {
 	static const struct frame_source_ops ops = { leg_next, leg_release, leg_close };
 	struct leg *l = xcalloc(1, sizeof(*l));
 	l->base.ops = &ops;
 	l->stream = stream;
-	l->addr = addr;
+	l->call = *call;
+	l->addr = call->ep->name;
+	if (call->request.p) {
+		l->request = xmalloc(call->request.n + 1);
+		memcpy(l->request, call->request.p, call->request.n);
+		l->call.request.p = l->request;
+	}
 	l->partial = partial;
 	l->timeout_ns = timeout_ns;
 	return frame_set_new(&l->base);

@@ -320,12 +320,14 @@ Test(endpoint_set, members_of_a_group_are_asked_in_turn_and_dead_ones_left_out)
 	for (int i = 0; i < SERVERS; i++)
 		cr_assert_eq(calls(&w, i), 2, "%d", i);
 
-	rpc_server_stop(w.f[1].srv, 0);
+	rpc_server_stop(w.f[1].srv, 0); /* no poll tells: the call goes to another */
 	w.f[1].srv = NULL;
+	for (int i = 0; i < 6; i++)
+		cr_assert_str_eq(names(&w) + 2, "+0");
+	cr_assert(calls(&w, 1) == 0 && calls(&w, 0) + calls(&w, 2) == 6);
 	endpoints_poll(w.eps, &w.ctx);
 	for (int i = 0; i < 6; i++)
 		cr_assert_eq(strlen(names(&w)), 4u);
-	cr_assert(calls(&w, 0) == 3 && calls(&w, 1) == 0 && calls(&w, 2) == 3);
 
 	t.n = 1; /* the name has one address left */
 	apply_target(&w, t);
@@ -335,6 +337,53 @@ Test(endpoint_set, members_of_a_group_are_asked_in_turn_and_dead_ones_left_out)
 	cr_assert_str_eq(names(&w), "+1");
 	cr_assert_eq(endpoints_status(w.eps, &w.a, &v), 1u);
 	cr_assert(!v[0].healthy && str_eqz(v[0].last_error, "no addresses resolved"));
+	end(&w);
+}
+
+static size_t series_of(struct world *w)
+{
+	struct matcher m;
+	struct series_set *set;
+	const struct series_in *in;
+	struct err e = ERR_INIT;
+	size_t n = 0;
+	int rc;
+	cr_assert_eq(matcher_compile(&w->ctx, &w->a, MATCH_RE, STR("n"), STR(".+"), &m,
+				     &e),
+		     0);
+	struct store_series_req req = {
+		.maxt_ms = 100, .matchers = &m, .n_matchers = 1, .skip_chunks = true
+	};
+	cr_assert_eq(store_series(proxy_store(w->proxy), &w->ctx, &req, &set, &e), 0);
+	while ((rc = series_set_next(set, &w->ctx, &in, &e)) > 0)
+		n++;
+	cr_assert_eq(rc, 0, "%s", err_text(&e));
+	series_set_close(set);
+	return n;
+}
+
+Test(endpoint_set, a_series_call_to_a_member_that_died_goes_to_another)
+{
+	struct world w;
+	struct notes_view v;
+	begin(&w);
+	struct str addrs[2] = { str_of(w.f[0].addr), str_of(w.f[1].addr) };
+	struct disc_target t = {
+		.name = STR("thanos:///dns+g:1"), .addrs = addrs, .n = 2, .group = true
+	};
+	apply_target(&w, t);
+	endpoints_poll(w.eps, &w.ctx);
+	rpc_server_stop(w.f[0].srv, 0);
+	w.f[0].srv = NULL;
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(series_of(&w), 2u);
+	notes_view(w.ctx.notes, &w.a, &v);
+	cr_assert_eq(v.n_warnings, 0u);
+	rpc_server_stop(w.f[1].srv, 0); /* none is left */
+	w.f[1].srv = NULL;
+	cr_assert_eq(series_of(&w), 0u);
+	notes_view(w.ctx.notes, &w.a, &v);
+	cr_assert_eq(v.n_warnings, 1u);
 	end(&w);
 }
 
