@@ -44,7 +44,7 @@ static int bad_encoding(struct ctx *ctx, unsigned enc, uint64_t off, struct err 
 {
 	if (enc >= 4 && enc <= 6)
 		return err_set(ctx, e, E_UNSUPPORTED,
-			       "chunk encoding %s (%u) is not supported yet, at %llu",
+			       "chunk encoding %s (%u) at %llu, which Thanos cannot read",
 			       chunk_enc_name(enc), enc, (unsigned long long)off);
 	return err_set(ctx, e, E_CORRUPT, "unknown chunk encoding %u at %llu", enc,
 		       (unsigned long long)off);

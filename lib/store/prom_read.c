@@ -20,6 +20,7 @@
 #include "proto/store.h"
 #include "store/prom_read_int.h"
 #include "store/spill.h"
+#include "tsdb/chunk/recode.h"
 #include "wire/codec.h"
 #include "wire/rd.h"
 
@@ -139,28 +140,73 @@ int prom_read_labels(struct ctx *ctx, const struct prom_read_req *r, struct labe
 	return 0;
 }
 
-static int take_chunks(struct ctx *ctx, struct arena *a,
+/* Chunks of a series, growing. */
+struct taking {
+	struct ctx *ctx;
+	struct arena *a;
+	struct series_in *out;
+	size_t cap;
+};
+
+static int add_view(struct taking *k, int64_t mint_ms, int64_t maxt_ms,
+		    struct chunk_part part, struct err *e)
+{
+	struct series_in *s = k->out;
+	if (s->n == k->cap) {
+		size_t cap = k->cap * 2 + 1;
+		struct chunk_view *v = arena_try(k->a, k->ctx, cap * sizeof(*v), e);
+		if (!v)
+			return -1;
+		if (s->n)
+			memcpy(v, s->chunks, s->n * sizeof(*v));
+		s->chunks = v;
+		k->cap = cap;
+	}
+	struct chunk_view *v = &s->chunks[s->n++];
+	*v = (struct chunk_view){ .mint_ms = mint_ms,
+				  .maxt_ms = maxt_ms,
+				  .hash = hash_xx64(part.p, part.n, 0) };
+	v->part[AGGR_RAW] = part;
+	return 0;
+}
+
+static int add_recoded(void *arg, int64_t mint_ms, int64_t maxt_ms,
+		       struct chunk_part part, struct err *e)
+{
+	struct taking *k = arg;
+	uint8_t *p = arena_try(k->a, k->ctx, part.n + 1, e);
+	if (!p)
+		return -1;
+	memcpy(p, part.p, part.n);
+	part.p = p;
+	return add_view(k, mint_ms, maxt_ms, part, e);
+}
+
+/* Encodings that clients of StoreAPI do not know are written anew. */
+static int take_chunks(struct ctx *ctx, struct arena *a, struct chunk_recoder **rec,
 		       const struct pb_chunked_series *in, struct series_in *out,
 		       struct err *e)
 {
+	static const struct chunk_recode_ops ops = { NULL, add_recoded };
 	const struct pb_prom_chunk *c = in->chunks.v;
-	out->n = in->chunks.n;
-	out->chunks = arena_try(a, ctx, out->n * sizeof(*out->chunks) + 1, e);
+	struct taking k = { ctx, a, out, in->chunks.n };
+	out->n = 0;
+	out->chunks = arena_try(a, ctx, k.cap * sizeof(*out->chunks) + 1, e);
 	if (!out->chunks)
 		return -1;
-	for (size_t i = 0; i < out->n; i++) {
-		struct chunk_view *v = &out->chunks[i];
-		if (c[i].type < CHUNK_XOR || c[i].type > CHUNK_FLOATHIST)
+	for (size_t i = 0; i < in->chunks.n; i++) {
+		struct chunk_part part = { (const uint8_t *)c[i].data.p,
+					   (uint32_t)c[i].data.n, (uint8_t)c[i].type };
+		if (c[i].type < CHUNK_XOR || c[i].type > CHUNK_FLOATHIST_ST)
 			return err_set(ctx, e, E_UNSUPPORTED,
-				       "chunk encoding %s (%d) is not supported yet",
-				       chunk_enc_name((unsigned)c[i].type), c[i].type);
-		*v = (struct chunk_view){ .mint_ms = c[i].min_time_ms,
-					  .maxt_ms = c[i].max_time_ms,
-					  .hash = hash_xx64(c[i].data.p, c[i].data.n,
-							    0) };
-		v->part[AGGR_RAW] =
-			(struct chunk_part){ (const uint8_t *)c[i].data.p,
-					     (uint32_t)c[i].data.n, (uint8_t)c[i].type };
+				       "chunk encoding %d is unknown", c[i].type);
+		enum chunk_enc to = chunk_enc_plain(part.enc);
+		if (to != part.enc && !*rec)
+			*rec = chunk_recoder_new(a);
+		if (to == part.enc ? add_view(&k, c[i].min_time_ms, c[i].max_time_ms,
+					      part, e) < 0
+				   : chunk_recode(*rec, part, to, &ops, &k, e) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -180,6 +226,7 @@ int prom_read_frame(struct ctx *ctx, const struct prom_read_req *r, struct frame
 		    struct str bytes, struct err *e)
 {
 	struct pb_chunked_read_response in;
+	struct chunk_recoder *rec = NULL;
 	if (pf_decode(ctx, &f->arena, &msg_chunked_read_response, bytes, &in, e) < 0)
 		return -1;
 	struct pb_chunked_series *s = in.chunked_series.v;
@@ -193,7 +240,7 @@ int prom_read_frame(struct ctx *ctx, const struct prom_read_req *r, struct frame
 		if (prom_read_labels(ctx, r, s[i].labels.v, s[i].labels.n,
 				     &f->series[i].labels, e) < 0)
 			return -1;
-		if (take_chunks(ctx, &f->arena, &s[i], &f->series[i], e) < 0)
+		if (take_chunks(ctx, &f->arena, &rec, &s[i], &f->series[i], e) < 0)
 			return wrap_series(ctx, f->series[i].labels, e);
 	}
 	return 0;

@@ -6,9 +6,10 @@
 
 #include "base/ctx.h"
 #include "tsdb/block/block.h"
+#include "tsdb/chunk/recode.h"
 
 /* ---- block.c ---- */
-enum block_damage { DAMAGE_SERIES, DAMAGE_CHUNK, DAMAGE_ENCODING };
+enum block_damage { DAMAGE_SERIES, DAMAGE_CHUNK };
 /* A warning in ctx->notes, "block <ULID>: <text>", and the first of its kind in the log. */
 void block_damaged(struct block *b, struct ctx *ctx, enum block_damage kind,
 		   const char *fmt, ...) PRINTF_LIKE(4, 5);
@@ -59,10 +60,11 @@ struct block_views {
 MUST_CHECK int block_views_add(struct block_views *l, struct ctx *ctx, struct arena *a,
 			       const struct chunk_view *c, struct err *e);
 /*
- * Encode anew what the ranges leave of one chunk: none, one or several chunks are added to `out`.
+ * Encode anew, as `to`, what the ranges leave of one chunk: none, one or several chunks are added to `out`.
  * E_CORRUPT when the chunk cannot be decoded.
  */
-MUST_CHECK int block_cut(struct ctx *ctx, struct arena *a, const struct chunk_view *c,
+MUST_CHECK int block_cut(struct ctx *ctx, struct arena *a, struct chunk_recoder *rec,
+			 const struct chunk_view *c, enum chunk_enc to,
 			 const struct tombstone_range *r, size_t n,
 			 struct block_views *out, struct err *e);
 

@@ -24,7 +24,8 @@ struct stage {
 	struct arena *a;
 	struct block_item **item;
 	size_t n_items;
-	uint32_t *owner; /* need -> item */
+	uint32_t *owner;	   /* need -> item */
+	struct chunk_recoder *rec; /* NULL: not needed yet */
 };
 
 void block_set_release(struct block_set *s)
@@ -170,6 +171,23 @@ static void keep_wanted(struct chunk_view *v, uint32_t aggrs)
 			v->part[k] = (struct chunk_part){ 0 };
 }
 
+/* No writer puts newer encodings into aggregates; one that did would not be understood by clients. */
+static bool aggr_known(struct stage *g, size_t item, const struct chunk_view *v)
+{
+	struct err why = ERR_INIT;
+
+	for (unsigned k = AGGR_COUNT; k < AGGR_N && !g->s->req->newer_encodings; k++) {
+		unsigned enc = v->part[k].p ? v->part[k].enc : CHUNK_XOR;
+		if (chunk_enc_plain(enc) == enc)
+			continue;
+		err_set(NULL, &why, E_UNSUPPORTED, "aggregate chunk: encoding %s (%u)",
+			chunk_enc_name(enc), enc);
+		report(g, item, DAMAGE_CHUNK, &why);
+		return false;
+	}
+	return true;
+}
+
 /* 0: *v is filled; 1: this chunk cannot be shown (reported). */
 static int view_of(struct stage *g, size_t item, const struct segment_need *need,
 		   struct chunk_view *v)
@@ -180,21 +198,17 @@ static int view_of(struct stage *g, size_t item, const struct segment_need *need
 	switch (p->enc) {
 	case CHUNK_XOR:
 	case CHUNK_HIST:
-	case CHUNK_FLOATHIST: v->part[AGGR_RAW] = *p; return 0;
+	case CHUNK_FLOATHIST:
+	case CHUNK_XOR2:
+	case CHUNK_HIST_ST:
+	case CHUNK_FLOATHIST_ST: v->part[AGGR_RAW] = *p; return 0;
 	case CHUNK_AGGR:
 		if (chunk_aggr_split(p->p, p->n, v, &why) < 0) {
 			report(g, item, DAMAGE_CHUNK, &why);
 			return 1;
 		}
 		keep_wanted(v, g->s->req->aggrs);
-		return 0;
-	case CHUNK_XOR2:
-	case CHUNK_HIST_ST:
-	case CHUNK_FLOATHIST_ST:
-		block_damaged(g->s->b, g->ctx, DAMAGE_ENCODING,
-			      "chunk encoding %s (%u) is not supported yet",
-			      chunk_enc_name(p->enc), p->enc);
-		return 1;
+		return aggr_known(g, item, v) ? 0 : 1;
 	default:
 		err_set(NULL, &why, E_CORRUPT, "unknown chunk encoding %u", p->enc);
 		report(g, item, DAMAGE_CHUNK, &why);
@@ -215,10 +229,15 @@ static int add_view(struct stage *g, size_t item, const struct block_item_chunk 
 	v.mint_ms = c->mint_ms;
 	v.maxt_ms = c->maxt_ms;
 	r = tombstones_of(g->s->b->tombstones, c->series, &n);
-	if (block_cut_kind(r, n, c->mint_ms, c->maxt_ms) != CUT_PART)
+	enum chunk_enc enc = (enum chunk_enc)v.part[AGGR_RAW].enc, to = enc;
+	if (!g->s->req->newer_encodings)
+		to = chunk_enc_plain(enc);
+	if (to == enc && block_cut_kind(r, n, c->mint_ms, c->maxt_ms) != CUT_PART)
 		return block_views_add(out, g->ctx, g->a, &v, e);
 	struct err why = ERR_INIT;
-	if (block_cut(g->ctx, g->a, &v, r, n, out, &why) == 0)
+	if (!g->rec)
+		g->rec = chunk_recoder_new(g->a);
+	if (block_cut(g->ctx, g->a, g->rec, &v, to, r, n, out, &why) == 0)
 		return 0;
 	if (why.code == E_LIMIT)
 		return err_copy(g->ctx, e, &why);
