@@ -24,6 +24,10 @@ const char *mark_filename(enum mark_kind k); /* "deletion-mark.json" */
 MUST_CHECK int mark_parse(struct ctx *ctx, struct arena *a, enum mark_kind k,
 			  struct str json, struct block_mark *out, struct err *e);
 
+/* ---- damage, counted by block and file: one family of all who read blocks ---- */
+struct metric_set *blocks_damage_set(struct metric_registry *r); /* r NULL: NULL */
+void blocks_damage(struct metric_set *m, const char *id, const char *file);
+
 /* ---- fetcher: the catalogue of a bucket ---- */
 struct fetched_block {
 	struct block_meta meta;	 /* memory of the catalogue */

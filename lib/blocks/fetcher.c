@@ -73,6 +73,7 @@ static const struct metric_desc rows[M_COUNT] = {
 struct fetcher {
 	struct fetcher_opts o;
 	char *cache_dir;
+	struct metric_set *damage;
 	struct metric *syncs, *failures, *seconds, *synced[S_COUNT];
 	int64_t mint_ms, maxt_ms; /* fetcher_range */
 	pthread_mutex_t mu;	  /* one sync at a time; guards what follows */
@@ -102,6 +103,7 @@ struct fetcher *fetcher_new(const struct fetcher_opts *o)
 	pthread_mutex_init(&f->mu, NULL);
 	if (!o->metrics)
 		return f;
+	f->damage = blocks_damage_set(o->metrics);
 	struct metric_set *m = metric_set_new(o->metrics, rows, M_COUNT);
 	f->syncs = metric_plain(m, M_SYNCS);
 	f->failures = metric_plain(m, M_FAILURES);
@@ -222,7 +224,7 @@ static int sync_locked(struct fetcher *f, struct ctx *ctx, struct catalogue **ou
 		       struct err *e)
 {
 	const struct metas_opts mo = { f->o.bucket, f->cache_dir, f->o.concurrency,
-				       f->o.pool };
+				       f->o.pool, f->damage };
 	struct metas *m;
 	size_t count[S_COUNT] = { 0 };
 	if (metas_read(&mo, ctx, f->known, &m, e) < 0)

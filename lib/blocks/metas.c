@@ -200,7 +200,9 @@ static void blame(struct loader *l, const struct item *it, const struct err *e)
 					   ? META_CORRUPT
 					   : META_FAILED;
 		log_warn(l->ctx, "block %s is left out: meta.json: %s", id, err_text(e));
+		blocks_damage(l->o->damage, id, BLOCKS_META_NAME);
 	} else if (e->code != E_NOT_FOUND) {
+		blocks_damage(l->o->damage, id, mark_filename(it->what));
 		log_warn(l->ctx, "block %s: %s is ignored: %s", id,
 			 mark_filename(it->what), err_text(e));
 	}

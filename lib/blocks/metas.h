@@ -41,7 +41,8 @@ struct metas_opts {
 	struct bucket *bucket;
 	const char *cache_dir; /* NULL: none */
 	uint32_t concurrency;
-	struct task_pool *pool; /* NULL: the caller reads alone */
+	struct task_pool *pool;	   /* NULL: the caller reads alone */
+	struct metric_set *damage; /* blocks_damage_set, or NULL */
 };
 /*
  * List the bucket and read what `old` (may be NULL) does not know, by name, size and time of the object.

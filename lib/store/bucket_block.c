@@ -68,9 +68,11 @@ static int open_index(struct opening *o, struct err *e)
 			*e = seen;
 			goto out;
 		}
-		if (seen.code != E_NOT_FOUND)
+		if (seen.code != E_NOT_FOUND) {
 			log_warn(o->ctx, "block %s: index-header is built again: %s",
 				 o->id, err_text(&seen));
+			blocks_damage(o->b->damage, o->id, "index-header");
+		}
 		rc = fs_mkdir_p(o->ctx, dir, e);
 		if (rc == 0)
 			rc = idx_build_header(o->ctx, index, path, e);
@@ -174,23 +176,40 @@ static int open_segments(struct opening *o, struct err *e)
 	return rc;
 }
 
+/* A block lives no longer than the store: requests that hold it end before. */
+static void met_damage(void *arg, const char *id, const char *file)
+{
+	struct bucket_store *b = arg;
+	blocks_damage(b->damage, id, file);
+}
+
 int bucket_block_open(struct bucket_store *b, struct ctx *ctx,
 		      const struct block_meta *meta, struct block **out, struct err *e)
 {
 	struct opening o = { .b = b, .ctx = ctx, .meta = meta };
 	int64_t res = meta->thanos.resolution_ms;
 	ulid_format(&meta->ulid, o.id);
-	if (res != 0 && res != 300000 && res != 3600000)
+	if (res != 0 && res != 300000 && res != 3600000) {
+		blocks_damage(b->damage, o.id, "meta.json");
 		return err_set(ctx, e, E_UNSUPPORTED,
 			       "unsupported downsampling resolution %lld ms",
 			       (long long)res);
+	}
 	arena_init(&o.tmp, NULL);
+	const char *part = "index";
 	int rc = open_index(&o, e);
-	if (rc == 0)
+	if (rc == 0) {
+		part = "chunks";
 		rc = open_segments(&o, e);
+	}
 	if (rc == 0)
 		rc = block_open_sources(ctx, meta, o.index, o.segments, NULL, out, e);
-	if (rc < 0) {
+	if (rc == 0) {
+		(*out)->on_damage = met_damage;
+		(*out)->on_damage_arg = b;
+	} else {
+		if (e->code == E_CORRUPT || e->code == E_UNSUPPORTED)
+			blocks_damage(b->damage, o.id, part);
 		idx_close(o.index);
 		if (o.segments)
 			segments_close(o.segments);

@@ -66,9 +66,10 @@ struct bucket_store {
 	char *data_dir;
 	struct fetcher *fetcher;
 	struct metric *metric[BM_COUNT];
-	pthread_mutex_t sync_mu; /* one sync at a time */
-	bool swept;		 /* folders of earlier runs were looked through */
-	pthread_mutex_t mu;	 /* guards `now`; held for a pointer copy only */
+	struct metric_set *damage; /* blocks_damage_set */
+	pthread_mutex_t sync_mu;   /* one sync at a time */
+	bool swept;		   /* folders of earlier runs were looked through */
+	pthread_mutex_t mu;	   /* guards `now`; held for a pointer copy only */
 	struct bucket_snapshot *now;
 };
 
@@ -127,8 +128,9 @@ void bucket_meter_leave(struct bucket_meter *before);
 /* May the answer go on without the block that failed like this? */
 bool bucket_may_go_on(struct ctx *ctx, const struct err *e);
 /* After a failure on a block: 0 and a warning where the answer may go on without it, else -1. */
-MUST_CHECK int bucket_block_failed(struct ctx *ctx, enum partial_strategy partial,
-				   const char *id, struct err *e);
+MUST_CHECK int bucket_block_failed(struct bucket_store *b, struct ctx *ctx,
+				   enum partial_strategy partial, const char *id,
+				   struct err *e);
 
 int bucket_series(struct store *s, struct ctx *ctx, const struct store_series_req *req,
 		  struct series_set **out, struct err *e);

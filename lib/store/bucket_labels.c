@@ -150,8 +150,8 @@ static int ask_blocks(struct gather *g,
 		const struct bucket_pick *p = &g->c.pick[i];
 		if (ctx_check(g->ctx, e) < 0)
 			return -1;
-		if (ask(g, p, e) < 0 &&
-		    bucket_block_failed(g->ctx, g->req->partial, p->entry->id, e) < 0)
+		if (ask(g, p, e) < 0 && bucket_block_failed(g->b, g->ctx, g->req->partial,
+							    p->entry->id, e) < 0)
 			return -1;
 	}
 	return 0;

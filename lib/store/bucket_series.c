@@ -23,6 +23,7 @@
 /* ---- leg: one block ---- */
 struct leg {
 	struct series_set base;
+	struct bucket_store *b;
 	struct series_set *in;
 	struct bucket_meter *meter;
 	enum partial_strategy partial;
@@ -54,7 +55,7 @@ static int leg_next(struct series_set *s, struct ctx *ctx, const struct series_i
 		return 1;
 	}
 	l->done = true;
-	return rc < 0 ? bucket_block_failed(ctx, l->partial, l->id, e) : 0;
+	return rc < 0 ? bucket_block_failed(l->b, ctx, l->partial, l->id, e) : 0;
 }
 
 static void leg_close(struct series_set *s)
@@ -161,9 +162,10 @@ static int add_leg(struct answer *a, struct ctx *ctx, const struct store_series_
 	int rc = block_series(p->entry->block, ctx, r, &in, e);
 	bucket_meter_leave(before);
 	if (rc < 0)
-		return bucket_block_failed(ctx, req->partial, p->entry->id, e);
+		return bucket_block_failed(a->b, ctx, req->partial, p->entry->id, e);
 	struct leg *l = xcalloc(1, sizeof(*l));
 	l->base.ops = &ops;
+	l->b = a->b;
 	l->in = in;
 	l->meter = &a->meter;
 	l->partial = req->partial;

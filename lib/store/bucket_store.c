@@ -91,10 +91,12 @@ bool bucket_may_go_on(struct ctx *ctx, const struct err *e)
 	}
 }
 
-int bucket_block_failed(struct ctx *ctx, enum partial_strategy partial, const char *id,
-			struct err *e)
+int bucket_block_failed(struct bucket_store *b, struct ctx *ctx,
+			enum partial_strategy partial, const char *id, struct err *e)
 {
 	char noun[40];
+	if (e->code == E_CORRUPT) /* of chunks only the damaged ones are left out */
+		blocks_damage(b->damage, id, "index");
 	snprintf(noun, sizeof(noun), "block %s", id);
 	if (!str_has_prefix(str_of(err_text(e)), str_of(noun)))
 		err_wrap(ctx, e, "%s", noun);
@@ -154,6 +156,7 @@ int bucket_store_new(struct ctx *ctx, const struct bucket_store_opts *o,
 	int64_t mint_ms, maxt_ms;
 	bucket_range(b, &mint_ms, &maxt_ms);
 	bucket_snapshot_seal(b->now, mint_ms, maxt_ms);
+	b->damage = blocks_damage_set(o->metrics);
 	struct metric_set *set = metric_set_new(o->metrics, rows, BM_COUNT);
 	for (uint32_t i = 0; i < BM_COUNT; i++)
 		b->metric[i] = metric_plain(set, i);

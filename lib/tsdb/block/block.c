@@ -67,6 +67,9 @@ void block_damaged(struct block *b, struct ctx *ctx, enum block_damage kind,
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	notes_warn(ctx->notes, "block %s: %s", b->id, text);
+	if (b->on_damage)
+		b->on_damage(b->on_damage_arg, b->id,
+			     kind == DAMAGE_SERIES ? "index" : "chunks");
 	if (!(atomic_fetch_or_explicit(&b->damage, 1u << kind, memory_order_relaxed) &
 	      1u << kind))
 		log_warn(ctx, "block %s: %s; further damage of this kind is not logged",

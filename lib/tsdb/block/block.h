@@ -87,6 +87,9 @@ struct block {
 	struct tombstones *tombstones; /* NULL: none */
 	struct arena arena;
 	_Atomic uint32_t damage; /* kinds of damage that stand in the log already */
+	/* Told of each piece of damage that reading meets, and the file that has it; set before the block is shared. */
+	void (*on_damage)(void *arg, const char *id, const char *file);
+	void *on_damage_arg;
 	char id[27];
 };
 /* A block folder on disk. Missing or damaged parts: E_CORRUPT "block <ULID>: <file>: ...". */
