@@ -22,84 +22,40 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
-#include "base/span.h"
 #include "base/time.h"
-#include "rpc/rpc_codec.h"
-#include "rpc/rpc_int.h"
-#include "task/pipe.h"
+#include "rpc/rpc_client_int.h"
 
-enum { M_STARTED, M_HANDLED, M_ROWS };
-static const struct metric_desc rows[M_ROWS] = {
-	[M_STARTED] = { METRIC_COUNTER,
-			"grpc_client_started_total",
-			"Total number of RPCs started on the client.",
-			{ "grpc_method", "grpc_service", "grpc_type" },
-			NULL,
-			0,
-			0,
-			NULL },
-	[M_HANDLED] = { METRIC_COUNTER,
-			"grpc_client_handled_total",
-			"Total number of RPCs completed by the client, regardless of success or failure.",
-			{ "grpc_code", "grpc_method", "grpc_service", "grpc_type" },
-			NULL,
-			0,
-			0,
-			NULL },
+static const double seconds_bounds[] = { 0.001, 0.01, 0.1, 0.3, 0.6, 1,	 3,
+					 6,	9,    20,  30,	60,  90, 120 };
+#define ROW(k, n, h)                                                                     \
+	{                                                                                \
+		.kind = k, .name = n, .help = h, .labels = {                             \
+			"grpc_method",                                                   \
+			"grpc_service",                                                  \
+			"grpc_type"                                                      \
+		}                                                                        \
+	}
+static const struct metric_desc rows[RPC_CLIENT_METRICS] = {
+	[RPC_CLIENT_STARTED] = ROW(METRIC_COUNTER, "grpc_client_started_total",
+				   "Total number of RPCs started on the client."),
+	[RPC_CLIENT_HANDLED] = { .kind = METRIC_COUNTER,
+				 .name = "grpc_client_handled_total",
+				 .help = "Total number of RPCs completed by the client, regardless of success or failure.",
+				 .labels = { "grpc_code", "grpc_method", "grpc_service",
+					     "grpc_type" } },
+	[RPC_CLIENT_RECEIVED] = ROW(METRIC_COUNTER, "grpc_client_msg_received_total",
+				    "Messages received by the client."),
+	[RPC_CLIENT_SENT] = ROW(METRIC_COUNTER, "grpc_client_msg_sent_total",
+				"Messages sent by the client."),
+	[RPC_CLIENT_SECONDS] = { .kind = METRIC_HISTOGRAM,
+				 .name = "grpc_client_handling_seconds",
+				 .help = "How long calls took until they ended.",
+				 .labels = { "grpc_method", "grpc_service", "grpc_type" },
+				 .bounds = seconds_bounds,
+				 .n_bounds = ARRAY_LEN(seconds_bounds) },
 };
 
-#define MAX_DRAINING 8
-#define MAX_TEXT     8192 /* of a status; what peers send is bounded by their headers */
-
-struct rpc_channel {
-	_Atomic uint32_t refs; /* the owner's, and each stream's */
-	struct loop *loop;
-	struct rpc_channel_opts o;
-	char addr[300];
-	struct str host; /* of addr */
-	struct metric_set *metrics;
-	/* LOOP: */
-	struct rpc_session *session; /* takes new calls */
-	struct rpc_session
-		*draining[MAX_DRAINING]; /* oldest first; said GOAWAY, or dying */
-	uint32_t n_draining;
-	uint32_t n_closing; /* sessions that were dropped for others, not gone yet */
-	struct net_dial *dial;
-	struct rpc_stream *streams; /* begun and not ended, on a session or waiting */
-	struct err last_error;	    /* of the last dial */
-	uint64_t backoff_ns, next_try_ns;
-	bool closed;
-	struct loop_op *free_op; /* done when the last session is gone */
-};
-struct rpc_stream {
-	struct rpc_channel *channel;
-	struct pipe *pipe;
-	_Atomic uint32_t refs;
-	char path[128];
-	uint64_t deadline_ns; /* 0: none */
-	struct buf request;   /* prefix and message */
-	struct buf meta;      /* pairs of NUL-terminated names and values */
-	size_t n_meta;
-	/* LOOP: */
-	struct rpc_stream *next, **link; /* of the channel's list */
-	struct rpc_session *session;	 /* NULL: waits for one, or ended */
-	int32_t id;
-	size_t sent, held; /* of the request; received bytes not yet credited */
-	struct rpc_frame frame;
-	bool ended, has_status, has_frame, has_head, retried;
-	bool hungry; /* the reader waits, though the pipe may count as full */
-	uint32_t status;
-	unsigned http_status;
-	char *message;	  /* grpc-message, decoded */
-	char *text;	  /* of the failure, whole; set before code */
-	_Atomic int code; /* enum rpc_code, set before the pipe ends */
-	enum rpc_encoding
-		enc; /* of answers, set before the first is piped; not RPC_IDENTITY: they are tagged */
-	/* WORKER: */
-	struct budget *budget; /* decoded messages are charged to it */
-	size_t max_message;
-	size_t handed; /* bytes of messages read and not released */
-};
+#define MAX_TEXT 8192 /* of a status; what peers send is bounded by their headers */
 
 static void channel_unref(struct rpc_channel *c)
 {
@@ -109,7 +65,7 @@ static void channel_unref(struct rpc_channel *c)
 	free(c);
 }
 
-static void stream_unref(struct rpc_stream *s)
+void rpc_stream_unref(struct rpc_stream *s)
 {
 	if (atomic_fetch_sub(&s->refs, 1) != 1)
 		return;
@@ -123,11 +79,14 @@ static void stream_unref(struct rpc_stream *s)
 
 static void count_end(struct rpc_stream *s, enum rpc_code code)
 {
-	struct str service, method;
+	struct metric_set *m = s->channel->metrics;
+	struct str service, method, type = rpc_path_type(str_of(s->path));
 	if (!rpc_path_split(str_of(s->path), &service, &method))
 		return;
-	metric_inc(metric_at(s->channel->metrics, M_HANDLED, str_of(rpc_code_name(code)),
-			     method, service, rpc_path_type(str_of(s->path))));
+	metric_inc(metric_at(m, RPC_CLIENT_HANDLED, str_of(rpc_code_name(code)), method,
+			     service, type));
+	metric_observe(metric_at(m, RPC_CLIENT_SECONDS, method, service, type),
+		       (double)(time_mono_ns() - s->start_ns) / (double)NS_PER_S);
 }
 
 /* The loop's side lets go: no more bytes, nothing charged to the caller. why NULL: the end of the answers. */
@@ -163,7 +122,7 @@ static void stream_end(struct rpc_stream *s, enum rpc_code code, const char *why
 		pipe_end(s->pipe);
 	count_end(s, code);
 	pipe_unref(s->pipe);
-	stream_unref(s);
+	rpc_stream_unref(s);
 }
 
 static struct rpc_stream *stream_of(struct rpc_session *s, int32_t id)
@@ -224,7 +183,7 @@ static void credit(struct rpc_stream *s, bool always)
 			rpc_session_credit(ss, s->id, &s->held);
 		rpc_session_flush(ss);
 	}
-	stream_unref(s);
+	rpc_stream_unref(s);
 }
 
 static void on_credit(void *arg)
@@ -236,7 +195,7 @@ static void on_credit(void *arg)
  * The reader waits, whatever it still holds: a merge looks at the next message before it gives one back. Until that
  * message is whole its bytes are credited as they come, since it may be larger than the window.
  */
-static void on_hungry(void *arg)
+void rpc_stream_hungry(void *arg)
 {
 	struct rpc_stream *s = arg;
 	s->hungry = true;
@@ -244,7 +203,7 @@ static void on_hungry(void *arg)
 }
 
 /* Under the pipe's lock, on the reader's thread: only post. */
-static void wake_producer(void *arg)
+void rpc_stream_rouse(void *arg)
 {
 	struct rpc_stream *s = arg;
 	atomic_fetch_add(&s->refs, 1);
@@ -266,6 +225,8 @@ static void on_data(struct rpc_session *ss, int32_t id, const uint8_t *p, size_t
 			rc = -1;
 			break;
 		}
+		if (s->received)
+			metric_inc(s->received);
 	}
 	if (rc < 0) {
 		reset(ss, id);
@@ -440,8 +401,6 @@ static nghttp2_nv header(const char *name, const char *value)
 			     strlen(name), strlen(value), NGHTTP2_NV_FLAG_NONE };
 }
 
-#define MAX_META 16
-
 static void submit(struct rpc_stream *s)
 {
 	struct rpc_channel *c = s->channel;
@@ -529,7 +488,7 @@ static void start(struct rpc_stream *s)
 				   on_dialled, c);
 }
 
-static void begin(void *arg)
+void rpc_stream_begin(void *arg)
 {
 	struct rpc_stream *s = arg;
 	struct rpc_channel *c = s->channel;
@@ -542,173 +501,6 @@ static void begin(void *arg)
 		stream_end(s, RPC_CANCELLED, "the channel is closed");
 	else
 		start(s);
-}
-
-/* ---- the worker's side ---- */
-
-static void put_meta(struct rpc_stream *s, struct str name, struct str value)
-{
-	buf_str(&s->meta, name);
-	buf_byte(&s->meta, 0);
-	buf_str(&s->meta, value);
-	buf_byte(&s->meta, 0);
-	s->n_meta++;
-}
-
-/* The call's own entries, and the trace that it belongs to. */
-static int take_meta(struct rpc_stream *s, struct ctx *ctx, const struct rpc_call_opts *o,
-		     struct err *e)
-{
-	char parent[TRACEPARENT_N + 1];
-	buf_init(&s->meta, LIMIT_HTTP_HEADER_BYTES);
-	if (o->n_meta / 2 >= MAX_META)
-		return err_set(ctx, e, E_LIMIT, "more than %d metadata entries",
-			       MAX_META - 1);
-	for (size_t i = 0; i + 1 < o->n_meta; i += 2)
-		put_meta(s, o->meta[i], o->meta[i + 1]);
-	if (ctx && trace_format(ctx, parent))
-		put_meta(s, STR("traceparent"), str_of(parent));
-	return buf_check(&s->meta, ctx, "metadata", e);
-}
-
-/* Prefix and message, encoded as the channel says. */
-static int take_request(struct rpc_stream *s, struct ctx *ctx, struct str request,
-			struct err *e)
-{
-	uint8_t prefix[RPC_PREFIX_BYTES];
-	struct buf b;
-	bool smaller;
-	buf_init(&b, LIMIT_RPC_REQUEST_BYTES * 2);
-	int rc = rpc_encode(s->channel->o.encoding, &request, 1, s->budget, ctx, &b,
-			    &smaller, e);
-	if (rc == 0) {
-		struct str body = smaller ? buf_view(&b) : request;
-		rpc_frame_prefix(prefix, body.n);
-		prefix[0] = smaller;
-		buf_init(&s->request, LIMIT_RPC_REQUEST_BYTES + 16);
-		buf_add(&s->request, prefix, sizeof(prefix));
-		buf_str(&s->request, body);
-		rc = buf_check(&s->request, ctx, "request", e);
-	}
-	buf_deinit(&b);
-	return rc;
-}
-
-int rpc_open(struct rpc_channel *c, struct ctx *ctx, const char *method,
-	     struct str request, const struct rpc_call_opts *o, struct rpc_stream **out,
-	     struct err *e)
-{
-	static const struct rpc_call_opts none;
-	struct rpc_stream *s = xcalloc(1, sizeof(*s));
-	struct str service, name;
-	o = o ? o : &none;
-	s->budget = o->budget ? o->budget : ctx ? ctx->budget : NULL;
-	s->max_message = o->max_message ? o->max_message : LIMIT_RPC_MESSAGE_BYTES;
-	atomic_init(&s->refs, 2); /* the worker's and the loop's */
-	atomic_fetch_add(&c->refs, 1);
-	s->channel = c;
-	snprintf(s->path, sizeof(s->path), "%s", method);
-	if (take_meta(s, ctx, o, e) < 0 || take_request(s, ctx, request, e) < 0) {
-		atomic_store(&s->refs, 1);
-		stream_unref(s);
-		return -1;
-	}
-	s->deadline_ns = ctx ? ctx->deadline_ns : 0;
-	struct pipe_opts po = { .limit = o->window_min ? o->window_min : (size_t)1 << 20,
-				.limit_max = o->window_max ? o->window_max
-							   : (size_t)16 << 20 };
-	s->pipe = pipe_new(&po);
-	pipe_producer_wake(s->pipe, wake_producer, s);
-	rpc_frame_init(&s->frame, s->budget, s->max_message);
-	s->has_frame = true;
-	if (rpc_path_split(str_of(method), &service, &name))
-		metric_inc(metric_at(c->metrics, M_STARTED, name, service,
-				     rpc_path_type(str_of(method))));
-	loop_post(c->loop, begin, s);
-	*out = s;
-	return 0;
-}
-
-void rpc_stream_wake(struct rpc_stream *s, void (*wake)(void *arg), void *arg)
-{
-	pipe_consumer_wake(s->pipe, wake, arg);
-}
-
-/* A failure's text is cut on its way through the pipe: with a ctx it becomes whole again. */
-static void whole_text(struct rpc_stream *s, struct ctx *ctx, struct err *e)
-{
-	if (ctx && s->text && strlen(s->text) >= sizeof(e->msg) &&
-	    strncmp(err_text(e), s->text, sizeof(e->msg) / 2) == 0)
-		err_set(ctx, e, e->code, "%s", s->text);
-}
-
-static int note_end(struct rpc_stream *s, struct ctx *ctx, int rc, const struct view *msg,
-		    struct err *e)
-{
-	int ok = RPC_OK;
-	if (rc == PIPE_OK)
-		s->handed += msg->n;
-	/* the caller's own deadline or token ends a call, too */
-	else if (rc < 0 && !atomic_compare_exchange_strong(&s->code, &ok,
-							   (int)rpc_code_of_err(e->code)))
-		whole_text(s, ctx, e);
-	return rc;
-}
-
-/* A tagged message as its reader wants it. What lay in the pipe is released now, the rest when it is put. */
-static int untag(struct rpc_stream *s, struct ctx *ctx, struct view *msg, struct err *e)
-{
-	struct view raw = *msg;
-	*msg = (struct view){ raw.p, raw.n, ref_get(raw.pin) };
-	int rc = rpc_untag(s->enc, msg, s->max_message, s->budget, ctx, e);
-	pipe_release(s->pipe, &raw);
-	if (rc == 0)
-		return PIPE_OK;
-	enum rpc_code code = e->code == E_LIMIT ? RPC_RESOURCE_EXHAUSTED : RPC_INTERNAL;
-	int ok = RPC_OK;
-	(void)atomic_compare_exchange_strong(&s->code, &ok, (int)code);
-	err_wrap(ctx, e, "answer of %s", s->channel->addr);
-	return err_wrap(ctx, e, "rpc error: code = %s desc = grpc", rpc_code_name(code));
-}
-
-int rpc_recv(struct rpc_stream *s, struct ctx *ctx, struct view *msg, struct err *e)
-{
-	if (s->handed && pipe_held(s->pipe) == s->handed) { /* nothing is queued */
-		atomic_fetch_add(&s->refs, 1);
-		loop_post(s->channel->loop, on_hungry, s);
-	}
-	int rc = pipe_read(s->pipe, ctx, msg, e);
-	if (rc == PIPE_OK && s->enc != RPC_IDENTITY)
-		return untag(s, ctx, msg, e);
-	return note_end(s, ctx, rc, msg, e);
-}
-
-int rpc_try_recv(struct rpc_stream *s, struct view *msg, struct err *e)
-{
-	int rc = pipe_try_read(s->pipe, msg, e);
-	if (rc == PIPE_OK && s->enc != RPC_IDENTITY)
-		return untag(s, NULL, msg, e);
-	return note_end(s, NULL, rc, msg, e);
-}
-
-void rpc_release(struct rpc_stream *s, struct view *msg)
-{
-	if (s->enc != RPC_IDENTITY) { /* the pipe has forgotten it */
-		view_put(msg);
-		return;
-	}
-	s->handed -= msg->n;
-	pipe_release(s->pipe, msg);
-}
-
-enum rpc_code rpc_stream_code(const struct rpc_stream *s)
-{
-	return (enum rpc_code)atomic_load(&s->code);
-}
-
-size_t rpc_stream_held(struct rpc_stream *s)
-{
-	return pipe_held(s->pipe);
 }
 
 struct close_op {
@@ -753,29 +545,7 @@ void rpc_stream_close(struct rpc_stream *s)
 	pipe_close(s->pipe, "closed by the caller");
 	run_op(s->channel, s, close_on_loop);
 	pipe_unref(s->pipe);
-	stream_unref(s);
-}
-
-int rpc_unary(struct rpc_channel *c, struct ctx *ctx, const char *method,
-	      struct str request, struct buf *out, struct err *e)
-{
-	struct rpc_stream *s;
-	struct view msg;
-	int rc;
-	bool got = false;
-	if (rpc_open(c, ctx, method, request, NULL, &s, e) < 0)
-		return -1;
-	while ((rc = rpc_recv(s, ctx, &msg, e)) > 0) {
-		if (!got)
-			buf_add(out, msg.p, msg.n);
-		got = true;
-		rpc_release(s, &msg);
-	}
-	rpc_stream_close(s);
-	if (rc == 0 && !got)
-		return err_set(ctx, e, E_REMOTE, "%s of %s: no message in the answer",
-			       method, c->addr);
-	return rc < 0 ? -1 : buf_check(out, ctx, "answer", e);
+	rpc_stream_unref(s);
 }
 
 /* ---- channels ---- */
@@ -801,7 +571,7 @@ int rpc_channel_new(const struct rpc_channel_opts *o, struct str addr,
 	snprintf(c->addr, sizeof(c->addr), "%.*s", STR_FMT(addr));
 	BUG_ON(net_addr_split(str_of(c->addr), &c->host, &port, e) < 0);
 	c->o.tls = net_tls_ref(o->tls);
-	c->metrics = metric_set_new(m, rows, M_ROWS);
+	c->metrics = metric_set_new(m, rows, RPC_CLIENT_METRICS);
 	*out = c;
 	return 0;
 }

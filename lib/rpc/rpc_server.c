@@ -18,10 +18,14 @@
 
 #define FLUSH_NS NS_PER_S /* for last answers and GOAWAY to leave */
 
-enum { M_STARTED, M_HANDLED, M_RECEIVED, M_SENT, M_SECONDS, M_COUNT };
+enum { M_STARTED, M_HANDLED, M_RECEIVED, M_SENT, M_SECONDS, M_PANICS, M_COUNT };
 static const double seconds_bounds[] = { 0.001, 0.01, 0.1, 0.3, 0.6, 1,	 3,
 					 6,	9,    20,  30,	60,  90, 120 };
 static const struct metric_desc rows[M_COUNT] = {
+	/* Dashboards ask for it. Nothing here panics and goes on. */
+	[M_PANICS] = { .kind = METRIC_COUNTER,
+		       .name = "grpc_req_panics_recovered_total",
+		       .help = "Requests that were recovered from a panic." },
 	[M_STARTED] = { .kind = METRIC_COUNTER,
 			.name = "grpc_server_started_total",
 			.help = "Calls begun at the server.",
