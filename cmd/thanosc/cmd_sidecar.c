@@ -362,6 +362,7 @@ static int run(struct sidecar *s, struct err *e)
 		return -1;
 	struct store_service_opts so = {
 		.store = prom_store_store(s->prom),
+		.federated = prom_store_federated(s->prom),
 		.budget = &s->rt.budget,
 		.limits = { (uint64_t)s->o.common.limit_series,
 			    (uint64_t)s->o.common.limit_samples },

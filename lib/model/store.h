@@ -12,6 +12,14 @@
 
 enum partial_strategy { PARTIAL_WARN, PARTIAL_ABORT };
 
+enum { /* what else a component serves, as Info tells it */
+       API_QUERY = 1,
+       API_RULES = 2,
+       API_TARGETS = 4,
+       API_METADATA = 8,
+       API_EXEMPLARS = 16,
+       API_STATUS = 32,
+};
 struct tsdb_info {
 	struct labels labels;
 	int64_t mint_ms, maxt_ms;
@@ -24,6 +32,7 @@ struct store_info {
 	struct tsdb_info *tsdbs;
 	size_t n_tsdbs;
 	bool sharding, without_replica_labels;
+	unsigned apis;	       /* API_ bits */
 	const char *not_ready; /* why there is nothing to tell yet; NULL: there is */
 };
 struct query_hints {

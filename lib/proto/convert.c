@@ -309,8 +309,7 @@ static struct pf_list tsdbs_out(struct arena *a, const struct store_info *s)
 	return (struct pf_list){ v, s->n_tsdbs };
 }
 
-void proto_info_encode(struct arena *a, const struct store_info *s,
-		       struct proto_info_bits bits, struct buf *out)
+void proto_info_encode(struct arena *a, const struct store_info *s, struct buf *out)
 {
 	struct pb_label_set *sets =
 		ARENA_ARRAY(a, struct pb_label_set, s->n_label_sets + 1);
@@ -329,12 +328,12 @@ void proto_info_encode(struct arena *a, const struct store_info *s,
 		.label_sets = { sets, s->n_label_sets },
 		.component = str_of(s->component),
 		.store = &store,
-		.rules = bits.rules ? &empty : NULL,
-		.metadata = bits.metadata ? &empty : NULL,
-		.targets = bits.targets ? &empty : NULL,
-		.exemplars = bits.exemplars ? &ex : NULL,
-		.query = bits.query_api ? &empty : NULL,
-		.status = bits.status ? &empty : NULL,
+		.rules = s->apis & API_RULES ? &empty : NULL,
+		.metadata = s->apis & API_METADATA ? &empty : NULL,
+		.targets = s->apis & API_TARGETS ? &empty : NULL,
+		.exemplars = s->apis & API_EXEMPLARS ? &ex : NULL,
+		.query = s->apis & API_QUERY ? &empty : NULL,
+		.status = s->apis & API_STATUS ? &empty : NULL,
 	};
 	pf_encode(&msg_info_response, &m, out);
 }
@@ -347,6 +346,9 @@ int proto_info_decode(struct ctx *ctx, struct arena *a, struct str in,
 		return -1;
 	*out = (struct store_info){ .component = str_dupz(a, m.component) };
 	*has_store = m.store != NULL;
+	out->apis = (m.query ? API_QUERY : 0u) | (m.rules ? API_RULES : 0u) |
+		    (m.targets ? API_TARGETS : 0u) | (m.metadata ? API_METADATA : 0u) |
+		    (m.exemplars ? API_EXEMPLARS : 0u) | (m.status ? API_STATUS : 0u);
 	const struct pb_label_set *sets = m.label_sets.v;
 	out->label_sets = TRY_ARRAY(ctx, a, struct labels, m.label_sets.n, e);
 	if (!out->label_sets)

@@ -26,11 +26,7 @@ void proto_labels_resp_encode(struct arena *a, const struct store_labels_resp *r
 MUST_CHECK int proto_labels_resp_decode(struct ctx *ctx, struct arena *a, struct str in,
 					struct store_labels_resp *out,
 					struct str **warnings, size_t *n, struct err *e);
-struct proto_info_bits {
-	bool query_api, rules, targets, metadata, exemplars, status;
-};
-void proto_info_encode(struct arena *a, const struct store_info *s,
-		       struct proto_info_bits bits, struct buf *out);
+void proto_info_encode(struct arena *a, const struct store_info *s, struct buf *out);
 MUST_CHECK int proto_info_decode(struct ctx *ctx, struct arena *a, struct str in,
 				 struct store_info *out, bool *has_store, struct err *e);
 

@@ -1,47 +1,11 @@
 /*
  * proto/tables.c - the messages of store.h as field tables.
  */
+#include "proto/federated.h"
 #include "proto/reflect.h"
+#include "proto/rows.h"
 #include "proto/store.h"
 
-#define MSG(var, pkg, text, type, rows)                                                  \
-	const struct pf_msg var = { pkg, text, sizeof(struct type), rows,                \
-				    ARRAY_LEN(rows) }
-#define ONE(num, type, field, kind)                                                      \
-	{                                                                                \
-		num, #field, kind, PF_ONE, offsetof(struct type, field), NULL, NULL, 0   \
-	}
-#define REP(num, type, field, kind)                                                      \
-	{                                                                                \
-		num, #field, kind, PF_REP, offsetof(struct type, field), NULL, NULL, 0   \
-	}
-#define SUB(num, type, field, m)                                                         \
-	{                                                                                \
-		num, #field, PF_MSG, PF_ONE, offsetof(struct type, field), &(m), NULL, 0 \
-	}
-#define SUBS(num, type, field, m)                                                        \
-	{                                                                                \
-		num, #field, PF_MSG, PF_REP, offsetof(struct type, field), &(m), NULL, 0 \
-	}
-
-/* A scalar member of a oneof; `which` names the field that tells the member that is set. */
-#define ALT(num, type, field, kind, which)                                               \
-	{                                                                                \
-		num, #field, kind, PF_ONEOF, offsetof(struct type, field), NULL, NULL,   \
-			offsetof(struct type, which)                                     \
-	}
-
-/* A number with names; the enum is of the field's package. */
-#define ENUM(num, type, field, label, names)                                             \
-	{                                                                                \
-		num, #field, PF_ENUM, label, offsetof(struct type, field), NULL,         \
-			&(names), 0                                                      \
-	}
-#define NAMES(var, text, ...)                                                            \
-	static const char *const var##_values[] = { __VA_ARGS__ };                       \
-	static const struct pf_enum var = { text, var##_values, ARRAY_LEN(var##_values) }
-
-#define T "thanos"
 #define I "thanos.info"
 #define H "hintspb"
 #define P "prometheus_copy"
@@ -99,8 +63,7 @@ MSG(msg_any, "google.protobuf", "Any", pb_any, any_rows);
 
 static const struct pf_field series_response_rows[] = {
 	SUB(1, pb_series_response, series, msg_series),
-	{ 2, "warning", PF_STRING, PF_ONEOF, offsetof(struct pb_series_response, warning),
-	  NULL, NULL, 0 },
+	MEMBER(2, pb_series_response, warning, PF_STRING),
 	SUB(3, pb_series_response, hints, msg_any),
 	SUB(4, pb_series_response, batch, msg_series_batch),
 };
@@ -378,12 +341,6 @@ static MSG(msg_health_response, HEALTH, "HealthCheckResponse", pb_health_respons
 
 #define V1 "grpc.reflection.v1"
 #define Q  pb_reflection_request
-/* A string of a oneof. */
-#define TEXT(num, type, field)                                                           \
-	{                                                                                \
-		num, #field, PF_STRING, PF_ONEOF, offsetof(struct type, field), NULL,    \
-			NULL, 0                                                          \
-	}
 static const struct pf_field extension_request_rows[] = {
 	ONE(1, pb_extension_request, containing_type, PF_STRING),
 	ONE(2, pb_extension_request, extension_number, PF_INT32),
@@ -392,11 +349,11 @@ static MSG(msg_extension_request, V1, "ExtensionRequest", pb_extension_request,
 	   extension_request_rows);
 static const struct pf_field reflection_request_rows[] = {
 	ONE(1, Q, host, PF_STRING),
-	TEXT(3, Q, file_by_filename),
-	TEXT(4, Q, file_containing_symbol),
+	MEMBER(3, Q, file_by_filename, PF_STRING),
+	MEMBER(4, Q, file_containing_symbol, PF_STRING),
 	SUB(5, Q, file_containing_extension, msg_extension_request),
-	TEXT(6, Q, all_extension_numbers_of_type),
-	TEXT(7, Q, list_services),
+	MEMBER(6, Q, all_extension_numbers_of_type, PF_STRING),
+	MEMBER(7, Q, list_services, PF_STRING),
 };
 MSG(msg_reflection_request, V1, "ServerReflectionRequest", Q, reflection_request_rows);
 #undef Q
@@ -459,6 +416,35 @@ static const struct pf_msg *const thanos_msgs[] = {
 	&msg_label_values_request,
 	&msg_label_names_response,
 	&msg_label_values_response,
+	&msg_rules_request,
+	&msg_rules_response,
+	&msg_rule_group,
+	&msg_rule,
+	&msg_recording,
+	&msg_alert,
+	&msg_alert_instance,
+	&msg_targets_request,
+	&msg_targets_response,
+	&msg_target_discovery,
+	&msg_active_target,
+	&msg_dropped_target,
+	&msg_metadata_request,
+	&msg_metadata_response,
+	&msg_metadata,
+	&msg_metadata_entry,
+	&msg_metas,
+	&msg_meta,
+	&msg_exemplars_request,
+	&msg_exemplars_response,
+	&msg_exemplar_data,
+	&msg_exemplar,
+	&msg_statistics_request,
+	&msg_statistics_response,
+	&msg_statistics,
+	&msg_statistics_by_tenant,
+	&msg_statistics_entry,
+	&msg_head_statistics,
+	&msg_statistic,
 };
 static const struct pf_msg *const info_msgs[] = {
 	&msg_tsdb_info,	    &msg_store_info,   &msg_rules_info,	 &msg_metadata_info,
@@ -466,6 +452,8 @@ static const struct pf_msg *const info_msgs[] = {
 	&msg_info_response, &msg_info_request,
 };
 static const struct pf_msg *const any_msgs[] = { &msg_any };
+static const struct pf_msg *const timestamp_msgs[] = { &msg_timestamp };
+static const struct pf_msg *const google_msgs[] = { &msg_any, &msg_timestamp };
 static const struct pf_msg *const hints_msgs[] = { &msg_hints, &msg_block_id,
 						   &msg_response_hints };
 static const struct pf_msg *const health_msgs[] = { &msg_health_request,
@@ -483,6 +471,21 @@ static const struct pf_method store_methods[] = {
 	{ "LabelValues", &msg_label_values_request, &msg_label_values_response, false,
 	  false },
 };
+static const struct pf_method rules_methods[] = { { "Rules", &msg_rules_request,
+						    &msg_rules_response, false, true } };
+static const struct pf_method targets_methods[] = {
+	{ "Targets", &msg_targets_request, &msg_targets_response, false, true }
+};
+static const struct pf_method metadata_methods[] = {
+	{ "MetricMetadata", &msg_metadata_request, &msg_metadata_response, false, true }
+};
+static const struct pf_method exemplars_methods[] = {
+	{ "Exemplars", &msg_exemplars_request, &msg_exemplars_response, false, true }
+};
+static const struct pf_method status_methods[] = {
+	{ "TSDBStatistics", &msg_statistics_request, &msg_statistics_response, false,
+	  true }
+};
 static const struct pf_method info_methods[] = { { "Info", &msg_info_request,
 						   &msg_info_response, false, false } };
 static const struct pf_method health_methods[] = {
@@ -497,7 +500,11 @@ static const struct pf_method reflection_methods[] = {
 	{                                                                                \
 		name, methods, ARRAY_LEN(methods)                                        \
 	}
-static const struct pf_service thanos_services[] = { SERVICE("Store", store_methods) };
+static const struct pf_service thanos_services[] = {
+	SERVICE("Store", store_methods),	 SERVICE("Rules", rules_methods),
+	SERVICE("Targets", targets_methods),	 SERVICE("Metadata", metadata_methods),
+	SERVICE("Exemplars", exemplars_methods), SERVICE("Status", status_methods),
+};
 static const struct pf_service info_services[] = { SERVICE("Info", info_methods) };
 static const struct pf_service health_services[] = { SERVICE("Health", health_methods) };
 static const struct pf_service reflection_services[] = { SERVICE("ServerReflection",
@@ -512,6 +519,8 @@ const struct pf_file pf_files[] = {
 	FILE_OF("info/infopb/rpc.proto", I, info_msgs, info_services),
 	{ "google/protobuf/any.proto", "google.protobuf", any_msgs, ARRAY_LEN(any_msgs),
 	  NULL, 0 },
+	{ "google/protobuf/timestamp.proto", "google.protobuf", timestamp_msgs,
+	  ARRAY_LEN(timestamp_msgs), NULL, 0 },
 	{ "store/hintspb/hints.proto", H, hints_msgs, ARRAY_LEN(hints_msgs), NULL, 0 },
 	FILE_OF("grpc/health/v1/health.proto", HEALTH, health_msgs, health_services),
 	FILE_OF("grpc/reflection/v1/reflection.proto", V1, reflection_msgs,
@@ -523,6 +532,10 @@ const size_t pf_n_files = ARRAY_LEN(pf_files);
 
 const struct pf_msg *const *proto_package(const char *package, size_t *n)
 {
+	if (strcmp(package, "google.protobuf") == 0) { /* of several files */
+		*n = ARRAY_LEN(google_msgs);
+		return google_msgs;
+	}
 	for (size_t i = 0; i < pf_n_files; i++)
 		if (strcmp(package, pf_files[i].package) == 0) {
 			*n = pf_files[i].n_msgs;

@@ -214,6 +214,7 @@ int prom_store_new(const struct prom_store_opts *o, struct prom_store **out,
 	while (n && o->url.p[n - 1] == '/')
 		n--;
 	p->base.ops = &ops;
+	p->federated.ops = &prom_federated_ops;
 	p->o = *o;
 	p->url = xcalloc(1, n + 1);
 	memcpy(p->url, o->url.p, n);

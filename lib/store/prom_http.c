@@ -248,7 +248,7 @@ int prom_store_flags(struct prom_store *p, struct ctx *ctx, struct arena *a,
 
 /* ---- labels and series ---- */
 
-static void put_param(struct buf *q, const char *name, struct str value)
+void prom_put_param(struct buf *q, const char *name, struct str value)
 {
 	if (q->n)
 		buf_byte(q, '&');
@@ -256,13 +256,13 @@ static void put_param(struct buf *q, const char *name, struct str value)
 	url_escape_query(value, q);
 }
 
-static void put_time(struct buf *q, const char *name, int64_t ms)
+void prom_put_time(struct buf *q, const char *name, int64_t ms)
 {
 	char text[40];
 	uint64_t u = ms < 0 ? 0 - (uint64_t)ms : (uint64_t)ms;
 	int n = snprintf(text, sizeof(text), "%s%llu.%03llu", ms < 0 ? "-" : "",
 			 (unsigned long long)(u / 1000), (unsigned long long)(u % 1000));
-	put_param(q, name, str_n(text, (size_t)n));
+	prom_put_param(q, name, str_n(text, (size_t)n));
 }
 
 static void put_matchers(struct buf *q, const struct prom_selection *s)
@@ -276,7 +276,7 @@ static void put_matchers(struct buf *q, const struct prom_selection *s)
 		matcher_text(&s->matchers[i], &text);
 	}
 	buf_byte(&text, '}');
-	put_param(q, "match[]", buf_view(&text));
+	prom_put_param(q, "match[]", buf_view(&text));
 	q->failed |= text.failed;
 	buf_deinit(&text);
 }
@@ -291,11 +291,11 @@ static int get_list(struct prom_store *p, struct ctx *ctx, struct arena *a,
 	buf_init(&q, LIMIT_HTTP_BODY_BYTES);
 	put_matchers(&q, s);
 	if (s->mint_ms != INT64_MIN)
-		put_time(&q, "start", s->mint_ms);
+		prom_put_time(&q, "start", s->mint_ms);
 	if (s->maxt_ms != INT64_MAX)
-		put_time(&q, "end", s->maxt_ms);
+		prom_put_time(&q, "end", s->maxt_ms);
 	if (s->limit > 0)
-		put_param(&q, "limit", str_fmt(a, "%lld", (long long)s->limit));
+		prom_put_param(&q, "limit", str_fmt(a, "%lld", (long long)s->limit));
 	int rc = buf_check(&q, ctx, "selector", e);
 	if (rc == 0)
 		rc = prom_get(p, ctx, a, path, buf_view(&q), &body, e);

@@ -2,13 +2,15 @@
  * store/prom_int.h - what the files of the Prometheus store share.
  *
  * Reading order: prom.c (life, heartbeat, Info) - prom_http.c (Prometheus' HTTP API) - prom_labels.c -
- * prom_series.c (matchers, external labels, order) - prom_read.c (remote read: streamed, sampled) - spill.c.
+ * prom_federated.c - prom_series.c (matchers, external labels, order) - prom_read.c (remote read: streamed, sampled) -
+ * spill.c.
  */
 #ifndef STORE_PROM_INT_H
 #define STORE_PROM_INT_H
 
 #include <pthread.h>
 
+#include "store/federated.h"
 #include "store/frame_set.h"
 #include "store/store.h"
 
@@ -29,6 +31,7 @@ struct prom_state {
 
 struct prom_store {
 	struct store base;
+	struct federated federated;
 	struct prom_store_opts o;
 	char *url; /* without '/' at its end */
 	struct task_gate *slots;
@@ -73,6 +76,9 @@ MUST_CHECK int prom_read_whole(struct ctx *ctx, struct http_body *in,
 MUST_CHECK int prom_get(struct prom_store *p, struct ctx *ctx, struct arena *a,
 			const char *path, struct str query, struct str *body,
 			struct err *e);
+/* Parameters of a query: escaped, joined by '&'; times in seconds. */
+void prom_put_param(struct buf *q, const char *name, struct str value);
+void prom_put_time(struct buf *q, const char *name, int64_t ms);
 MUST_CHECK int prom_external_labels(struct prom_store *p, struct ctx *ctx,
 				    struct arena *a, struct labels *out, struct err *e);
 MUST_CHECK int prom_version(struct prom_store *p, struct ctx *ctx, struct arena *a,
@@ -114,6 +120,8 @@ struct prom_read_req {
 MUST_CHECK int prom_read(struct prom_store *p, struct ctx *ctx,
 			 const struct prom_read_req *r, struct series_set **out,
 			 struct err *e);
+
+extern const struct federated_ops prom_federated_ops; /* prom_federated.c */
 
 /* ---- prom_labels.c, prom_series.c ---- */
 int prom_label_names(struct store *s, struct ctx *ctx, struct arena *a,

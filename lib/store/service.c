@@ -1,5 +1,6 @@
 /*
- * store/service.c - the gRPC face of a store: thanos.Store and thanos.info.Info.
+ * store/service.c - the gRPC face of a store: thanos.Store and thanos.info.Info, with the federated APIs beside
+ * them where there are any.
  *
  * Series: the store's set is pulled and sent in batches, as the request asks; what a batch was made of is
  * forgotten when it is sent. The concurrency slot covers work: it is given back while a send may wait, so that a
@@ -42,7 +43,8 @@ struct store_service {
 	struct store_service_opts o;
 	struct task_gate *gate; /* NULL: none */
 	struct metric *series, *chunks;
-	struct rpc_method methods[4];
+	struct rpc_method methods[4 + FEDERATED_METHODS];
+	size_t n_methods;
 };
 
 /* One Series call on its way out. */
@@ -256,9 +258,8 @@ static int handle_info(void *arg, struct ctx *ctx, struct rpc_call *call,
 		return -1;
 	}
 	buf_init(&b, MAX_FRAME);
-	struct proto_info_bits bits = { s->o.query_api, s->o.rules,	s->o.targets,
-					s->o.metadata,	s->o.exemplars, s->o.status };
-	proto_info_encode(&a, &info, bits, &b);
+	info.apis = s->o.federated ? FEDERATED_APIS : 0;
+	proto_info_encode(&a, &info, &b);
 	struct str part = buf_view(&b);
 	int rc = rpc_send(call, ctx, &part, 1, e);
 	buf_deinit(&b);
@@ -283,6 +284,11 @@ struct store_service *store_service_new(const struct store_service_opts *o)
 					     handle_values, s };
 	s->methods[3] =
 		(struct rpc_method){ "/thanos.info.Info/Info", true, handle_info, s };
+	s->n_methods = 4;
+	if (o->federated) {
+		federated_methods(o->federated, s->methods + s->n_methods);
+		s->n_methods += FEDERATED_METHODS;
+	}
 	return s;
 }
 
@@ -297,6 +303,6 @@ void store_service_free(struct store_service *s)
 
 const struct rpc_method *store_service_methods(struct store_service *s, size_t *n)
 {
-	*n = ARRAY_LEN(s->methods);
+	*n = s->n_methods;
 	return s->methods;
 }

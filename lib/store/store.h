@@ -11,6 +11,7 @@
 #include "http/http.h"
 #include "model/store.h"
 #include "rpc/rpc.h"
+#include "store/federated.h"
 
 /* ---- the gRPC face: Store and Info services over a store ---- */
 struct store_service;
@@ -23,8 +24,7 @@ struct store_service_opts {
 	uint32_t max_concurrent; /* Series calls at a time; 0: no gate */
 	struct store_limits limits;
 	struct metric_registry *metrics;
-	/* Bits of Info beyond StoreInfo: what else the component serves. */
-	bool query_api, rules, targets, metadata, exemplars, status;
+	struct federated *federated; /* served and told by Info, too; NULL: none */
 };
 struct store_service *store_service_new(const struct store_service_opts *o);
 void store_service_free(struct store_service *s);
@@ -88,6 +88,7 @@ MUST_CHECK int prom_store_flags(struct prom_store *p, struct ctx *ctx, struct ar
 /* External labels of the last good heartbeat, in the arena; false: there has been none. */
 bool prom_store_labels(struct prom_store *p, struct arena *a, struct labels *out);
 struct store *prom_store_store(struct prom_store *p);
+struct federated *prom_store_federated(struct prom_store *p);
 
 /* ---- endpoints and proxy (thanosc query) ---- */
 struct endpoints;

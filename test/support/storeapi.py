@@ -29,8 +29,8 @@ def proto_text(package):
 
 
 def load():
-    """{short message name: class} of thanos and thanos.info."""
-    packages = {p: proto_text(p) for p in ("google.protobuf", "thanos", "thanos.info")}
+    """{short message name: class} of thanos, thanos.info and what they use."""
+    packages = {name: proto_text(name) for name in ("google.protobuf", "thanos", "thanos.info")}
     packages["health"] = ("syntax = \"proto3\";\npackage health;\nmessage HealthRequest { string service = 1; }\n"
                           "message HealthResponse { int32 status = 1; }\n")
     with tempfile.TemporaryDirectory() as d:

@@ -14,7 +14,8 @@ int main(int argc, char **argv)
 	size_t n = 0;
 	const struct pf_msg *const *m = argc == 2 ? proto_package(argv[1], &n) : NULL;
 	if (!m) {
-		fprintf(stderr, "usage: proto_text PACKAGE (thanos or thanos.info)\n");
+		fprintf(stderr,
+			"usage: proto_text PACKAGE (thanos, thanos.info or google.protobuf)\n");
 		return 2;
 	}
 	buf_init(&b, 1 << 20);

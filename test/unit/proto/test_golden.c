@@ -9,6 +9,7 @@
 #include "base/ctx.h"
 #include "base/limits.h"
 #include "proto/convert.h"
+#include "proto/federated.h"
 #include "support/tst.h"
 #include "wire/json.h"
 
@@ -35,9 +36,17 @@ static const struct {
 	{ "/thanos.Store/LabelValues", &msg_label_values_request,
 	  &msg_label_values_response },
 	{ "/thanos.info.Info/Info", NULL, &msg_info_response },
+	{ "/thanos.Rules/Rules", &msg_rules_request, &msg_rules_response },
+	{ "/thanos.Targets/Targets", &msg_targets_request, &msg_targets_response },
+	{ "/thanos.Metadata/MetricMetadata", &msg_metadata_request,
+	  &msg_metadata_response },
+	{ "/thanos.Exemplars/Exemplars", &msg_exemplars_request,
+	  &msg_exemplars_response },
+	{ "/thanos.Status/TSDBStatistics", &msg_statistics_request,
+	  &msg_statistics_response },
 };
 
-static unsigned frames;
+static unsigned frames, calls[ARRAY_LEN(methods)];
 
 static void round_trip(const struct pf_msg *m, struct str in, const char *what)
 {
@@ -124,6 +133,7 @@ static void check_call(const char *dir, const char *json_name)
 			continue;
 		if (have && methods[i].request)
 			check_frames(methods[i].request, buf_view(&q), path);
+		calls[i]++;
 		check_frames(methods[i].response, buf_view(&p), path);
 	}
 	buf_deinit(&p);
@@ -151,6 +161,8 @@ Test(proto, recorded_calls_decode_and_encode_to_the_same_bytes)
 		closedir(d);
 	}
 	cr_assert(frames > 100, "%u frames only", frames);
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+		cr_assert(calls[i] > 0, "no recorded call of %s", methods[i].method);
 }
 
 Test(proto, a_request_survives_the_structs)

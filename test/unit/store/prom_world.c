@@ -86,6 +86,17 @@ static int on_list(void *arg, struct ctx *ctx, const struct http_req *r,
 			  e);
 }
 
+static int on_federated(void *arg, struct ctx *ctx, const struct http_req *r,
+			struct http_resp *resp, struct err *e)
+{
+	struct prom_world *w = arg;
+	snprintf(w->asked, sizeof(w->asked), "%.*s", STR_FMT(r->target));
+	if (w->federated_status)
+		return http_reply(resp, ctx, w->federated_status, "application/json",
+				  str_of(w->federated), e);
+	return reply_data(resp, ctx, w->federated, e);
+}
+
 static int on_read(void *arg, struct ctx *ctx, const struct http_req *r,
 		   struct http_resp *resp, struct err *e)
 {
@@ -125,6 +136,13 @@ void prom_world_open(struct prom_world *w, size_t spill_memory)
 		{ "GET", "/p/api/v1/label/:name/values", HTTP_ON_REQUEST, on_list, w,
 		  NULL },
 		{ "GET", "/p/api/v1/series", HTTP_ON_REQUEST, on_list, w, NULL },
+		{ "GET", "/p/api/v1/rules", HTTP_ON_REQUEST, on_federated, w, NULL },
+		{ "GET", "/p/api/v1/targets", HTTP_ON_REQUEST, on_federated, w, NULL },
+		{ "GET", "/p/api/v1/metadata", HTTP_ON_REQUEST, on_federated, w, NULL },
+		{ "GET", "/p/api/v1/query_exemplars", HTTP_ON_REQUEST, on_federated, w,
+		  NULL },
+		{ "GET", "/p/api/v1/status/tsdb", HTTP_ON_REQUEST, on_federated, w,
+		  NULL },
 		{ "POST", "/p/api/v1/read", HTTP_ON_REQUEST, on_read, w, NULL },
 	};
 	char url[64];

@@ -27,7 +27,10 @@ struct prom_world {
 	_Atomic uint32_t n_reads;  /* reads that began */
 	_Atomic uint32_t n_active; /* reads under way */
 	_Atomic uint32_t most_active;
-	char asked[4096]; /* target of the last GET of labels or series */
+	const char
+		*federated; /* data of rules, targets, metadata, exemplars, statistics */
+	int federated_status; /* 0: 200; else `federated` is the whole body */
+	char asked[4096];     /* target of the last GET of labels, series or these */
 	/* what a test uses */
 	struct ctx ctx;
 	struct arena arena;
