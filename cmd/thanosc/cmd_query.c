@@ -23,8 +23,17 @@ struct query_opts {
 		response_timeout_ms, info_timeout_ms, unhealthy_ms, max_concurrent,
 		max_selects;
 	bool partial_response, auto_downsampling, dynamic_lookback;
+	bool rule_partial, target_partial, metadata_partial, exemplar_partial,
+		status_partial;
 };
 #define AT(f) offsetof(struct query_opts, f)
+#define PARTIAL(n, field, what)                                                          \
+	{                                                                                \
+		.name = n, .type = OPT_BOOL, .off = AT(field), .def = "true",            \
+		.bits = OPTF_HIDDEN,                                                     \
+		.help = "Enable partial response of " what                               \
+			" if no partial_response param is given."                        \
+	}
 static const struct opt rows[] = {
 	{ .name = "endpoint",
 	  .type = OPT_STRINGS,
@@ -146,6 +155,11 @@ static const struct opt rows[] = {
 	  .off = AT(partial_response),
 	  .def = "true",
 	  .help = "Enable partial response if no partial_response param is given." },
+	PARTIAL("rule.partial-response", rule_partial, "rules"),
+	PARTIAL("target.partial-response", target_partial, "targets"),
+	PARTIAL("metric-metadata.partial-response", metadata_partial, "metadata"),
+	PARTIAL("exemplar.partial-response", exemplar_partial, "exemplars"),
+	PARTIAL("status.partial-response", status_partial, "TSDB statistics"),
 	{ .name = "query.auto-downsampling",
 	  .type = OPT_BOOL,
 	  .off = AT(auto_downsampling),
@@ -244,6 +258,7 @@ struct query_run {
 	struct discovery *discovery;
 	struct endpoints *endpoints;
 	struct proxy *proxy;
+	struct federated_proxy *federated;
 	struct store_service *service;
 	struct api *api;
 };
@@ -407,7 +422,9 @@ static int run(struct query_run *q, struct err *e)
 				 .metrics = q->rt.metrics,
 				 .component = "query" };
 	q->proxy = proxy_new(&po);
+	q->federated = federated_proxy_new(&po);
 	struct store_service_opts so = { .store = proxy_store(q->proxy),
+					 .federated = federated_proxy_of(q->federated),
 					 .budget = &q->rt.budget,
 					 .limits = { (uint64_t)o->common.limit_series,
 						     (uint64_t)o->common.limit_samples },
@@ -415,6 +432,10 @@ static int run(struct query_run *q, struct err *e)
 	q->service = store_service_new(&so);
 	struct api_opts ao = { .proxy = q->proxy,
 			       .endpoints = q->endpoints,
+			       .federated = federated_proxy_of(q->federated),
+			       .partial = { o->rule_partial, o->target_partial,
+					    o->metadata_partial, o->exemplar_partial,
+					    o->status_partial },
 			       .pool = q->rt.pool,
 			       .metrics = q->rt.metrics,
 			       .replica_labels = replicas,
@@ -454,6 +475,7 @@ int cmd_query(int argc, char **argv)
 		endpoints_free(q.endpoints);
 		store_service_free(q.service);
 		api_free(q.api);
+		federated_proxy_free(q.federated);
 		proxy_free(q.proxy);
 		runtime_end(&q.rt);
 	}

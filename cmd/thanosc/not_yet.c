@@ -98,10 +98,5 @@ const struct opt not_yet_query_rows[] = {
 	       "Resolution of instant queries."),
 	HIDDEN_SWITCH("query.distributed-with-overlapping-interval", "false",
 		      "Distributed execution."),
-	HIDDEN_SWITCH("rule.partial-response", "true", "Of the rules API."),
-	HIDDEN_SWITCH("target.partial-response", "true", "Of the targets API."),
-	HIDDEN_SWITCH("metric-metadata.partial-response", "true", "Of the metadata API."),
-	HIDDEN_SWITCH("exemplar.partial-response", "true", "Of the exemplars API."),
-	HIDDEN_SWITCH("status.partial-response", "true", "Of the status API."),
 	{ 0 }
 };

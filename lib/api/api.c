@@ -107,6 +107,12 @@ HANDLER(query_range)
 HANDLER(series)
 HANDLER(label_names)
 HANDLER(label_values)
+HANDLER(rules)
+HANDLER(alerts)
+HANDLER(targets)
+HANDLER(metadata)
+HANDLER(exemplars)
+HANDLER(statistics)
 HANDLER(stores)
 HANDLER(buildinfo)
 HANDLER(flags)
@@ -121,6 +127,14 @@ static const struct http_route routes[] = {
 	  "label_names" },
 	{ "GET", "/api/v1/label/:name/values", HTTP_ON_REQUEST, on_label_values, NULL,
 	  "label_values" },
+	{ "GET", "/api/v1/rules", HTTP_ON_REQUEST, on_rules, NULL, "rules" },
+	{ "GET", "/api/v1/alerts", HTTP_ON_REQUEST, on_alerts, NULL, "alerts" },
+	{ "GET", "/api/v1/targets", HTTP_ON_REQUEST, on_targets, NULL, "targets" },
+	{ "GET", "/api/v1/metadata", HTTP_ON_REQUEST, on_metadata, NULL, "metadata" },
+	{ "GET|POST", "/api/v1/query_exemplars", HTTP_ON_REQUEST, on_exemplars, NULL,
+	  "exemplars" },
+	{ "GET", "/api/v1/status/tsdb", HTTP_ON_REQUEST, on_statistics, NULL,
+	  "tsdb_status" },
 	{ "GET", "/api/v1/stores", HTTP_ON_REQUEST, on_stores, NULL, "stores" },
 	{ "GET", "/api/v1/status/buildinfo", HTTP_ON_REQUEST, on_buildinfo, NULL,
 	  "buildinfo" },

@@ -14,6 +14,7 @@
 struct api_opts {
 	struct proxy *proxy;
 	struct endpoints *endpoints;
+	struct federated *federated;
 	struct task_pool *pool;
 	struct metric_registry *metrics;
 	const struct str *replica_labels; /* sorted */
@@ -22,6 +23,9 @@ struct api_opts {
 	int64_t metadata_range_ms; /* 0: everything */
 	uint32_t max_concurrent, max_selects;
 	bool partial_response, auto_downsampling, dynamic_lookback;
+	struct { /* partial_response of the federated APIs where it is not asked for */
+		bool rules, targets, metadata, exemplars, status;
+	} partial;
 	const struct conf_result *flags;
 	const char *version, *revision;
 };

@@ -45,7 +45,7 @@ struct rpc_method;
 void federated_methods(struct federated *f,
 		       struct rpc_method *out); /* FEDERATED_METHODS rows */
 
-/* ---- what several answers are together: federated_merge.c. CPU ---- */
+/* ---- what several answers are together: federated_merge.c, federated_unite.c. CPU ---- */
 /*
  * Groups of the same file and name become one; rules that are the same but for replica labels (names sorted) become the
  * one evaluated last, of alerts first the one in the gravest state. Sorted.
@@ -54,11 +54,12 @@ MUST_CHECK int federated_dedup_rules(struct ctx *ctx, struct arena *a,
 				     struct pb_rule_groups *g, const struct str *replicas,
 				     size_t n, struct err *e);
 /*
- * Only what the request names: groups, files, names of rules, labels of rules (all sets of matchers must match; labels
- * with templates do not count). Groups without rules then are left out.
+ * Only what the request names: groups, files, names of rules, labels of rules (m, those of all sets together, must
+ * match; labels with templates do not count). Groups without rules then are left out.
  */
 MUST_CHECK int federated_filter_rules(struct ctx *ctx, struct arena *a,
 				      const struct pb_rules_request *q,
+				      const struct matcher *m, size_t n,
 				      struct pb_rule_groups *g, struct err *e);
 /* Targets that are the same but for replica labels: the one of the lowest health, of these the one scraped last. */
 MUST_CHECK int federated_dedup_targets(struct ctx *ctx, struct arena *a,

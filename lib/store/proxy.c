@@ -39,7 +39,7 @@ static bool labels_may_match(struct labels ext, const struct matcher *m, size_t 
 	return true;
 }
 
-static bool sets_may_match(const struct store_info *s, const struct matcher *m, size_t n)
+bool proxy_sets_may_match(const struct store_info *s, const struct matcher *m, size_t n)
 {
 	if (s->n_label_sets == 0)
 		return true;
@@ -74,7 +74,7 @@ static bool view_matches(const struct proxy_view *v, const char *addr,
 			if (str_eq(m->name, STR("__address__")))
 				all = matcher_matches(m, str_of(addr));
 			else
-				all = s && sets_may_match(s, m, 1);
+				all = s && proxy_sets_may_match(s, m, 1);
 		}
 		if (all)
 			return true;
@@ -139,7 +139,7 @@ static bool may_hold(const struct endpoint_info *info, const struct want *w)
 {
 	const struct store_info *si = &info->info;
 	return info->has_store && si->mint_ms <= w->maxt_ms &&
-	       si->maxt_ms >= w->mint_ms && sets_may_match(si, w->m, w->n) &&
+	       si->maxt_ms >= w->mint_ms && proxy_sets_may_match(si, w->m, w->n) &&
 	       tsdbs_may_match(si, w->mint_ms, w->maxt_ms, w->m, w->n);
 }
 

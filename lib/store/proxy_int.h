@@ -1,9 +1,10 @@
 /*
- * store/proxy_int.h - legs of the proxy.
+ * store/proxy_int.h - legs of the proxy, and the proxy of the federated APIs.
  */
 #ifndef STORE_PROXY_INT_H
 #define STORE_PROXY_INT_H
 
+#include "base/limits.h"
 #include "store/store.h"
 
 struct endpoint;
@@ -32,5 +33,34 @@ struct series_set *proxy_leg_new(struct rpc_stream *stream, const struct proxy_c
  * report it a moment before our own clock does.
  */
 int proxy_request_check(struct ctx *ctx, const struct err *why, struct err *e);
+
+/* Could a store with such external labels hold what matches? A label it lacks may be a series' own. */
+bool proxy_sets_may_match(const struct store_info *s, const struct matcher *m, size_t n);
+
+/* ---- proxy_federated.c, proxy_federated_exemplars.c ---- */
+struct federated_proxy {
+	struct federated base;
+	struct proxy_opts o;
+};
+struct exemplar_selector {
+	const struct matcher *m;
+	size_t n;
+};
+struct exemplar_selectors {
+	const struct exemplar_selector *v;
+	size_t n;
+};
+/*
+ * The selectors of a query that do not contradict the labels `ours`, matchers on these left out. 1; 0: none, nothing can
+ * match; -1: E_PARSE, or E_INVALID where nothing is left to select by.
+ */
+MUST_CHECK int proxy_exemplar_selectors(struct ctx *ctx, struct arena *a,
+					struct str query, struct labels ours,
+					struct exemplar_selectors *out, struct err *e);
+/* What an endpoint is to be asked, in the arena. 1; 0: nothing of it can match; -1. */
+MUST_CHECK int proxy_exemplar_query(struct ctx *ctx, struct arena *a,
+				    const struct exemplar_selectors *sel,
+				    const struct store_info *info, struct str *query,
+				    struct err *e);
 
 #endif

@@ -147,4 +147,10 @@ struct store *proxy_store(struct proxy *p);
 struct store *proxy_view_store(struct proxy *p, struct arena *a,
 			       const struct proxy_view *v);
 
+/* Rules, targets, metadata, exemplars and statistics of the same endpoints. */
+struct federated_proxy;
+struct federated_proxy *federated_proxy_new(const struct proxy_opts *o);
+void federated_proxy_free(struct federated_proxy *p);
+struct federated *federated_proxy_of(struct federated_proxy *p);
+
 #endif

@@ -194,17 +194,18 @@ class Procs:
         return p
 
     def prometheus(self, name, data=None, external=None, scrape=(), flags=(), binary=PROMETHEUS, interval="1s",
-                   longest="2h", ready=True):
-        """Prometheus over a data folder. scrape: [(job, host:port)], "self" for its own port."""
+                   longest="2h", ready=True, extra=""):
+        """Prometheus over a data folder. scrape: [(job, host:port)], "self" for its own port. extra: what the
+        configuration has behind its scrape jobs: more of them, rule_files."""
         http, data = port(), data or self.dir("prometheus", name)
         lines = [f"global:\n  scrape_interval: {interval}\n  evaluation_interval: 1m"]
         if external:
             lines.append("  external_labels:\n" + "\n".join(f"    {k}: {json.dumps(v)}" for k, v in external.items()))
-        lines.append("scrape_configs:" + ("" if scrape else " []"))
+        lines.append("scrape_configs:" + ("" if scrape or extra else " []"))
         for job, target in scrape:
             target = f"127.0.0.1:{http}" if target == "self" else target
             lines.append(f"- job_name: {job}\n  static_configs:\n  - targets: ['{target}']")
-        config = self.file(f"prometheus-{name}.yml", "\n".join(lines) + "\n")
+        config = self.file(f"prometheus-{name}.yml", "\n".join(lines) + "\n" + extra)
         p = self.run(f"prometheus-{name}", [
             binary, f"--config.file={config}", f"--storage.tsdb.path={data}", f"--web.listen-address=127.0.0.1:{http}",
             "--storage.tsdb.retention.time=100y", "--storage.tsdb.min-block-duration=2h",

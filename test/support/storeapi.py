@@ -129,6 +129,13 @@ class Client:
         answer = self.unary("/thanos.Store/" + method, MSG[method + "Request"](**request), MSG[method + "Response"])
         return list(getattr(answer, MSG[method + "Response"].DESCRIPTOR.fields_by_number[1].name))
 
+    def federated(self, method, answer, request=None, timeout=30):
+        """([payloads], [warnings]) of a call of the federated APIs, e.g. "Rules/Rules", "RulesResponse", a message."""
+        call = self.channel.unary_stream("/thanos." + method, lambda m: m.SerializeToString(), MSG[answer].FromString)
+        payload = MSG[answer].DESCRIPTOR.fields_by_number[1].name
+        got = list(call(request or MSG["Empty"](), timeout=timeout))
+        return [getattr(m, payload) for m in got if m.HasField(payload)], [m.warning for m in got if m.warning]
+
     def info(self, timeout=10):
         return self.unary("/thanos.info.Info/Info", MSG["InfoRequest"](), MSG["InfoResponse"], timeout)
 
