@@ -224,14 +224,18 @@ def clean(value):
     return re.sub(r'"(lastEvaluation|lastScrape|activeAt)": "[^"]+"', r'"\1": ""', text)
 
 
-def check_thanos(c, p, query, sidecars):
-    """A real Thanos over our sidecars says the same as our querier."""
+def check_thanos(c, p, query, sidecars, proms):
+    """A real Thanos over our sidecars says the same as our querier, and so do we over sidecars of Thanos."""
     theirs = p.query([s.grpc for s in sidecars], binary=THANOS, name="thanos-query")
+    over = p.query([p.sidecar(prom, binary=THANOS, name="thanos-" + prom.name).grpc for prom in proms], name="over-thanos")
     now = time.time()
     for path, params in (("rules", {}), ("rules", {"type": "record"}), ("alerts", {}), ("targets", {}), ("targets", {"state": "dropped"}), ("metadata", {}),
                          ("query_exemplars", {"query": 'app_requests_total{cluster="eu"}', "start": now - 60, "end": now - 3})):
-        a, b = query.api(path, **params), theirs.api(path, **params)
-        c.ok(a[0] == b[0] == 200 and clean(a[1]) == clean(b[1]), f"{path} {params}: as Thanos answers", f"{clean(a[1])}\n{clean(b[1])}")
+        a = query.api(path, **params)
+        for other in (theirs, over):
+            b = other.api(path, **params)
+            c.ok(a[0] == b[0] == 200 and clean(a[1]) == clean(b[1]), f"{path} {params}: as {other.name} answers", f"{clean(a[1])}\n{clean(b[1])}")
+    check_statistics(c, over, proms)
 
 
 def main():
@@ -258,7 +262,7 @@ def main():
         check_grpc(c, sidecars[0], 1)
         check_grpc(c, query, 2)
         if THANOS:
-            check_thanos(c, p, query, sidecars)
+            check_thanos(c, p, query, sidecars, proms)
         else:
             c.skip("comparison with Thanos: THANOS is not set")
         nobody = p.query([f"127.0.0.1:{port()}"], "--rule.partial-response=false", name="nobody", see=0)
