@@ -23,6 +23,8 @@ struct query_opts {
 		response_timeout_ms, info_timeout_ms, unhealthy_ms, max_concurrent,
 		max_selects;
 	bool partial_response, auto_downsampling, dynamic_lookback;
+	struct str tenant_header, default_tenant, tenant_label;
+	bool enforce_tenancy;
 	bool rule_partial, target_partial, metadata_partial, exemplar_partial,
 		status_partial;
 };
@@ -105,6 +107,11 @@ static const struct opt rows[] = {
 	  .off = AT(selector_labels),
 	  .placeholder = "<name>=\"<value>\"",
 	  .help = "Labels that tell what this querier stands for, exposed in Info (repeatable)." },
+	{ .name = "web.route-prefix",
+	  .type = OPT_STRING,
+	  .off = offsetof(struct common_opts, route_prefix),
+	  .def = "",
+	  .help = "Prefix of the API and the page, where it is not that of --web.external-prefix." },
 	{ .name = "query.timeout",
 	  .type = OPT_DURATION_MS,
 	  .off = AT(timeout_ms),
@@ -237,15 +244,30 @@ static const struct opt rows[] = {
 	  .choices = "none|snappy|gzip",
 	  .help = "Compression of gRPC messages to and from endpoints." },
 	{ .name = "query.enforce-tenancy",
-	  .type = OPT_NOT_YET,
+	  .type = OPT_BOOL,
+	  .off = AT(enforce_tenancy),
 	  .def = "false",
-	  .bits = OPTF_SWITCH,
-	  .help = "Tenancy." },
+	  .help = "Give every selector the matcher of the request's tenant." },
+	{ .name = "query.tenant-header",
+	  .type = OPT_STRING,
+	  .off = AT(tenant_header),
+	  .def = "THANOS-TENANT",
+	  .help = "Request header that tells the tenant." },
+	{ .name = "query.default-tenant-id",
+	  .type = OPT_STRING,
+	  .off = AT(default_tenant),
+	  .def = "default-tenant",
+	  .help = "Tenant of requests that tell none." },
+	{ .name = "query.tenant-label-name",
+	  .type = OPT_STRING,
+	  .off = AT(tenant_label),
+	  .def = "tenant_id",
+	  .help = "Label that holds the tenant, for --query.enforce-tenancy." },
 	{ 0 }
 };
 static const struct opt *const tables[] = {
-	common_rows,	   grpc_rows,	     limit_rows,	 web_rows, rows,
-	not_yet_grpc_rows, not_yet_web_rows, not_yet_query_rows, NULL
+	common_rows, grpc_rows,		limit_rows,	    web_rows,
+	rows,	     not_yet_grpc_rows, not_yet_query_rows, NULL
 };
 const struct conf_cmd query_cmd = {
 	"query", "Query node exposing PromQL enabled Query API with data from stores.",
@@ -319,6 +341,15 @@ static int selector_labels(struct query_run *q, struct labels *out, struct err *
 		return err_set(NULL, e, E_INVALID, "--selector-label: a name twice");
 	*out = (struct labels){ l, (uint32_t)in->n, 0 };
 	return 0;
+}
+
+static const char *lower(struct arena *a, struct str s)
+{
+	char *z = str_dupz(a, s);
+	for (char *p = z; *p; p++)
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
+	return z;
 }
 
 /* ---- discovery ---- */
@@ -450,6 +481,10 @@ static int run(struct query_run *q, struct err *e)
 			       .partial_response = o->partial_response,
 			       .auto_downsampling = o->auto_downsampling,
 			       .dynamic_lookback = o->dynamic_lookback,
+			       .tenant_header = lower(&q->rt.arena, o->tenant_header),
+			       .default_tenant = o->default_tenant,
+			       .tenant_label = o->tenant_label,
+			       .enforce_tenancy = o->enforce_tenancy,
 			       .flags = &q->rt.flags,
 			       .version = version_text,
 			       .revision = version_commit };

@@ -77,8 +77,8 @@ static const struct opt rows[] = {
 	{ 0 }
 };
 static const struct opt *const tables[] = {
-	common_rows, grpc_rows,		objstore_rows,	  limit_rows,	      web_rows,
-	rows,	     not_yet_grpc_rows, not_yet_web_rows, not_yet_store_rows, NULL
+	common_rows, grpc_rows,		objstore_rows,	    limit_rows, web_rows,
+	rows,	     not_yet_grpc_rows, not_yet_store_rows, NULL
 };
 const struct conf_cmd store_cmd = {
 	"store", "Store node giving access to blocks in a bucket provider.", tables

@@ -27,12 +27,6 @@ const struct opt not_yet_grpc_rows[] = {
 	HIDDEN("debug.name", "", "Name of this process in logs."), { 0 }
 };
 
-const struct opt not_yet_web_rows[] = {
-	FLAG("web.external-prefix", "", "Prefix of generated links."),
-	FLAG("web.prefix-header", "", "Header that holds the prefix of links."),
-	{ 0 }
-};
-
 const struct opt not_yet_store_rows[] = {
 	FLAG("index-cache-size", "250MB", "Size of the index cache."),
 	CONTENT("index-cache.config", "Index cache."),
@@ -74,9 +68,7 @@ const struct opt not_yet_store_rows[] = {
 const struct opt not_yet_query_rows[] = {
 	FLAG("alert.query-url", "", "URL of queries in alerts."),
 	FLAG("enable-feature", "", "Experimental features."),
-	FLAG("web.route-prefix", "", "Prefix of pages and API."),
 	FLAG("query.active-query-path", "", "Folder of the journal of queries."),
-	FLAG("query.default-tenant-id", "default-tenant", "Tenant of requests without."),
 	SWITCH("query.enable-x-functions", "false", "Functions xrate and so on."),
 	HIDDEN_SWITCH("query.disable-fallback", "false", "There is one engine."),
 	FLAG("query.partition-label", "", "Labels of distributed execution."),
@@ -87,8 +79,6 @@ const struct opt not_yet_query_rows[] = {
 	FLAG("query.telemetry.request-series-seconds-quantiles",
 	     "10,100,1000,10000,100000", "Bounds of a histogram."),
 	FLAG("query.tenant-certificate-field", "", "Field that tells the tenant."),
-	FLAG("query.tenant-header", "THANOS-TENANT", "Header that tells the tenant."),
-	FLAG("query.tenant-label-name", "tenant_id", "Label that holds the tenant."),
 	CONTENT("selector.relabel-config", "Stores by external labels."),
 	HIDDEN("store.sd-dns-resolver", "miekgdns", "Resolver."),
 	HIDDEN("grpc.proxy-strategy", "eager", "How streams of stores are read."),

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "wire/codec.h"
 
 #define AT(f) offsetof(struct common_opts, f)
 const struct opt common_rows[] = {
@@ -131,12 +132,24 @@ const struct opt limit_rows[] = {
 	  .help = "Maximum samples a Series call may have (120 a chunk); 0: no limit." },
 	{ 0 }
 };
-const struct opt web_rows[] = { { .name = "web.disable-cors",
-				  .type = OPT_BOOL,
-				  .off = AT(disable_cors),
-				  .def = "false",
-				  .help = "Disable CORS headers to be set." },
-				{ 0 } };
+const struct opt web_rows[] = {
+	{ .name = "web.disable-cors",
+	  .type = OPT_BOOL,
+	  .off = AT(disable_cors),
+	  .def = "false",
+	  .help = "Disable CORS headers to be set." },
+	{ .name = "web.external-prefix",
+	  .type = OPT_STRING,
+	  .off = AT(external_prefix),
+	  .def = "",
+	  .help = "Prefix of links on the page, as seen through a reverse proxy." },
+	{ .name = "web.prefix-header",
+	  .type = OPT_STRING,
+	  .off = AT(prefix_header),
+	  .def = "",
+	  .help = "Request header that tells the prefix of links, such as X-Forwarded-Prefix, where --web.external-prefix does not. Use it only behind a proxy that sets the header." },
+	{ 0 }
+};
 const struct opt objstore_rows[] = {
 	{ .name = "objstore.config",
 	  .type = OPT_TEXT,
@@ -322,31 +335,87 @@ static int on_metrics(void *arg, struct ctx *ctx, const struct http_req *q,
 	return rc;
 }
 
+/*
+ * The prefix of links: --web.external-prefix, else what the header says, else where the page is served. Only its path
+ * counts, cleaned, so that a forged header leads nowhere else.
+ */
+static struct str link_prefix(const struct runtime *r, const struct http_req *q)
+{
+	struct str in = r->opts->external_prefix, rest, seg, plain;
+	struct buf out;
+	bool more = true;
+	if (in.n == 0 && r->prefix_header[0])
+		in = http_header(q, r->prefix_header);
+	if (in.n == 0)
+		in = r->opts->route_prefix;
+	ptrdiff_t at = str_find(in, STR("://"));
+	rest = at < 0 ? in : str_from(in, (size_t)at + 3);
+	if (at >= 0) /* the host goes, too */
+		rest = str_find_char(rest, '/') < 0
+			       ? STR("")
+			       : str_from(rest, (size_t)str_find_char(rest, '/'));
+	buf_init(&out, 1 << 16);
+	while (more) {
+		more = str_cut(&rest, '/', &seg);
+		if (seg.n == 0 || str_eqz(seg, ".") || str_eqz(seg, "..") ||
+		    !url_unescape(q->arena, seg, false, &plain))
+			continue;
+		buf_byte(&out, '/');
+		url_escape_segment(plain, &out);
+	}
+	struct str s = str_dup(q->arena, buf_view(&out));
+	buf_deinit(&out);
+	return s;
+}
+
 static int on_root(void *arg, struct ctx *ctx, const struct http_req *q,
 		   struct http_resp *w, struct err *e)
 {
 	struct runtime *r = arg;
 	struct buf b;
-	(void)q;
-	buf_init(&b, 1 << 16);
+	struct str prefix = link_prefix(r, q);
+	buf_init(&b, 1 << 20);
 	buf_fmt(&b,
 		"<!doctype html><title>thanosc %s</title><h1>thanosc %s</h1><p>version %s, commit %s"
 		"<ul>",
 		r->mode, r->mode, version_text, version_commit);
 	static const char *const links[] = { "/-/healthy", "/-/ready", "/metrics" };
 	static const char *const query_links[] = {
-		"/api/v1/stores", "/api/v1/query?query=up", "/api/v1/labels",
-		"/api/v1/status/buildinfo", "/api/v1/status/flags"
+		"/api/v1/stores",	"/api/v1/query?query=up",
+		"/api/v1/labels",	"/api/v1/rules",
+		"/api/v1/alerts",	"/api/v1/targets",
+		"/api/v1/metadata",	"/api/v1/status/tsdb",
+		"/api/v1/status/flags", "/api/v1/status/buildinfo"
 	};
 	for (size_t i = 0; i < ARRAY_LEN(links); i++)
 		buf_fmt(&b, "<li><a href=\"%s\">%s</a>", links[i], links[i]);
 	for (size_t i = 0; i < ARRAY_LEN(query_links) && strcmp(r->mode, "query") == 0;
 	     i++)
-		buf_fmt(&b, "<li><a href=\"%s\">%s</a>", query_links[i], query_links[i]);
+		buf_fmt(&b, "<li><a href=\"%.*s%s\">%s</a>", STR_FMT(prefix),
+			query_links[i], query_links[i]);
 	buf_str(&b, STR("</ul>"));
 	int rc = http_reply(w, ctx, 200, "text/html; charset=utf-8", buf_view(&b), e);
 	buf_deinit(&b);
 	return rc;
+}
+
+/* --web.route-prefix, and without it --web.external-prefix, where it is a path. */
+static void set_prefixes(struct runtime *r)
+{
+	struct common_opts *o = r->opts;
+	char *header = str_dupz(&r->arena, o->prefix_header);
+	for (char *p = header; *p; p++)
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
+	r->prefix_header = header;
+	if (strcmp(r->mode, "query") != 0)
+		return; /* its routes are never moved */
+	if (o->route_prefix.n == 0)
+		o->route_prefix = o->external_prefix;
+	else if (o->external_prefix.n && !str_eq(o->route_prefix, o->external_prefix))
+		log_warn(
+			NULL,
+			"--web.route-prefix and --web.external-prefix differ: links of the page need a reverse proxy");
 }
 
 static int serve_http(struct runtime *r, const struct http_route *routes, size_t n,
@@ -358,6 +427,7 @@ static int serve_http(struct runtime *r, const struct http_route *routes, size_t
 		{ "GET", "/metrics", HTTP_ON_LOOP, on_metrics, r, NULL },
 		{ "GET", "/", HTTP_ON_LOOP, on_root, r, NULL },
 	};
+	set_prefixes(r);
 	struct http_route *all =
 		ARENA_ARRAY(&r->arena, struct http_route, n + ARRAY_LEN(own));
 	memcpy(all, own, sizeof(own));
@@ -381,7 +451,9 @@ static int serve_http(struct runtime *r, const struct http_route *routes, size_t
 				      .auth = r->web.auth,
 				      .headers = r->web.headers,
 				      .n_headers = r->web.n_headers,
-				      .prefix = "",
+				      .prefix =
+					      str_dupz(&r->arena, r->opts->route_prefix),
+				      .n_root = 3,
 				      .budget = &r->budget,
 				      .cors = !r->opts->disable_cors };
 	return http_server_start(&r->loops, r->pool, r->metrics, &o, all,

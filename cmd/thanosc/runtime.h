@@ -19,14 +19,14 @@ struct common_opts { /* first member of every mode's options */
 	int64_t http_grace_ms, grpc_grace_ms, grpc_max_age_ms;
 	int64_t limit_series, limit_samples; /* of a Series call; 0: none */
 	bool disable_cors;
+	struct str external_prefix, prefix_header, route_prefix; /* of --web. */
 	struct conf_text tracing;
 	struct tls_server_opts grpc_tls;
 };
 extern const struct opt common_rows[], grpc_rows[], limit_rows[], web_rows[],
 	objstore_rows[];
 /* Flags of Thanos that are refused unless at their default (not_yet.c). */
-extern const struct opt not_yet_grpc_rows[], not_yet_web_rows[], not_yet_store_rows[],
-	not_yet_query_rows[];
+extern const struct opt not_yet_grpc_rows[], not_yet_store_rows[], not_yet_query_rows[];
 struct objstore_opts { /* second member of modes with a bucket */
 	struct conf_text config;
 };
@@ -45,9 +45,10 @@ struct runtime {
 	struct net_tls *grpc_tls; /* NULL: plain; kept by tls */
 	struct tls_keeper tls;
 	struct web_config web;
-	struct tracer *tracer;	 /* NULL: off */
-	struct cancel *stop;	 /* cancelled by SIGINT and SIGTERM */
-	struct loop_timer *beat; /* LOOP: systemd's watchdog */
+	const char *prefix_header; /* in lower case; "": none */
+	struct tracer *tracer;	   /* NULL: off */
+	struct cancel *stop;	   /* cancelled by SIGINT and SIGTERM */
+	struct loop_timer *beat;   /* LOOP: systemd's watchdog */
 	_Atomic bool ready;
 };
 

@@ -76,7 +76,9 @@ int api_run(struct api *api, struct ctx *ctx, const struct http_req *r,
 	buf_init(&b, MAX_ANSWER);
 	struct call c = { api, ctx, r, w, &a, &why };
 	buf_str(&b, STR("{\"status\":\"success\",\"data\":"));
-	int rc = work(&c, &b);
+	int rc = api_tenant(&c);
+	if (rc == 0)
+		rc = work(&c, &b);
 	if (rc < 0) {
 		log_debug(ctx, "%.*s failed: %s", STR_FMT(r->path), err_text(&why));
 		rc = send_error(w, ctx, &why, e);

@@ -26,6 +26,9 @@ struct api_opts {
 	struct { /* partial_response of the federated APIs where it is not asked for */
 		bool rules, targets, metadata, exemplars, status;
 	} partial;
+	const char *tenant_header; /* in lower case */
+	struct str default_tenant, tenant_label;
+	bool enforce_tenancy;
 	const struct conf_result *flags;
 	const char *version, *revision;
 };

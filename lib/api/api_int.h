@@ -5,7 +5,9 @@
 #define API_API_INT_H
 
 #include "api/api.h"
+#include "base/limits.h"
 #include "base/vec.h"
+#include "promql/parse/ast.h"
 #include "task/task.h"
 
 struct api {
@@ -44,6 +46,12 @@ MUST_CHECK int api_bool(struct call *c, const char *name, bool def, bool *v);
 MUST_CHECK int api_limit(struct call *c, int64_t *limit);
 MUST_CHECK int api_view(struct call *c, struct query_view *v);
 MUST_CHECK int api_matches(struct call *c, bool required, struct selectors *out);
+
+/* ---- tenancy.c: the first is asked of every request; the others do something where tenancy is enforced ---- */
+MUST_CHECK int api_tenant(struct call *c);
+MUST_CHECK int api_enforce_expr(struct call *c, struct expr *x);
+MUST_CHECK int api_enforce_matches(struct call *c, struct selectors *sel);
+MUST_CHECK int api_enforce_exemplars(struct call *c, struct expr *x, struct str *query);
 
 /* A handler's work: appends the value of "data" to out. -1: an error answer is written from c->e. */
 typedef int api_work(struct call *c, struct buf *out);

@@ -4,7 +4,6 @@
  */
 #include "api/api_int.h"
 #include "base/time.h"
-#include "promql/parse/ast.h"
 #include "wire/json.h"
 
 #define DEFAULT_STATISTICS 10 /* entries of each list */
@@ -213,6 +212,8 @@ int api_exemplars(struct call *c, struct buf *out)
 			       "end timestamp must not be before start time");
 	if (promql_parse(&ctx, c->a, q.query, &tree, &why) < 0)
 		return api_bad(c->ctx, c->e, "query", "%s", err_text(&why));
+	if (api_enforce_exemplars(c, tree, &q.query) < 0)
+		return -1;
 	if (o->federated->ops->exemplars(o->federated, &ctx, c->a, &q, &x, c->e) < 0 ||
 	    federated_dedup_exemplars(&ctx, c->a, &x, o->replica_labels,
 				      o->n_replica_labels, c->e) < 0)
@@ -229,9 +230,12 @@ static int statistics_matchers(struct call *c, struct pf_list *out)
 	size_t n;
 	if (rule_matchers(c, &m, &n) < 0)
 		return -1;
-	struct pb_matcher *v = ARENA_ARRAY(c->a, struct pb_matcher, n + 1);
+	struct pb_matcher *v = ARENA_ARRAY(c->a, struct pb_matcher, n + 2);
 	for (size_t i = 0; i < n; i++)
 		v[i] = (struct pb_matcher){ (int32_t)m[i].type, m[i].name, m[i].value };
+	if (c->api->o.enforce_tenancy)
+		v[n++] = (struct pb_matcher){ MATCH_EQ, c->api->o.tenant_label,
+					      c->ctx->tenant };
 	*out = (struct pf_list){ v, n };
 	return 0;
 }
@@ -254,9 +258,19 @@ int api_statistics(struct call *c, struct buf *out)
 	if (o->federated->ops->statistics(o->federated, &ctx, c->a, &q, &s, c->e) < 0)
 		return failed(c, "tsdb statistics");
 	const struct pb_statistics_by_tenant *t = s.statistics.v;
-	for (size_t i = 0; i < s.statistics.n; i++)
+	bool found = false;
+	for (size_t i = 0; i < s.statistics.n; i++) {
+		if (o->enforce_tenancy && !str_eq(t[i].key, c->ctx->tenant))
+			continue;
+		found = true;
 		if (federated_add_statistics(&ctx, c->a, &all, t[i].value, c->e) < 0)
 			return failed(c, "tsdb statistics");
+	}
+	if (o->enforce_tenancy && !found) {
+		err_set(c->ctx, c->e, E_NOT_FOUND, "%.*s tenant not found",
+			STR_FMT(c->ctx->tenant));
+		return failed(c, "tsdb statistics");
+	}
 	struct pf_list *lists[] = { &all.series_by_metric, &all.values_by_label,
 				    &all.memory_by_label, &all.series_by_pair };
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)

@@ -46,8 +46,8 @@ int api_series(struct call *c, struct buf *out)
 	struct selectors sel;
 	struct query_view v;
 	int64_t start, end, limit;
-	if (api_matches(c, true, &sel) < 0 || times(c, &start, &end) < 0 ||
-	    api_limit(c, &limit) < 0 || api_view(c, &v) < 0)
+	if (api_matches(c, true, &sel) < 0 || api_enforce_matches(c, &sel) < 0 ||
+	    times(c, &start, &end) < 0 || api_limit(c, &limit) < 0 || api_view(c, &v) < 0)
 		return -1;
 	struct series_set **legs = ARENA_ARRAY(c->a, struct series_set *, sel.n + 1),
 			  *set;
@@ -114,8 +114,8 @@ static int label_answer(struct call *c, struct str label, struct buf *out)
 	struct selectors sel;
 	struct query_view v;
 	int64_t start, end, limit;
-	if (api_matches(c, false, &sel) < 0 || times(c, &start, &end) < 0 ||
-	    api_limit(c, &limit) < 0 || api_view(c, &v) < 0)
+	if (api_matches(c, false, &sel) < 0 || api_enforce_matches(c, &sel) < 0 ||
+	    times(c, &start, &end) < 0 || api_limit(c, &limit) < 0 || api_view(c, &v) < 0)
 		return -1;
 	struct str *all = NULL;
 	size_t n = 0, cap = 0;

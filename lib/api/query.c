@@ -98,7 +98,7 @@ static int parse(struct call *c, struct promql_query *q)
 	if (promql_parse(c->ctx, c->a, q->text, &x, &why) < 0)
 		return api_bad(c->ctx, c->e, "query", "%s", err_text(&why));
 	q->expr = x;
-	return 0;
+	return api_enforce_expr(c, x);
 }
 
 int api_query(struct call *c, struct buf *out)

@@ -117,8 +117,9 @@ static struct str target_path(struct str target)
 	return target;
 }
 
-static void find(const struct http_server *s, struct http_req *r, struct str raw,
-		 struct http_match *out)
+/* Among the routes from..to-1. */
+static void find(const struct http_server *s, size_t from, size_t to, struct http_req *r,
+		 struct str raw, struct http_match *out)
 {
 	struct pieces pieces;
 	struct str capture, allow = STR_NULL;
@@ -129,7 +130,7 @@ static void find(const struct http_server *s, struct http_req *r, struct str raw
 	}
 	if (!cut_path(r->arena, raw, &pieces))
 		return;
-	for (size_t i = 0; i < s->n_routes; i++) {
+	for (size_t i = from; i < to; i++) {
 		const struct http_route *route = &s->routes[i];
 		if (!fits(&s->patterns[i], &pieces, r->arena, raw, &capture))
 			continue;
@@ -174,9 +175,11 @@ void http_route_find(const struct http_server *s, struct http_req *r, struct str
 		    (path.n > prefix.n && path.p[prefix.n] != '/')) {
 			if (str_eq(path, STR("/")))
 				out->status = 302;
+			else
+				find(s, 0, s->o.n_root, r, path, out);
 			return;
 		}
 		path = path.n == prefix.n ? STR("/") : str_from(path, prefix.n);
 	}
-	find(s, r, path, out);
+	find(s, prefix.n ? s->o.n_root : 0, s->n_routes, r, path, out);
 }

@@ -145,8 +145,9 @@ struct rpc_call_opts {
 	size_t n_meta;
 };
 /* Begin a call: request sent, answers read ahead. Returns before any answer. Deadline and token of
- * ctx are the call's (grpc-timeout). `wake` (may be NULL) is called, from a loop, whenever something
- * arrived after rpc_stream_try said PIPE_AGAIN. WORKER */
+ * ctx are the call's (grpc-timeout); its tenant goes along as thanos-tenant and stands in the handler's ctx
+ * there. `wake` (may be NULL) is called, from a loop, whenever something arrived after rpc_stream_try said
+ * PIPE_AGAIN. WORKER */
 MUST_CHECK int rpc_open(struct rpc_channel *c, struct ctx *ctx, const char *method,
 			struct str request, const struct rpc_call_opts *o,
 			struct rpc_stream **out, struct err *e);

@@ -123,6 +123,7 @@ static void run(void *arg)
 	const struct rpc_method *m = &call->method->m;
 	struct span span = { 0 };
 	enum rpc_code code = RPC_OK;
+	call->ctx.tenant = rpc_call_meta(call, "thanos-tenant");
 	if (call->srv->o.trace && m->how != RPC_ON_LOOP) {
 		trace_begin(&call->ctx, call->srv->o.trace,
 			    rpc_call_meta(call, "traceparent"), false);

@@ -18,7 +18,7 @@ static void put_meta(struct rpc_stream *s, struct str name, struct str value)
 	s->n_meta++;
 }
 
-/* The call's own entries, and the trace that it belongs to. */
+/* The call's own entries, the tenant and the trace that it belongs to. */
 static int take_meta(struct rpc_stream *s, struct ctx *ctx, const struct rpc_call_opts *o,
 		     struct err *e)
 {
@@ -29,6 +29,8 @@ static int take_meta(struct rpc_stream *s, struct ctx *ctx, const struct rpc_cal
 			       MAX_META - 1);
 	for (size_t i = 0; i + 1 < o->n_meta; i += 2)
 		put_meta(s, o->meta[i], o->meta[i + 1]);
+	if (ctx && ctx->tenant.n)
+		put_meta(s, STR("thanos-tenant"), ctx->tenant);
 	if (ctx && trace_format(ctx, parent))
 		put_meta(s, STR("traceparent"), str_of(parent));
 	return buf_check(&s->meta, ctx, "metadata", e);

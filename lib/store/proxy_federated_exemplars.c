@@ -8,41 +8,21 @@
 #include "promql/parse/ast.h"
 #include "store/proxy_int.h"
 
-static int add_selector(struct ctx *ctx, struct arena *a, const struct select_node *s,
-			struct pf_list *out, struct err *e)
+struct collector {
+	struct ctx *ctx;
+	struct arena *a;
+	struct pf_list all; /* exemplar_selector */
+	struct err *e;
+};
+
+static int add_selector(void *arg, struct select_node *s)
 {
-	struct exemplar_selector *v = proto_list_add(ctx, a, out, sizeof(*v), e);
+	struct collector *c = arg;
+	struct exemplar_selector *v =
+		proto_list_add(c->ctx, c->a, &c->all, sizeof(*v), c->e);
 	if (!v)
 		return -1;
 	*v = (struct exemplar_selector){ s->matchers, s->n_matchers };
-	return 0;
-}
-
-static int collect(struct ctx *ctx, struct arena *a, const struct expr *x,
-		   struct pf_list *out, struct err *e)
-{
-	switch (x->kind) {
-	case EXPR_NUMBER:
-	case EXPR_STRING: return 0;
-	case EXPR_VECTOR:
-	case EXPR_MATRIX: return add_selector(ctx, a, &x->s.sel, out, e);
-	case EXPR_SUBQUERY: return collect(ctx, a, x->sub.e, out, e);
-	case EXPR_CALL:
-		for (size_t i = 0; i < x->call.n; i++)
-			if (collect(ctx, a, x->call.arg[i], out, e) < 0)
-				return -1;
-		return 0;
-	case EXPR_AGGR:
-		if (x->aggr.param && collect(ctx, a, x->aggr.param, out, e) < 0)
-			return -1;
-		return collect(ctx, a, x->aggr.e, out, e);
-	case EXPR_BINARY:
-		if (collect(ctx, a, x->bin.l, out, e) < 0)
-			return -1;
-		return collect(ctx, a, x->bin.r, out, e);
-	case EXPR_UNARY: return collect(ctx, a, x->un.e, out, e);
-	case EXPR_PAREN: return collect(ctx, a, x->inner, out, e);
-	}
 	return 0;
 }
 
@@ -66,13 +46,14 @@ int proxy_exemplar_selectors(struct ctx *ctx, struct arena *a, struct str query,
 			     struct err *e)
 {
 	struct expr *x;
-	struct pf_list all = { NULL, 0 };
+	struct collector c = { ctx, a, { NULL, 0 }, e };
 	size_t k = 0;
 	bool any = false;
-	if (promql_parse(ctx, a, query, &x, e) < 0 || collect(ctx, a, x, &all, e) < 0)
+	if (promql_parse(ctx, a, query, &x, e) < 0 ||
+	    promql_each_selector(x, add_selector, &c) < 0)
 		return -1;
-	struct exemplar_selector *v = all.v;
-	for (size_t i = 0; i < all.n; i++) {
+	struct exemplar_selector *v = c.all.v;
+	for (size_t i = 0; i < c.all.n; i++) {
 		if (!keep_rest(a, &v[i], ours))
 			continue;
 		any = true;

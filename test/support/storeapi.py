@@ -149,7 +149,7 @@ class FakeStore:
 
     def __init__(self, series, labels=(), mint=FULL[0], maxt=FULL[1], names=(), values=None, at="127.0.0.1:0", tls=None):
         """at: where it listens; tls: (certificate, key) files."""
-        self.behave, self.calls = series, 0
+        self.behave, self.calls, self.label_requests = series, 0, []
         self.names, self.values = list(names), values or {}
         info = MSG["InfoResponse"](component="store")
         info.store.min_time, info.store.max_time = mint, maxt
@@ -161,7 +161,7 @@ class FakeStore:
         handlers = {"Series": grpc.unary_stream_rpc_method_handler(self.series, MSG["SeriesRequest"].FromString, self.to_bytes)}
         for m, fn in (("LabelNames", lambda q, _: self.names), ("LabelValues", lambda q, _: self.values.get(q.label, []))):
             handlers[m] = grpc.unary_unary_rpc_method_handler(
-                lambda q, context, m=m, fn=fn: MSG[m + "Response"](
+                lambda q, context, m=m, fn=fn: self.label_requests.append(q) or MSG[m + "Response"](
                     **{MSG[m + "Response"].DESCRIPTOR.fields_by_number[1].name: fn(q, context)}),
                 MSG[m + "Request"].FromString, self.to_bytes)
         self.server.add_generic_rpc_handlers((

@@ -52,6 +52,33 @@ struct expr *expr_strip(struct expr *x)
 	return x;
 }
 
+int promql_each_selector(struct expr *x, int (*fn)(void *arg, struct select_node *s),
+			 void *arg)
+{
+	int rc = 0;
+	switch (x->kind) {
+	case EXPR_NUMBER:
+	case EXPR_STRING: return 0;
+	case EXPR_VECTOR:
+	case EXPR_MATRIX: return fn(arg, &x->s.sel);
+	case EXPR_SUBQUERY: return promql_each_selector(x->sub.e, fn, arg);
+	case EXPR_CALL:
+		for (size_t i = 0; i < x->call.n && rc == 0; i++)
+			rc = promql_each_selector(x->call.arg[i], fn, arg);
+		return rc;
+	case EXPR_AGGR:
+		if (x->aggr.param)
+			rc = promql_each_selector(x->aggr.param, fn, arg);
+		return rc ? rc : promql_each_selector(x->aggr.e, fn, arg);
+	case EXPR_BINARY:
+		rc = promql_each_selector(x->bin.l, fn, arg);
+		return rc ? rc : promql_each_selector(x->bin.r, fn, arg);
+	case EXPR_UNARY: return promql_each_selector(x->un.e, fn, arg);
+	case EXPR_PAREN: return promql_each_selector(x->inner, fn, arg);
+	}
+	return 0;
+}
+
 void promql_position(struct str query, uint32_t pos, uint32_t *line, uint32_t *col)
 {
 	uint32_t l = 1, begin = 0;

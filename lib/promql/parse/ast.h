@@ -182,6 +182,10 @@ MUST_CHECK int promql_parse_selector(struct ctx *ctx, struct arena *a, struct st
 				     struct matcher **out, size_t *n, struct err *e);
 /* "line:col" of a byte offset, for annotations. */
 void promql_position(struct str query, uint32_t pos, uint32_t *line, uint32_t *col);
+/* fn of each selector, in the order of the text where it is not an aggregation's parameter, which comes first; ends with
+ * what fn returns if that is not 0. */
+int promql_each_selector(struct expr *x, int (*fn)(void *arg, struct select_node *s),
+			 void *arg);
 /* Without parentheses around. */
 struct expr *expr_strip(struct expr *x);
 

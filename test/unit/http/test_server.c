@@ -192,6 +192,29 @@ Test(server, paths_are_routed)
 	srv_stop(&v, NS_PER_S);
 }
 
+/* Some routes stay where they are whatever the prefix. */
+Test(server, a_prefix_leaves_routes_at_the_root)
+{
+	static const struct {
+		const char *target, *want;
+	} rows[] = {
+		{ "/echo", "HTTP/1.1 200 OK\r\n" },
+		{ "/size/7", "HTTP/1.1 200 OK\r\n" },
+		{ "/pre/echo", "HTTP/1.1 404 Not Found\r\n" },
+		{ "/loop/7", "HTTP/1.1 404 Not Found\r\n" },
+		{ "/pre/loop/7", "HTTP/1.1 200 OK\r\n" },
+		{ "/", "Location: /pre/\r\n" },
+	};
+	struct srv v;
+	srv_start(&v, &(struct http_server_opts){ .prefix = "pre", .n_root = 2 });
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct raw *r = srv_ask(&v, "GET", rows[i].target, "");
+		HAS(r, rows[i].want);
+		raw_close(r);
+	}
+	srv_stop(&v, NS_PER_S);
+}
+
 static void check_coding(struct srv *v, const char *accept, const char *want)
 {
 	struct raw *r = srv_ask(v, "GET", "/stream/200000", accept);

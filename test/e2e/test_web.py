@@ -1,0 +1,150 @@
+"""thanosc query behind a reverse proxy and for tenants: --web.route-prefix and friends, --query.tenant-header, --query.enforce-tenancy.
+
+Usage: test_web.py. Ends with "N passed, N failed, N skipped".
+"""
+import json
+import os
+import re
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+import grpc  # noqa: E402
+
+from procs import Checks, Procs, get  # noqa: E402
+from storeapi import EQ, MSG, FakeStore, make_series  # noqa: E402
+
+T = 1_700_000_000
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args):
+        return None
+
+
+def location(url):
+    try:
+        urllib.request.build_opener(NoRedirect).open(url, timeout=10)
+        return None
+    except urllib.error.HTTPError as e:
+        return e.code, e.headers.get("Location")
+
+
+def links(proc, path, **headers):
+    """Prefixes of the links to the API that the page has."""
+    return set(re.findall(r'href="([^"]*?)/api/v1/', get(proc.url + path, headers=headers)[1].decode()))
+
+
+def check_prefix(c, p):
+    for flags, prefix, cases in (
+            (["--web.route-prefix=/x/"], "/x", [({}, "/x")]),
+            (["--web.external-prefix=/out"], "/out", [({}, "/out"), ({"X-Forwarded-Prefix": "/in"}, "/out")]),
+            (["--web.external-prefix=/out", "--web.route-prefix=r"], "/r", [({}, "/out")]),
+            (["--web.prefix-header=X-Forwarded-Prefix"], "", [({}, ""), ({"X-Forwarded-Prefix": "/in/"}, "/in"),
+             ({"X-Forwarded-Prefix": 'http://evil/a//../"><b'}, "/a/%22%3E%3Cb"), ({"X-Forwarded-Prefix": "//evil"}, "/evil")])):
+        q = p.query([], *flags, name="query-" + flags[0].split("=")[0][2:])
+        what = " ".join(flags)
+        for path in ("/-/healthy", "/-/ready", "/metrics", prefix + "/api/v1/stores", prefix + "/api/v1/labels", prefix + "/"):
+            c.ok(get(q.url + path)[0] == 200, f"{what}: {path}", get(q.url + path))
+        if prefix:
+            c.ok(location(q.url + "/") == (302, prefix + "/"), f"{what}: / leads to the page", location(q.url + "/"))
+            for path in ("/api/v1/stores", prefix + "/-/ready", prefix + "/metrics", prefix + "more/api/v1/stores"):
+                c.ok(get(q.url + path)[0] == 404, f"{what}: no {path}", get(q.url + path))
+        for headers, want in cases:
+            got = links(q, prefix + "/", **headers)
+            c.ok(got == {want}, f"{what}: links with {headers}", got)
+        q.stop()
+    s = p.thanosc("store", f"--objstore.config-file={p.bucket()}", f"--data-dir={p.dir('data')}", "--web.external-prefix=/s")
+    c.ok(get(s.url + "/")[0] == 200, "store: --web.external-prefix moves no route")
+    s.stop()
+
+
+class Tenants:
+    """A store that notes of each call whose it was and what it was to select."""
+
+    def __init__(self):
+        self.seen = []
+        self.fake = FakeStore(self.series, [("cluster", "x")])
+
+    def series(self, request, context):
+        self.seen.append((dict(context.invocation_metadata()).get("thanos-tenant"),
+                          sorted((m.name, m.type, m.value) for m in request.matchers)))
+        yield make_series([("__name__", "up"), ("cluster", "x"), ("tenant_id", "t1")], [(T * 1000, 1.0)])
+
+    def take(self):
+        seen, self.seen = self.seen, []
+        return seen
+
+
+def ask(q, path, headers=None, **params):
+    params = {k + "[]" if k == "match" else k: v for k, v in params.items()}
+    status, body = get(f"{q.url}/api/v1/{path}?" + urllib.parse.urlencode(params, doseq=True), headers=headers or {})
+    return status, json.loads(body)
+
+
+def check_header(c, p):
+    stores = Tenants()
+    q = p.query([stores.fake.grpc], "--query.tenant-header=X-Scope", "--query.default-tenant-id=nobody", name="query-header")
+    upper = p.query([q.grpc], name="query-upper")
+    for proc, headers, want in ((q, {}, "nobody"), (q, {"X-Scope": "t1"}, "t1"), (q, {"thanos-tenant": "t2"}, "t2"),
+                                (q, {"X-Scope": "t1", "thanos-tenant": "t2"}, "t1"), (upper, {"THANOS-TENANT": "t3"}, "t3"), (upper, {}, "default-tenant")):
+        got = ask(proc, "query", headers, query="up", time=T)
+        seen = stores.take()
+        c.ok(got[0] == 200 and seen == [(want, [("__name__", EQ, "up")])], f"{proc.name}: tenant of {headers} is {want}", f"{got} {seen}")
+    for bad in ("a/b", "../x", "é"):
+        got = get(f"{q.url}/api/v1/labels", headers={"X-Scope": bad.encode().decode("latin-1")})
+        c.ok(got[0] == 400 and b"tenant name not valid" in got[1], f"tenant {bad} is refused", got)
+    for proc in (q, upper):
+        proc.stop()
+    stores.fake.stop()
+
+
+def check_enforced(c, p):
+    stores = Tenants()
+    asked = []
+
+    def exemplars(request, context):
+        asked.append(request.query)
+        return iter([])
+    stores.fake.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("thanos.Exemplars", {
+        "Exemplars": grpc.unary_stream_rpc_method_handler(exemplars, MSG["ExemplarsRequest"].FromString, lambda m: m)}),))
+    stores.fake.info.exemplars.min_time = 1
+    q = p.query([stores.fake.grpc], "--query.enforce-tenancy", "--query.tenant-label-name=tenant_id", name="query-enforced")
+    t1 = ("tenant_id", EQ, "t1")
+    headers = {"THANOS-TENANT": "t1"}
+    for path, params, want in (
+            ("query", {"query": "up", "time": T}, [[("__name__", EQ, "up"), t1]]),
+            ("query", {"query": 'up{tenant_id="t2"}', "time": T}, [[("__name__", EQ, "up"), t1]]),
+            ("query", {"query": 'up{tenant_id=~".+"} or max_over_time((-b)[1h:1m])', "time": T}, [[("__name__", EQ, "b"), t1], [("__name__", EQ, "up"), t1]]),
+            ("query_range", {"query": "sum(rate(c[5m]))", "start": T, "end": T + 60, "step": 15}, [[("__name__", EQ, "c"), t1]]),
+            ("series", {"match": ["up", '{tenant_id="t2",a="1"}']}, [[("__name__", EQ, "up"), t1], [("a", EQ, "1"), t1]])):
+        got = ask(q, path, headers, **params)
+        seen = stores.take()
+        c.ok(got[0] == 200 and sorted(m for _, m in seen) == sorted(want) and {t for t, _ in seen} == {"t1"}, f"enforced: {path} {params}", f"{got} {seen}")
+    for path, params in (("labels", {}), ("label/job/values", {}), ("label/job/values", {"match": 'up{tenant_id="t2"}'})):
+        got = ask(q, path, headers, **params)
+        c.ok(got[0] == 200, f"enforced: {path}", got)
+    labels = [sorted((m.name, m.type, m.value) for m in r.matchers) for r in stores.fake.label_requests]
+    c.ok(labels == [[t1], [t1], [("__name__", EQ, "up"), t1]], "enforced: matchers of label calls", labels)
+    got = ask(q, "query_exemplars", headers, query='rate(up{tenant_id="t2"}[1m]) + other')
+    c.ok(got[0] == 200 and asked == ['{__name__="up", tenant_id="t1"}+{__name__="other", tenant_id="t1"}'], "enforced: exemplars", f"{got} {asked}")
+    got = ask(q, "query", {"THANOS-TENANT": 't"} or up{a="'}, query="up", time=T)
+    seen = stores.take()
+    c.ok(got[0] == 200 and seen[0][1] == [("__name__", EQ, "up"), ("tenant_id", EQ, 't"} or up{a="')], "enforced: a tenant is a value, never syntax", f"{got} {seen}")
+    q.stop()
+    stores.fake.stop()
+
+
+def main():
+    with Procs() as p:
+        c = Checks(p)
+        check_prefix(c, p)
+        check_header(c, p)
+        check_enforced(c, p)
+    return c.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
