@@ -14,6 +14,7 @@
 #include "fs/fs.h"
 #include "objstore/bucket.h"
 #include "runtime.h"
+#include "sidecar_reload.h"
 #include "store/store.h"
 
 #define START_PAUSE_NS (2 * NS_PER_S) /* between tries to reach Prometheus at the start */
@@ -21,6 +22,7 @@
 struct sidecar_opts {
 	struct common_opts common;
 	struct objstore_opts objstore;
+	struct reload_flags reload;
 	struct str url, tsdb_path, meta_file, hash_func;
 	struct conf_time min_time;
 	int64_t ready_timeout_ms, config_interval_ms, config_timeout_ms, ship_interval_ms;
@@ -116,39 +118,11 @@ static const struct opt rows[] = {
 	  .type = OPT_NOT_YET,
 	  .def = "",
 	  .help = "File with HTTP client configuration." },
-	{ .name = "reloader.config-file",
-	  .type = OPT_NOT_YET,
-	  .def = "",
-	  .help = "Config file watched by the reloader." },
-	{ .name = "reloader.config-envsubst-file",
-	  .type = OPT_NOT_YET,
-	  .def = "",
-	  .help = "Output file for the config file with variables substituted." },
-	{ .name = "reloader.rule-dir",
-	  .type = OPT_NOT_YET,
-	  .def = "",
-	  .help = "Rule directories for the reloader." },
-	{ .name = "reloader.watch-interval",
-	  .type = OPT_NOT_YET,
-	  .def = "3m",
-	  .help = "How often the reloader reads files." },
-	{ .name = "reloader.retry-interval",
-	  .type = OPT_NOT_YET,
-	  .def = "5s",
-	  .help = "How often the reloader tries again." },
-	{ .name = "reloader.method",
-	  .type = OPT_NOT_YET,
-	  .def = "http",
-	  .help = "How Prometheus is told." },
-	{ .name = "reloader.process-name",
-	  .type = OPT_NOT_YET,
-	  .def = "prometheus",
-	  .help = "Process that is signalled." },
 	{ 0 }
 };
-static const struct opt *const tables[] = { common_rows, grpc_rows, objstore_rows,
-					    limit_rows,	 rows,	    not_yet_grpc_rows,
-					    NULL };
+static const struct opt *const tables[] = { common_rows,       grpc_rows, objstore_rows,
+					    limit_rows,	       rows,	  reload_rows,
+					    not_yet_grpc_rows, NULL };
 const struct conf_cmd sidecar_cmd = { "sidecar", "Sidecar for Prometheus server.",
 				      tables };
 
@@ -161,6 +135,7 @@ struct sidecar {
 	struct bucket *bucket; /* NULL: nothing is uploaded */
 	struct shipper *shipper;
 	struct task_timer *timer;
+	struct sidecar_reload reload;
 };
 
 /* ---- what only a change of configuration can mend ---- */
@@ -358,7 +333,9 @@ static int run(struct sidecar *s, struct err *e)
 {
 	size_t n;
 	struct err why = ERR_INIT;
-	if (open_prom(s, e) < 0 || open_shipper(s, e) < 0)
+	if (open_prom(s, e) < 0 || open_shipper(s, e) < 0 ||
+	    sidecar_reload_open(&s->reload, &s->rt, &s->o.reload, s->http, s->o.url, e) <
+		    0)
 		return -1;
 	struct store_service_opts so = {
 		.store = prom_store_store(s->prom),
@@ -372,6 +349,8 @@ static int run(struct sidecar *s, struct err *e)
 	const struct rpc_method *m = store_service_methods(s->service, &n);
 	if (runtime_serve(&s->rt, NULL, 0, m, n, e) < 0)
 		return -1;
+	/* Before Prometheus answers: it may be waiting for the file that is written here. */
+	sidecar_reload_start(&s->reload);
 	if (reach(s, &why) < 0)
 		return why.code == E_CANCELLED ? 0 : err_copy(NULL, e, &why);
 	runtime_ready(&s->rt, true);
@@ -392,6 +371,7 @@ int cmd_sidecar(int argc, char **argv)
 		rc = run(&s, &e);
 		runtime_drain(&s.rt);
 		task_timer_stop(s.timer);
+		sidecar_reload_close(&s.reload);
 		store_service_free(s.service);
 		shipper_free(s.shipper);
 		bucket_close(s.bucket);

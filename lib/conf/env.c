@@ -8,7 +8,7 @@
 
 #include "base/limits.h"
 
-#define EXPANDED_MAX (4u * LIMIT_CONFIG_BYTES)
+#define EXPANDED_MAX (64u * LIMIT_CONFIG_BYTES) /* Prometheus' own configuration, too */
 
 static bool is_name(char ch)
 {
