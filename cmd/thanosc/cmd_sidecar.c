@@ -26,6 +26,7 @@ struct sidecar_opts {
 	struct str url, tsdb_path, meta_file, hash_func;
 	struct conf_time min_time;
 	int64_t ready_timeout_ms, config_interval_ms, config_timeout_ms, ship_interval_ms;
+	int64_t upload_concurrency;
 	bool upload_compacted, ignore_block_size, out_of_order, skip_corrupted;
 };
 #define AT(f) offsetof(struct sidecar_opts, f)
@@ -101,9 +102,12 @@ static const struct opt rows[] = {
 	  .bits = OPTF_HIDDEN,
 	  .help = "How often the data directory is looked through for finished blocks." },
 	{ .name = "shipper.upload-concurrency",
-	  .type = OPT_NOT_YET,
+	  .type = OPT_INT,
+	  .off = AT(upload_concurrency),
 	  .def = "0",
-	  .help = "Objects of a block uploaded at the same time." },
+	  .min = 0,
+	  .max = 256,
+	  .help = "Number of objects of a block uploaded at the same time. 0: one after the other." },
 	{ .name = "hash-func",
 	  .type = OPT_ENUM,
 	  .off = AT(hash_func),
@@ -134,6 +138,7 @@ struct sidecar {
 	struct store_service *service;
 	struct bucket *bucket; /* NULL: nothing is uploaded */
 	struct shipper *shipper;
+	struct task_pool *uploaders; /* NULL: objects one after the other */
 	struct task_timer *timer;
 	struct sidecar_reload reload;
 };
@@ -294,6 +299,9 @@ static int open_shipper(struct sidecar *s, struct err *e)
 	if (bucket_from_yaml(NULL, yaml, "--objstore.config", s->rt.metrics, &s->bucket,
 			     e) < 0)
 		return -1;
+	if (s->o.upload_concurrency > 1)
+		s->uploaders = task_pool_new(&(struct task_pool_opts){
+			.max_bulk = (uint32_t)s->o.upload_concurrency - 1 });
 	struct shipper_opts o = {
 		.dir = dir,
 		.meta_file = str_dupz(&s->rt.arena, s->o.meta_file),
@@ -305,6 +313,7 @@ static int open_shipper(struct sidecar *s, struct err *e)
 		.allow_out_of_order = s->o.out_of_order,
 		.skip_corrupted = s->o.skip_corrupted,
 		.hash_sha256 = str_eqz(s->o.hash_func, "SHA256"),
+		.upload = { (uint32_t)s->o.upload_concurrency, s->uploaders },
 		.metrics = s->rt.metrics,
 	};
 	s->shipper = shipper_new(&o);
@@ -374,6 +383,8 @@ int cmd_sidecar(int argc, char **argv)
 		sidecar_reload_close(&s.reload);
 		store_service_free(s.service);
 		shipper_free(s.shipper);
+		if (s.uploaders)
+			task_pool_free(s.uploaders);
 		bucket_close(s.bucket);
 		prom_store_free(s.prom);
 		http_client_free(s.http);

@@ -66,13 +66,18 @@ MUST_CHECK int fetcher_sync(struct fetcher *f, struct ctx *ctx, struct catalogue
 			    struct err *e);
 
 /* ---- upload ---- */
+struct upload_opts {
+	uint32_t concurrency;	/* objects at a time; 0 and 1: one after the other */
+	struct task_pool *pool; /* its bulk threads help; NULL: none */
+};
 /*
- * Upload the block folder `dir`: chunks, index, then - after sizes were checked by attributes - the
+ * Upload the block folder `dir`: chunks, index, then - after a listing has confirmed all sizes - the
  * meta.json given. Files the bucket already has with the right size are passed over, so that a
- * killed upload is completed.
+ * killed upload is completed. o may be NULL.
  */
 MUST_CHECK int block_upload(struct bucket *b, struct ctx *ctx, const char *dir,
-			    const struct block_meta *meta, struct err *e);
+			    const struct block_meta *meta, const struct upload_opts *o,
+			    struct err *e);
 
 /* ---- shipper: finished blocks of a TSDB folder go to the bucket ---- */
 struct shipper_opts {
@@ -85,6 +90,7 @@ struct shipper_opts {
 	const char *source; /* "sidecar" */
 	bool upload_compacted, allow_out_of_order, skip_corrupted;
 	bool hash_sha256;
+	struct upload_opts upload;
 	struct metric_registry *metrics; /* thanos_shipper_* */
 };
 struct shipper;

@@ -239,7 +239,7 @@ static int ship_one(struct pass *p, const struct local *l, enum step *step, stru
 	int rc =
 		ship_stage_block(p->ctx, &p->arena, from, to, s->o.hash_sha256, &meta, e);
 	if (rc == 0)
-		rc = block_upload(s->o.bucket, p->ctx, to, &meta, e);
+		rc = block_upload(s->o.bucket, p->ctx, to, &meta, &s->o.upload, e);
 	struct err none = ERR_INIT;
 	if (fs_remove_all(p->ctx, to, &none) < 0)
 		log_warn(p->ctx, "shipper: %s", err_text(&none));

@@ -1,13 +1,13 @@
 /*
  * blocks/upload.c - a block folder into the bucket, so that nobody ever sees half of one.
  *
- * Readers take a block for there when its meta.json is. So: chunks, then index; then the bucket is asked
- * for the size of each; and only when all agree meta.json follows. An upload that was killed leaves a
+ * Readers take a block for there when its meta.json is. So: chunks, then index (several at a time if wanted);
+ * then the bucket is listed; and only when it has each of them with its size meta.json follows. An upload that was killed leaves a
  * folder without meta.json, which readers pass over, and the next one goes on where it stopped: objects
  * appear whole or not at all, so one of the right size under the block's unique name is the file.
  * Tombstones are never uploaded.
  */
-#include <stdio.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
@@ -15,13 +15,15 @@
 #include "fs/fs.h"
 
 struct file {
-	struct str rel; /* "chunks/000001" */
+	struct str rel;	 /* "chunks/000001" */
+	struct str name; /* of the object */
 	char *path;
-	uint64_t size;
+	uint64_t size, there; /* bytes on disk, in the bucket */
 };
+#define ABSENT UINT64_MAX
 
 /* chunks/ in order, then index; the array in `a` has room for them. */
-static int list_files(struct ctx *ctx, struct arena *a, const char *dir,
+static int list_files(struct ctx *ctx, struct arena *a, const char *dir, const char *id,
 		      struct file **out, size_t *n, struct err *e)
 {
 	struct fs_names names = { 0 };
@@ -40,6 +42,7 @@ static int list_files(struct ctx *ctx, struct arena *a, const char *dir,
 	*n = names.n + 1;
 	for (size_t i = 0; i < *n; i++) {
 		v[i].path = str_dupz(a, str_fmt(a, "%s/%.*s", dir, STR_FMT(v[i].rel)));
+		v[i].name = str_fmt(a, "%s/%.*s", id, STR_FMT(v[i].rel));
 		if (fs_stat(ctx, v[i].path, &st, e) < 0)
 			return -1;
 		if (st.kind != FS_FILE)
@@ -51,50 +54,134 @@ static int list_files(struct ctx *ctx, struct arena *a, const char *dir,
 	return 0;
 }
 
-/* 1: the bucket has it with this size, 0: not, or another size (*other). */
-static int has_file(struct bucket *b, struct ctx *ctx, struct str name, uint64_t size,
-		    uint64_t *other, struct err *e)
+/* ---- what the bucket has ---- */
+
+struct listing {
+	struct file *v;
+	size_t n;
+	size_t prefix; /* bytes of "<ULID>/" */
+};
+
+static int note_object(void *arg, struct str name, const struct bucket_attrs *at,
+		       struct err *e UNUSED)
 {
-	struct bucket_attrs at;
-	struct err why = ERR_INIT;
-	*other = UINT64_MAX;
-	if (bucket_attrs(b, ctx, name, &at, &why) == 0) {
-		*other = at.size;
-		return at.size == size;
-	}
-	if (why.code == E_NOT_FOUND)
-		return 0;
-	*e = why;
-	return -1;
+	struct listing *l = arg;
+	struct str rel = str_from(name, MIN(l->prefix, name.n));
+	for (size_t i = 0; at && i < l->n; i++)
+		if (str_eq(rel, l->v[i].rel))
+			l->v[i].there = at->size;
+	return 0;
 }
 
-static int send_files(struct bucket *b, struct ctx *ctx, struct arena *a, const char *id,
-		      const struct file *v, size_t n, struct err *e)
+static int list_bucket(struct bucket *b, struct ctx *ctx, const char *id, struct file *v,
+		       size_t n, struct err *e)
 {
-	uint64_t other;
+	struct listing l = { v, n, strlen(id) + 1 };
+	for (size_t i = 0; i < n; i++)
+		v[i].there = ABSENT;
+	return bucket_iter(b, ctx, str_of(id), true, note_object, &l, e);
+}
+
+static int confirm(struct bucket *b, struct ctx *ctx, const char *id, struct file *v,
+		   size_t n, struct err *e)
+{
+	if (list_bucket(b, ctx, id, v, n, e) < 0)
+		return -1;
 	for (size_t i = 0; i < n; i++) {
-		struct str name = str_fmt(a, "%s/%.*s", id, STR_FMT(v[i].rel));
-		int there = has_file(b, ctx, name, v[i].size, &other, e);
-		if (there < 0 ||
-		    (!there && bucket_put_file(b, ctx, name, v[i].path, e) < 0))
-			return -1;
-	}
-	for (size_t i = 0; i < n; i++) {
-		struct str name = str_fmt(a, "%s/%.*s", id, STR_FMT(v[i].rel));
-		int there = has_file(b, ctx, name, v[i].size, &other, e);
-		if (there < 0)
-			return -1;
-		if (!there && other == UINT64_MAX)
+		if (v[i].there == ABSENT)
 			return err_set(ctx, e, E_REMOTE,
 				       "%.*s is not in the bucket after its upload",
-				       STR_FMT(name));
-		if (!there)
+				       STR_FMT(v[i].name));
+		if (v[i].there != v[i].size)
 			return err_set(ctx, e, E_REMOTE,
 				       "%.*s has %llu bytes in the bucket, %llu on disk",
-				       STR_FMT(name), (unsigned long long)other,
+				       STR_FMT(v[i].name), (unsigned long long)v[i].there,
 				       (unsigned long long)v[i].size);
 	}
 	return 0;
+}
+
+/* ---- several at a time ---- */
+
+/* Outlives block_upload while a helper is still queued: that one finds nothing left to do. */
+struct crew {
+	struct ref ref;
+	pthread_mutex_t mu;
+	pthread_cond_t quiet;
+	/* all under mu; what they point to is the uploader's, used only between a take and its end */
+	struct bucket *b;
+	struct ctx *ctx;
+	const struct file *v;
+	size_t n, next, under_way;
+	int rc;
+	struct err first;
+};
+
+static void crew_free(struct ref *r)
+{
+	struct crew *c = CONTAINER_OF(r, struct crew, ref);
+	pthread_mutex_destroy(&c->mu);
+	pthread_cond_destroy(&c->quiet);
+	free(c);
+}
+
+/* Upload what nobody has taken yet, until nothing is left or one has failed. */
+static void crew_work(struct crew *c)
+{
+	pthread_mutex_lock(&c->mu);
+	while (c->rc == 0 && c->next < c->n) {
+		const struct file *f = &c->v[c->next++];
+		struct err e = ERR_INIT;
+		if (f->there == f->size)
+			continue;
+		c->under_way++;
+		pthread_mutex_unlock(&c->mu);
+		int rc = bucket_put_file(c->b, c->ctx, f->name, f->path, &e);
+		pthread_mutex_lock(&c->mu);
+		c->under_way--;
+		if (rc < 0 && c->rc == 0) {
+			c->rc = -1;
+			c->first = e; /* a long text lives as long as the ctx */
+		}
+	}
+	if (c->under_way == 0)
+		pthread_cond_signal(&c->quiet);
+	pthread_mutex_unlock(&c->mu);
+}
+
+static void crew_help(void *arg)
+{
+	struct crew *c = arg;
+	crew_work(c);
+	ref_put(&c->ref);
+}
+
+static int send_files(struct bucket *b, struct ctx *ctx, const struct upload_opts *o,
+		      const struct file *v, size_t n, struct err *e)
+{
+	struct crew *c = xcalloc(1, sizeof(*c));
+	ref_init(&c->ref, crew_free);
+	pthread_mutex_init(&c->mu, NULL);
+	pthread_cond_init(&c->quiet, NULL);
+	c->b = b;
+	c->ctx = ctx;
+	c->v = v;
+	c->n = n;
+	for (uint32_t i = 1; o && o->pool && i < o->concurrency && i < n; i++) {
+		ref_get(&c->ref);
+		task_bulk(o->pool, crew_help, c);
+	}
+	crew_work(c);
+	pthread_mutex_lock(&c->mu);
+	c->next = c->n; /* who comes later takes nothing */
+	while (c->under_way)
+		pthread_cond_wait(&c->quiet, &c->mu);
+	int rc = c->rc;
+	if (rc < 0)
+		*e = c->first;
+	pthread_mutex_unlock(&c->mu);
+	ref_put(&c->ref);
+	return rc;
 }
 
 static int send_meta(struct bucket *b, struct ctx *ctx, struct arena *a, const char *id,
@@ -112,7 +199,8 @@ static int send_meta(struct bucket *b, struct ctx *ctx, struct arena *a, const c
 }
 
 int block_upload(struct bucket *b, struct ctx *ctx, const char *dir,
-		 const struct block_meta *meta, struct err *e)
+		 const struct block_meta *meta, const struct upload_opts *o,
+		 struct err *e)
 {
 	struct arena a;
 	struct file *v = NULL;
@@ -120,9 +208,13 @@ int block_upload(struct bucket *b, struct ctx *ctx, const char *dir,
 	char id[27];
 	ulid_format(&meta->ulid, id);
 	arena_init(&a, ctx ? ctx->budget : NULL);
-	int rc = list_files(ctx, &a, dir, &v, &n, e);
+	int rc = list_files(ctx, &a, dir, id, &v, &n, e);
 	if (rc == 0)
-		rc = send_files(b, ctx, &a, id, v, n, e);
+		rc = list_bucket(b, ctx, id, v, n, e);
+	if (rc == 0)
+		rc = send_files(b, ctx, o, v, n, e);
+	if (rc == 0)
+		rc = confirm(b, ctx, id, v, n, e);
 	if (rc == 0)
 		rc = send_meta(b, ctx, &a, id, meta, e);
 	arena_deinit(&a);
