@@ -177,11 +177,12 @@ print-tsan-programs:
 print-replay-programs:
 	@echo $(patsubst %,$(O)/test/replay_%,$(FUZZ))
 
-## torture: every fault point (base/fault.h) failing and killing once; `make test` runs a part of it
+## torture: every fault point (base/fault.h) failing and killing once, 200 kills of a shipping sidecar; `make test` runs a part of it
 TORTURE := $(patsubst test/unit/%/test_torture.c,%,$(wildcard test/unit/*/test_torture.c))
 torture:
-	@$(MAKE) --no-print-directory MODE=asan $(TORTURE:%=$(BUILD)/asan/test/unit_%)
+	@$(MAKE) --no-print-directory MODE=asan $(TORTURE:%=$(BUILD)/asan/test/unit_%) $(BUILD)/asan/thanosc
 	@for d in $(TORTURE); do TORTURE=all $(BUILD)/asan/test/unit_$$d --filter 'torture*/*' || exit 1; done
+	@test/torture/kill_sidecar
 
 ## lint: layers, formatting, static analysis, shell scripts
 lint:

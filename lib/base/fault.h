@@ -11,6 +11,9 @@
  * or ending the process. Without -DFAULTS (every release build) the macros are constants and nothing of
  * this is linked.
  *
+ * THANOSC_FAULTS=SEED:PERCENT in the environment of such a build makes that share of a bucket's requests fail, by
+ * chance, and a quarter of it of the puts that landed: for processes that a test starts and kills.
+ *
  * Thread  SHARED (atomic counters); arm and disarm while nobody else runs
  */
 #ifndef BASE_FAULT_H
@@ -40,6 +43,8 @@ uint64_t fault_passed(void);			  /* points passed since fault_arm */
 uint64_t fault_passed_at(enum fault_point point); /* the same, of one name */
 const char *fault_struck(void); /* name of the point that failed first, "" if none did */
 const char *fault_name(enum fault_point point);
+/* From now on requests fail by chance, beside what is armed; percent 0: none. */
+void fault_chance(uint64_t seed, unsigned percent);
 
 bool fault_here(enum fault_point point);
 #define FAULT_POINT(name) fault_here(FAULT_##name)

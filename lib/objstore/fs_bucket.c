@@ -62,8 +62,16 @@ static bool is_reserved(struct str name)
 	       (name.n == strlen(TMP_FOLDER) || name.p[strlen(TMP_FOLDER)] == '/');
 }
 
+/* What begins every request: is it answered at all? */
+static int check_call(struct ctx *ctx, struct err *e)
+{
+	return FAULT_POINT(BUCKET_CALL) ? err_errno(ctx, e, errno, "request") : 0;
+}
+
 static int check_reserved(struct ctx *ctx, struct str name, struct err *e)
 {
+	if (check_call(ctx, e) < 0)
+		return -1;
 	if (is_reserved(name))
 		return err_set(ctx, e, E_INVALID, "the name " TMP_FOLDER " is reserved");
 	return 0;
@@ -214,6 +222,8 @@ static int fs_iter(struct bucket *b, struct ctx *ctx, struct str dir, bool recur
 		   void *arg, struct err *e)
 {
 	struct walk w = { self(b), recursive, fn, arg };
+	if (check_call(ctx, e) < 0)
+		return -1;
 	if (is_reserved(dir))
 		return 0;
 	if (dir.n) {
@@ -408,6 +418,8 @@ static int fs_put(struct bucket *b, struct ctx *ctx, struct str name,
 			rc = move_in(f, ctx, tmp, name, &why);
 		if (rc < 0)
 			unlink(tmp);
+		else if (FAULT_POINT(BUCKET_ANSWER))
+			rc = err_errno(ctx, &why, errno, "answer");
 	}
 	free(tmp);
 	/* Gone when no other put is under way; an empty one is not seen either. */

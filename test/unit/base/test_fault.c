@@ -51,6 +51,28 @@ Test(fault, the_nth_fails_once_or_with_all_behind_it)
 	fault_arm(0, FAULT_ONCE);
 }
 
+static unsigned unlucky(uint64_t seed, unsigned percent)
+{
+	unsigned n = 0;
+	fault_chance(seed, percent);
+	for (unsigned i = 0; i < 10000; i++)
+		n += FAULT_POINT(BUCKET_CALL) ? 1 : 0;
+	return n;
+}
+
+Test(fault, requests_fail_by_chance)
+{
+	unsigned n = unlucky(7, 20);
+	cr_assert(n > 1800 && n < 2200, "%u", n);
+	cr_assert_eq(unlucky(7, 20), n, "the same seed");
+	cr_assert_neq(unlucky(8, 20), n, "another one");
+	errno = 0;
+	cr_assert_eq(unlucky(7, 100), 10000);
+	cr_assert_eq(errno, EIO);
+	cr_assert_eq(three(), 0, "only requests");
+	cr_assert_eq(unlucky(7, 0), 0);
+}
+
 Test(fault, the_nth_ends_the_process)
 {
 	int status;
