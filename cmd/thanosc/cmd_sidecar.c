@@ -14,6 +14,7 @@
 #include "fs/fs.h"
 #include "objstore/bucket.h"
 #include "runtime.h"
+#include "sidecar_checks.h"
 #include "sidecar_reload.h"
 #include "store/store.h"
 
@@ -141,6 +142,7 @@ struct sidecar {
 	struct task_pool *uploaders; /* NULL: objects one after the other */
 	struct task_timer *timer;
 	struct sidecar_reload reload;
+	struct sidecar_clock clock;
 };
 
 /* ---- what only a change of configuration can mend ---- */
@@ -212,6 +214,8 @@ static int beat(struct sidecar *s, bool first, struct err *e)
 	int rc = prom_store_heartbeat(s->prom, &ctx, &why);
 	if (rc == 0 && first && s->bucket)
 		rc = check_flags(s, &ctx, &why);
+	if (rc == 0)
+		sidecar_clock_check(&s->clock, &ctx);
 	if (rc < 0)
 		err_copy(NULL, e, &why); /* beyond the life of ctx */
 	ctx_deinit(&ctx);
@@ -296,6 +300,7 @@ static int open_shipper(struct sidecar *s, struct err *e)
 	if (st.kind != FS_DIR)
 		return err_set(NULL, e, E_INVALID,
 			       "flag '--tsdb.path': %s is not a directory", dir);
+	sidecar_check_folder(dir);
 	if (bucket_from_yaml(NULL, yaml, "--objstore.config", s->rt.metrics, &s->bucket,
 			     e) < 0)
 		return -1;
@@ -335,6 +340,7 @@ static int open_prom(struct sidecar *s, struct err *e)
 				     .min_time = s->o.min_time };
 	if (prom_store_new(&o, &s->prom, e) < 0)
 		return err_wrap(NULL, e, "flag '--prometheus.url'");
+	sidecar_clock_open(&s->clock, s->http, s->o.url, s->rt.metrics);
 	return 0;
 }
 

@@ -47,6 +47,9 @@ MUST_CHECK int ship_stage_block(struct ctx *ctx, struct arena *a, const char *fr
 				const char *to, bool sha256, struct block_meta *meta,
 				struct err *e);
 
+/* Not enough for a copy of a block of `need` bytes, or less than 5% of all. */
+bool ship_space_is_low(uint64_t left, uint64_t total, uint64_t need);
+
 /* Blocks of the bucket with the shipper's labels, read when first asked for. */
 struct ship_overlap {
 	struct bucket *bucket;

@@ -67,6 +67,7 @@ struct shipper {
 	struct shipper_opts o;
 	char *dir, *state_path, *stage_path; /* stage: <dir>/thanos/upload */
 	struct metric *m[M_COUNT];	     /* NULL without a registry */
+	bool said_full;
 	struct ship_state refused; /* will never go up; said once, not looked at again */
 };
 
@@ -216,6 +217,30 @@ static struct str now_text(struct arena *a)
 	return str_fmt(a, "%.*sZ", (int)n, text);
 }
 
+bool ship_space_is_low(uint64_t left, uint64_t total, uint64_t need)
+{
+	return left < need || left < total / 20;
+}
+
+/* Links need next to nothing, but Prometheus that runs out of space stops, and a copy may be needed. Said once. */
+static void warn_if_full(struct shipper *s, struct pass *p, const char *id,
+			 const struct block_meta *staged)
+{
+	uint64_t left, total, need = 0;
+	for (size_t i = 0; i < staged->thanos.n_files; i++)
+		need += staged->thanos.files[i].size_bytes;
+	if (!fs_space(s->dir, &left, &total))
+		return;
+	bool low = ship_space_is_low(left, total, need);
+	if (low && !s->said_full)
+		log_warn(
+			p->ctx,
+			"shipper: the disk of %s is nearly full: %llu of %llu bytes are left, block %s has %llu",
+			s->dir, (unsigned long long)left, (unsigned long long)total, id,
+			(unsigned long long)need);
+	s->said_full = low;
+}
+
 static int ship_one(struct pass *p, const struct local *l, enum step *step, struct err *e)
 {
 	struct shipper *s = p->s;
@@ -238,6 +263,8 @@ static int ship_one(struct pass *p, const struct local *l, enum step *step, stru
 	meta.thanos.upload_time = now_text(&p->arena);
 	int rc =
 		ship_stage_block(p->ctx, &p->arena, from, to, s->o.hash_sha256, &meta, e);
+	if (rc == 0)
+		warn_if_full(s, p, id, &meta);
 	if (rc == 0)
 		rc = block_upload(s->o.bucket, p->ctx, to, &meta, &s->o.upload, e);
 	struct err none = ERR_INIT;

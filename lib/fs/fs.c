@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -243,4 +244,34 @@ uint64_t fs_free_bytes(const char *path)
 	if (statvfs(path, &v) < 0)
 		return 0;
 	return (uint64_t)v.f_bavail * v.f_frsize;
+}
+
+bool fs_space(const char *path, uint64_t *left, uint64_t *total)
+{
+	struct statvfs v;
+	if (statvfs(path, &v) < 0 || v.f_blocks == 0)
+		return false;
+	*left = (uint64_t)v.f_bavail * v.f_frsize;
+	*total = (uint64_t)v.f_blocks * v.f_frsize;
+	return true;
+}
+
+const char *fs_network_name(uint32_t magic)
+{
+	static const struct {
+		uint32_t magic;
+		const char *name;
+	} all[] = { { 0x6969, "NFS" },	 { 0xff534d42, "CIFS" }, { 0xfe534d42, "SMB2" },
+		    { 0x517b, "SMB" },	 { 0x5346414f, "AFS" },	 { 0x00c36400, "Ceph" },
+		    { 0x01021997, "9P" } };
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		if (all[i].magic == magic)
+			return all[i].name;
+	return NULL;
+}
+
+const char *fs_network(const char *path)
+{
+	struct statfs v;
+	return statfs(path, &v) < 0 ? NULL : fs_network_name((uint32_t)v.f_type);
 }

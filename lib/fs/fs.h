@@ -45,6 +45,11 @@ MUST_CHECK int fs_lock_open(struct ctx *ctx, const char *path, struct fs_lock **
 			    struct err *e);
 void fs_lock_close(struct fs_lock *l);
 uint64_t fs_free_bytes(const char *path); /* 0 if unknown */
+/* Bytes that we may still use, and that there are in all; false if unknown. */
+bool fs_space(const char *path, uint64_t *left, uint64_t *total);
+/* "NFS" or another name when the folder lies on another machine; NULL: not, or unknown. */
+const char *fs_network(const char *path);
+const char *fs_network_name(uint32_t magic); /* the same of statfs' f_type */
 
 /*
  * A file without a name in `dir` (NULL: $TMPDIR, else /var/tmp, else /tmp): its space is free again when it is

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "blocks/blocks_int.h"
 #include "world.h"
 
 #define EU_1 "01M81YVBWEZNH3H08SPVGX7K64"
@@ -334,4 +335,12 @@ Test(shipper, hashes_files_when_told)
 	buf_deinit(&out);
 	bucket_close(b);
 	world_end(&w);
+}
+
+Test(shipper, knows_when_a_disk_is_nearly_full)
+{
+	cr_assert(ship_space_is_low(99, 1000, 100));
+	cr_assert_not(ship_space_is_low(100, 1000, 100));
+	cr_assert(ship_space_is_low(49, 1000, 10));
+	cr_assert_not(ship_space_is_low(50, 1000, 10));
 }

@@ -251,3 +251,15 @@ Test(fs, a_lock_is_held_by_one_until_closed)
 	cr_assert_eq(e.code, E_NOT_FOUND);
 	teardown();
 }
+
+Test(fs, space_and_folders_of_other_machines)
+{
+	uint64_t left = 1, total = 0;
+	cr_assert(fs_space("/", &left, &total));
+	cr_assert(total > 0 && left <= total);
+	cr_assert_not(fs_space("/nowhere/at/all", &left, &total));
+	cr_assert_null(fs_network("/proc"));
+	cr_assert_null(fs_network("/nowhere/at/all"));
+	cr_assert_str_eq(fs_network_name(0x6969), "NFS");
+	cr_assert_null(fs_network_name(0xef53)); /* ext4 */
+}
