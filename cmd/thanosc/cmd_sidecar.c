@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "blocks/blocks.h"
 #include "fs/fs.h"
+#include "http/client_conf.h"
 #include "objstore/bucket.h"
 #include "runtime.h"
 #include "sidecar_checks.h"
@@ -25,6 +26,7 @@ struct sidecar_opts {
 	struct objstore_opts objstore;
 	struct reload_flags reload;
 	struct str url, tsdb_path, meta_file, hash_func;
+	struct conf_text http_client;
 	struct conf_time min_time;
 	int64_t ready_timeout_ms, config_interval_ms, config_timeout_ms, ship_interval_ms;
 	int64_t upload_concurrency;
@@ -116,13 +118,10 @@ static const struct opt rows[] = {
 	  .choices = "|SHA256",
 	  .help = "Hash of the files of a block, kept in its meta.json." },
 	{ .name = "prometheus.http-client",
-	  .type = OPT_NOT_YET,
-	  .def = "",
-	  .help = "HTTP client configuration." },
-	{ .name = "prometheus.http-client-file",
-	  .type = OPT_NOT_YET,
-	  .def = "",
-	  .help = "File with HTTP client configuration." },
+	  .type = OPT_TEXT,
+	  .off = AT(http_client),
+	  .bits = OPTF_SECRET,
+	  .help = "YAML file with the HTTP client configuration for Prometheus." },
 	{ 0 }
 };
 static const struct opt *const tables[] = { common_rows,       grpc_rows, objstore_rows,
@@ -329,8 +328,13 @@ static int open_shipper(struct sidecar *s, struct err *e)
 
 static int open_prom(struct sidecar *s, struct err *e)
 {
+	struct http_client_conf conf;
 	struct http_client_opts ho = { .loop = loops_next(&s->rt.loops),
 				       .user_agent = "thanosc-sidecar" };
+	if (http_client_conf_yaml(NULL, &s->rt.arena, s->o.http_client.content,
+				  "--prometheus.http-client", &conf, e) < 0)
+		return -1;
+	http_client_conf_apply(&conf, &ho);
 	if (http_client_new(&ho, &s->http, e) < 0)
 		return -1;
 	struct prom_store_opts o = { .http = s->http,

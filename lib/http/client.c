@@ -16,8 +16,6 @@
 #include "http/client_int.h"
 #include "wire/codec.h"
 
-#define CA_BYTES_MAX ((size_t)16 << 20)
-
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 
 static void curl_begin(void)
@@ -26,32 +24,6 @@ static void curl_begin(void)
 }
 
 /* ---- the client ---- */
-
-/* The first bundle of the places where Linux distributions keep it; SSL_CERT_FILE goes before them. */
-static void load_ca(struct http_client *c)
-{
-	const char *const places[] = {
-		getenv("SSL_CERT_FILE"),
-		"/etc/ssl/certs/ca-certificates.crt",
-		"/etc/pki/tls/certs/ca-bundle.crt",
-		"/etc/ssl/ca-bundle.pem",
-		"/etc/pki/tls/cacert.pem",
-		"/etc/ssl/cert.pem",
-	};
-	for (size_t i = 0; i < ARRAY_LEN(places) && !c->ca; i++) {
-		struct buf b;
-		struct err e = ERR_INIT;
-		if (!places[i] || !places[i][0])
-			continue;
-		buf_init(&b, CA_BYTES_MAX);
-		if (fs_read_file(NULL, places[i], CA_BYTES_MAX, &b, &e) == 0 && b.n > 0) {
-			c->ca = b.p;
-			c->n_ca = b.n;
-		} else {
-			buf_deinit(&b);
-		}
-	}
-}
 
 struct client_call {
 	struct loop_op base;
@@ -88,9 +60,87 @@ static int call(struct http_client *c, void (*fn)(struct loop_op *op), struct er
 
 static void client_drop(struct http_client *c)
 {
-	free(c->ca);
+	client_auth_deinit(&c->auth);
+	client_tls_deinit(&c->tls);
+	arena_deinit(&c->arena);
+	free(c->proxy_http);
+	free(c->proxy_https);
+	free(c->no_proxy);
 	free(c->user_agent);
 	free(c);
+}
+
+/* Texts of a configuration into the arena: whoever bound it may free its own. */
+static void keep(struct arena *a, struct str *s)
+{
+	if (s->n)
+		*s = str_dup(a, *s);
+}
+
+static void keep_tls(struct arena *a, struct http_tls_conf *t)
+{
+	struct str *const all[] = { &t->ca,	     &t->cert,	      &t->key,
+				    &t->ca_file,     &t->cert_file,   &t->key_file,
+				    &t->server_name, &t->min_version, &t->max_version };
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		keep(a, all[i]);
+}
+
+static void keep_conf(struct arena *a, struct http_client_conf *c)
+{
+	struct http_oauth2_conf *o = &c->oauth2;
+	struct str *const all[] = { &c->basic.username,
+				    &c->basic.username_file,
+				    &c->basic.password,
+				    &c->basic.password_file,
+				    &c->authorization.type,
+				    &c->authorization.credentials,
+				    &c->authorization.credentials_file,
+				    &c->bearer_token,
+				    &c->bearer_token_file,
+				    &c->proxy_url,
+				    &c->no_proxy,
+				    &o->client_id,
+				    &o->client_secret,
+				    &o->client_secret_file,
+				    &o->token_url,
+				    &o->proxy_url };
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		keep(a, all[i]);
+	keep_tls(a, &c->tls);
+	keep_tls(a, &o->tls);
+	struct str *scopes = ARENA_ARRAY(a, struct str, o->scopes.n);
+	for (size_t i = 0; i < o->scopes.n; i++)
+		scopes[i] = str_dup(a, o->scopes.v[i]);
+	o->scopes.v = scopes;
+	struct http_kv *params = ARENA_ARRAY(a, struct http_kv, o->n_params);
+	for (size_t i = 0; i < o->n_params; i++)
+		params[i] = (struct http_kv){ str_dup(a, o->params[i].k),
+					      str_dup(a, o->params[i].v) };
+	o->params = params;
+	o->endpoint_params = NULL;
+}
+
+static char *env_either(const char *upper, const char *lower)
+{
+	const char *v = getenv(upper);
+	if (!v || !v[0])
+		v = getenv(lower);
+	return v && v[0] ? xstrdup(v) : NULL;
+}
+
+static void set_proxy(struct http_client *c)
+{
+	const struct http_client_conf *k = &c->conf;
+	if (k->proxy_from_environment) {
+		c->proxy_http = env_either("HTTP_PROXY", "http_proxy");
+		c->proxy_https = env_either("HTTPS_PROXY", "https_proxy");
+		c->no_proxy = env_either("NO_PROXY", "no_proxy");
+	} else if (k->proxy_url.n) { /* kept by the arena, NUL-terminated */
+		c->proxy_http = xstrdup(k->proxy_url.p);
+		c->proxy_https = xstrdup(k->proxy_url.p);
+		c->no_proxy = k->no_proxy.n ? xstrdup(k->no_proxy.p) : NULL;
+	}
 }
 
 int http_client_new(const struct http_client_opts *o, struct http_client **out,
@@ -99,12 +149,23 @@ int http_client_new(const struct http_client_opts *o, struct http_client **out,
 	pthread_once(&curl_once, curl_begin);
 	struct http_client *c = xcalloc(1, sizeof(*c));
 	c->loop = o->loop;
-	c->max_conns_per_host = o->max_conns_per_host ? o->max_conns_per_host : 100;
-	c->connect_timeout_ns =
+	c->o = *o;
+	c->o.connect_timeout_ns =
 		o->connect_timeout_ns ? o->connect_timeout_ns : 10 * NS_PER_S;
+	c->o.handshake_timeout_ns =
+		o->handshake_timeout_ns ? o->handshake_timeout_ns : 10 * NS_PER_S;
+	c->o.idle_timeout_ns = o->idle_timeout_ns ? o->idle_timeout_ns : 90 * NS_PER_S;
+	c->o.max_conns_per_host = o->max_conns_per_host ? o->max_conns_per_host : 100;
+	c->o.max_idle = o->max_idle ? o->max_idle : 256;
 	c->user_agent = o->user_agent ? xstrdup(o->user_agent) : NULL;
-	load_ca(c);
-	if (call(c, run_begin, e) < 0) {
+	arena_init(&c->arena, NULL);
+	if (o->conf)
+		c->conf = *o->conf;
+	keep_conf(&c->arena, &c->conf);
+	c->o.conf = NULL;
+	set_proxy(c);
+	client_tls_init(&c->tls, &c->conf.tls);
+	if (client_auth_init(c, o, e) < 0 || call(c, run_begin, e) < 0) {
 		client_drop(c);
 		return -1;
 	}
@@ -123,122 +184,12 @@ void http_client_free(struct http_client *c)
 
 /* ---- a request ---- */
 
-static bool has_control(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
-			return true;
-	return false;
-}
-
-static bool is_token(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char ch = (unsigned char)s.p[i];
-		if (ch <= 0x20 || ch >= 0x7f || strchr("()<>@,;:\\\"/[]?={}", ch))
-			return false;
-	}
-	return s.n > 0;
-}
-
-static void add_line(struct http_body *b, const char *line)
-{
-	struct curl_slist *l = curl_slist_append(b->headers, line);
-	BUG_ON(!l);
-	b->headers = l;
-}
-
-static int add_header(struct http_body *b, const struct http_kv *h, struct err *e)
-{
-	struct buf line;
-	if (!is_token(h->k))
-		return err_set(NULL, e, E_INVALID, "%s %s: bad header name", b->method,
-			       b->shown);
-	for (size_t i = 0; i < h->v.n; i++)
-		if (h->v.p[i] != '\t' && has_control(str_n(h->v.p + i, 1)))
-			return err_set(NULL, e, E_INVALID,
-				       "%s %s: bad value of header %.*s", b->method,
-				       b->shown, STR_FMT(h->k));
-	buf_init(&line, LIMIT_HTTP_HEADER_BYTES);
-	buf_str(&line, h->k);
-	buf_str(&line,
-		h->v.n ? STR(": ") : STR(";")); /* curl's way to send an empty value */
-	buf_str(&line, h->v);
-	buf_byte(&line, '\0');
-	int rc = buf_check(&line, NULL, "header", e);
-	if (rc == 0)
-		add_line(b, (const char *)line.p);
-	buf_deinit(&line);
-	return rc;
-}
-
-static int set_headers(struct http_body *b, const struct http_fetch_req *r, bool decode,
-		       struct err *e)
-{
-	bool type = false, coding = false;
-	for (size_t i = 0; i < r->n_headers; i++) {
-		type |= str_eq_nocase(r->headers[i].k, STR("Content-Type"));
-		coding |= str_eq_nocase(r->headers[i].k, STR("Accept-Encoding"));
-		if (add_header(b, &r->headers[i], e) < 0)
-			return -1;
-	}
-	add_line(b, "Expect:"); /* no waiting for 100 */
-	if (!type)
-		add_line(b, "Content-Type:"); /* curl would call any body a form */
-	if (decode && !coding)
-		add_line(b, "Accept-Encoding: gzip");
-	return 0;
-}
-
-static int set_url(struct http_body *b, struct str s, struct err *e)
-{
-	struct url u;
-	struct err bad = ERR_INIT;
-	if (has_control(s) || url_parse(s, &u, &bad) < 0)
-		return err_set(NULL, e, E_INVALID, "%s: bad URL%s%s", b->method,
-			       bad.code ? ": " : "", bad.code ? err_text(&bad) : "");
-	if (!str_eq_nocase(u.scheme, STR("http")) &&
-	    !str_eq_nocase(u.scheme, STR("https")))
-		return err_set(NULL, e, E_INVALID, "%s: URL scheme %.*s is not supported",
-			       b->method, STR_FMT(u.scheme));
-	bool v6 = str_find_char(u.host, ':') >= 0;
-	struct buf t;
-	buf_init(&t, s.n + 16);
-	buf_fmt(&t, "%.*s://%s%.*s%s%s%.*s%.*s", STR_FMT(u.scheme), v6 ? "[" : "",
-		STR_FMT(u.host), v6 ? "]" : "", u.port.n ? ":" : "", STR_FMT(u.port),
-		STR_FMT(u.path));
-	buf_byte(&t, '\0');
-	BUG_ON(t.failed);
-	b->shown = (char *)t.p;
-	b->url = xmalloc(s.n + 1);
-	memcpy(b->url, s.p, s.n);
-	b->url[s.n] = '\0';
-	return 0;
-}
-
-static void transfer_free(struct http_body *b)
-{
-	if (b->pipe) {
-		pipe_close(b->pipe, "the reader has gone");
-		pipe_unref(
-			b->pipe); /* the producer's and ours: the loop has let go of it */
-		pipe_unref(b->pipe);
-	}
-	curl_slist_free_all(b->headers);
-	buf_deinit(&b->head);
-	pthread_cond_destroy(&b->cv);
-	pthread_mutex_destroy(&b->mu);
-	free(b->url);
-	free(b->shown);
-	free(b);
-}
-
 void http_body_close(struct http_body *b)
 {
 	if (!b)
 		return;
 	client_remove(b);
-	transfer_free(b);
+	client_transfer_free(b);
 }
 
 /* ---- the answer's head ---- */
@@ -295,32 +246,102 @@ struct str http_answer_header(const struct http_answer *a, const char *lower_nam
 
 /* ---- calls ---- */
 
+static bool pump_over(struct http_body *b, struct ctx *ctx, struct err *e)
+{
+	return pipe_closed(b->up_pipe) && (!ctx || ctx_check(ctx, e) == 0);
+}
+
+/*
+ * The source into the pipe, until it has ended or the peer does not want more of it: an early answer and the end
+ * of the transfer close the pipe.
+ */
+static int pump(struct http_body *b, struct ctx *ctx, struct err *e)
+{
+	uint64_t left = b->source.size;
+	for (;;) {
+		struct slab *s = slab_try(ctx ? ctx->budget : NULL, ctx, SLAB_BYTES, e);
+		if (!s)
+			return -1;
+		size_t n = 0;
+		int rc = b->source.read(b->source.arg, ctx, s->data, s->cap, &n, e);
+		if (rc == 0 && (n > left || (n == 0 && left > 0)))
+			rc = err_set(
+				ctx, e, E_IO,
+				"the body's source gave %llu bytes, %llu were announced",
+				(unsigned long long)(b->source.size - left + n),
+				(unsigned long long)b->source.size);
+		if (rc < 0 || n == 0) {
+			ref_put(&s->ref);
+			if (rc == 0)
+				pipe_end(b->up_pipe);
+			return rc;
+		}
+		left -= n;
+		struct err why = ERR_INIT;
+		if (pipe_write(b->up_pipe, ctx, (struct view){ s->data, n, &s->ref },
+			       &why) < 0)
+			return pump_over(b, ctx, e) ? 0 : err_copy(ctx, e, &why);
+	}
+}
+
+int http_answer_wait(struct http_body *b, struct ctx *ctx, struct arena *a,
+		     struct http_answer *out, struct err *e)
+{
+	if (b->up_pipe && pump(b, ctx, e) < 0)
+		return err_wrap(ctx, e, "%s %s", b->method, b->shown);
+	if (wait_head(b, ctx, e) < 0)
+		return -1;
+	parse_head(b, a, out);
+	return 0;
+}
+
+static int begin(struct http_client *c, struct ctx *ctx, const struct http_fetch_req *r,
+		 size_t window, bool decode, bool auth, struct http_body **body,
+		 struct err *e)
+{
+	struct http_body *b;
+	if ((ctx && ctx_check(ctx, e) < 0) ||
+	    client_transfer_new(c, ctx, r, window, decode, auth, &b, e) < 0)
+		return -1;
+	client_add(b);
+	*body = b;
+	return 0;
+}
+
+int http_begin(struct http_client *c, struct ctx *ctx, const struct http_fetch_req *r,
+	       size_t window, struct http_body **body, struct err *e)
+{
+	return begin(c, ctx, r, window, false, true, body, e);
+}
+
 static int open_transfer(struct http_client *c, struct ctx *ctx, struct arena *a,
 			 const struct http_fetch_req *r, size_t window, bool decode,
 			 struct http_answer *out, struct http_body **body, struct err *e)
 {
-	struct http_body *b = xcalloc(1, sizeof(*b));
-	b->client = c;
-	b->method = r->method;
-	b->send = r->body;
-	buf_init(&b->head, CLIENT_HEAD_BYTES_MAX);
-	pthread_mutex_init(&b->mu, NULL);
-	ctx_cond_init(&b->cv);
-	if ((ctx && ctx_check(ctx, e) < 0) || set_url(b, r->url, e) < 0 ||
-	    set_headers(b, r, decode, e) < 0) {
-		transfer_free(b);
-		return -1;
-	}
-	b->pipe = pipe_new(&(struct pipe_opts){
-		.limit = window, .budget = ctx ? ctx->budget : NULL, .charge = true });
-	client_add(b);
-	if (wait_head(b, ctx, e) < 0) {
+	struct http_fetch_req req = *r;
+	struct http_body *b;
+	unsigned left = c->conf.follow_redirects ? CLIENT_REDIRECTS : 0;
+	bool same = true, trusted = true;
+	for (;;) {
+		if (begin(c, ctx, &req, window, decode, trusted, &b, e) < 0)
+			return -1;
+		int rc = http_answer_wait(b, ctx, a, out, e);
+		if (rc == 0 && c->conf.follow_redirects)
+			rc = client_redirect(a, b, out, &req, &same);
+		if (rc > 0 && req.source)
+			rc = req.source->rewind(req.source->arg, ctx, e) < 0 ? -1 : 1;
+		if (rc > 0 && left-- == 0)
+			rc = err_set(ctx, e, E_REMOTE, "%s %s: more than %u redirects",
+				     b->method, b->shown, CLIENT_REDIRECTS);
+		if (rc == 0) {
+			*body = b;
+			return 0;
+		}
 		http_body_close(b);
-		return -1;
+		if (rc < 0)
+			return -1;
+		trusted = trusted && same; /* once elsewhere, never again */
 	}
-	parse_head(b, a, out);
-	*body = b;
-	return 0;
 }
 
 int http_open(struct http_client *c, struct ctx *ctx, struct arena *a,

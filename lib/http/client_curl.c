@@ -39,6 +39,13 @@ static enum err_code code_of(CURLcode rc)
 static void transfer_end(struct http_body *b, CURLcode rc)
 {
 	struct err e = ERR_INIT;
+	loop_timer_free(b->timer);
+	b->timer = NULL;
+	if (b->up_pipe) { /* whoever still feeds it stops */
+		if (b->up.n)
+			pipe_release(b->up_pipe, &b->up);
+		pipe_close(b->up_pipe, "the transfer has ended");
+	}
 	if (b->failed)
 		e = b->why;
 	else if (rc != CURLE_OK)
@@ -88,12 +95,52 @@ static void collect_ended(struct http_client *c)
 	}
 }
 
+/* ---- time ---- */
+
+static void on_late(void *arg)
+{
+	struct http_body *b = arg;
+	if (!b->added)
+		return;
+	b->failed = true;
+	err_set(NULL, &b->why, E_TIMEOUT, "%s %s: %s", b->method, b->shown,
+		b->head_done || b->up_sent < b->source.size ? "no byte for too long"
+							    : "no answer in time");
+	easy_release(b);
+	transfer_end(b, CURLE_OPERATION_TIMEDOUT);
+}
+
+static void await(struct http_body *b, uint64_t ns)
+{
+	if (b->timer && ns)
+		loop_timer_start(b->timer, ns, 0);
+	else if (b->timer)
+		loop_timer_stop(b->timer);
+}
+
+/* Connected, and the request goes out now: a time for connecting is over. */
+static int on_connected(void *arg, char *peer, char *local, int peer_port, int local_port)
+{
+	struct http_body *b = arg;
+	(void)peer, (void)local, (void)peer_port, (void)local_port;
+	await(b, b->has_source && b->source.size ? b->client->o.stall_timeout_ns
+						 : b->client->o.header_timeout_ns);
+	return CURL_PREREQFUNC_OK;
+}
+
 /* ---- curl's wishes ---- */
 
 static void act(struct http_client *c, curl_socket_t fd, int bits)
 {
 	int running;
 	curl_multi_socket_action(c->multi, fd, bits, &running);
+	/* curl stops sending when an answer comes early, but waits for ever if that was paused. */
+	while (c->answered) {
+		struct http_body *b = c->answered;
+		c->answered = b->next_answered;
+		b->up_paused = false;
+		curl_easy_pause(b->easy, b->paused ? CURLPAUSE_RECV : CURLPAUSE_CONT);
+	}
 	collect_ended(c);
 }
 
@@ -173,8 +220,15 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 		long status = 0;
 		curl_easy_getinfo(b->easy, CURLINFO_RESPONSE_CODE, &status);
 		b->status = (int)status;
-		if (status >= 200)
+		if (status >= 200) {
 			head_ready(b);
+			await(b, b->client->o.stall_timeout_ns);
+		}
+		if (status >= 300 && b->up_pipe) { /* curl sends no more of it, either */
+			pipe_close(b->up_pipe, "the peer has answered");
+			b->next_answered = b->client->answered;
+			b->client->answered = b;
+		}
 		return size * n;
 	}
 	buf_str(&b->head, line);
@@ -197,6 +251,7 @@ static size_t on_bytes(char *p, size_t size, size_t n, void *arg)
 		return 0;
 	if (pipe_full(b->pipe)) {
 		b->paused = true;
+		await(b, 0);
 		return CURL_WRITEFUNC_PAUSE;
 	}
 	struct slab *s = slab_new(NULL, len); /* the pipe charges */
@@ -206,7 +261,56 @@ static size_t on_bytes(char *p, size_t size, size_t n, void *arg)
 		b->failed = true;
 		return 0;
 	}
+	await(b, b->client->o.stall_timeout_ns);
 	return len;
+}
+
+/* Bytes of the request, from what the worker has put into the pipe. */
+static size_t on_want_bytes(char *p, size_t size, size_t n, void *arg)
+{
+	struct http_body *b = arg;
+	size_t cap = size * n, done = 0;
+	while (done < cap) {
+		if (b->up_at == b->up.n) {
+			if (b->up.n)
+				pipe_release(b->up_pipe, &b->up);
+			b->up = (struct view){ 0 };
+			b->up_at = 0;
+			int rc = pipe_try_read(b->up_pipe, &b->up, &b->why);
+			if (rc < 0) {
+				b->failed = true;
+				return CURL_READFUNC_ABORT;
+			}
+			if (rc == PIPE_AGAIN && done == 0) {
+				b->up_paused = true;
+				await(b, 0); /* it is our disk that is slow */
+				return CURL_READFUNC_PAUSE;
+			}
+			if (rc != PIPE_OK)
+				break;
+		}
+		size_t k = MIN(cap - done, b->up.n - b->up_at);
+		memcpy(p + done, b->up.p + b->up_at, k);
+		done += k;
+		b->up_at += k;
+	}
+	b->up_sent += done;
+	await(b, b->up_sent < b->source.size ? b->client->o.stall_timeout_ns
+					     : b->client->o.header_timeout_ns);
+	return done;
+}
+
+static void unpause(struct http_body *b)
+{
+	int still =
+		(b->paused ? CURLPAUSE_RECV : 0) | (b->up_paused ? CURLPAUSE_SEND : 0);
+	/* Hands over what it kept, and asks for the timer. A refusal of on_bytes comes back here only. */
+	CURLcode rc = curl_easy_pause(b->easy, still);
+	collect_ended(b->client);
+	if (rc != CURLE_OK && b->added) {
+		easy_release(b);
+		transfer_end(b, rc);
+	}
 }
 
 static void resume(void *arg)
@@ -215,13 +319,22 @@ static void resume(void *arg)
 	if (!b->added || !b->paused)
 		return;
 	b->paused = false;
-	/* Hands over what it kept, and asks for the timer. A refusal of on_bytes comes back here only. */
-	CURLcode rc = curl_easy_pause(b->easy, CURLPAUSE_CONT);
-	collect_ended(b->client);
-	if (rc != CURLE_OK && b->added) {
-		easy_release(b);
-		transfer_end(b, rc);
-	}
+	unpause(b);
+}
+
+static void resume_up(void *arg)
+{
+	struct http_body *b = arg;
+	if (!b->added || !b->up_paused)
+		return;
+	b->up_paused = false;
+	unpause(b);
+}
+
+static void on_more(void *arg) /* on the feeding worker's thread */
+{
+	struct http_body *b = arg;
+	loop_post(b->client->loop, resume_up, b);
 }
 
 static void on_room(void *arg) /* on the reader's thread */
@@ -232,7 +345,7 @@ static void on_room(void *arg) /* on the reader's thread */
 
 /* ---- adding and removing ---- */
 
-static void set_method(const struct http_body *b)
+static void set_method(struct http_body *b)
 {
 	CURL *h = b->easy;
 	bool sends = b->send.n > 0 || strcmp(b->method, "POST") == 0 ||
@@ -241,7 +354,15 @@ static void set_method(const struct http_body *b)
 		curl_easy_setopt(h, CURLOPT_NOBODY, 1L);
 		return;
 	}
-	if (sends) {
+	if (b->has_source) {
+		sends = true;
+		curl_easy_setopt(h, CURLOPT_POST, 1L);
+		curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE,
+				 (curl_off_t)b->source.size);
+		curl_easy_setopt(h, CURLOPT_READFUNCTION, on_want_bytes);
+		curl_easy_setopt(h, CURLOPT_READDATA, (void *)b);
+		curl_easy_setopt(h, CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10);
+	} else if (sends) {
 		curl_easy_setopt(h, CURLOPT_POST, 1L);
 		curl_easy_setopt(h, CURLOPT_POSTFIELDS, b->send.n ? b->send.p : "");
 		curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)b->send.n);
@@ -250,33 +371,94 @@ static void set_method(const struct http_body *b)
 		curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, b->method);
 }
 
+static long tls_versions(const struct http_tls_conf *t)
+{
+	static const struct {
+		const char *name;
+		long min, max;
+	} v[] = { { "TLS10", CURL_SSLVERSION_TLSv1_0, CURL_SSLVERSION_MAX_TLSv1_0 },
+		  { "TLS11", CURL_SSLVERSION_TLSv1_1, CURL_SSLVERSION_MAX_TLSv1_1 },
+		  { "TLS12", CURL_SSLVERSION_TLSv1_2, CURL_SSLVERSION_MAX_TLSv1_2 },
+		  { "TLS13", CURL_SSLVERSION_TLSv1_3, CURL_SSLVERSION_MAX_TLSv1_3 } };
+	long min = CURL_SSLVERSION_TLSv1_2, max = CURL_SSLVERSION_MAX_DEFAULT;
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		if (str_eqz(t->min_version, v[i].name))
+			min = v[i].min;
+		if (str_eqz(t->max_version, v[i].name)) {
+			max = v[i].max;
+			if (!t->min_version.n && i < 2)
+				min = v[i].min;
+		}
+	}
+	return min | max;
+}
+
+static void set_blob(CURL *h, CURLoption o, const struct buf *b)
+{
+	struct curl_blob blob = { b->p, b->n, CURL_BLOB_NOCOPY };
+	if (b->n)
+		curl_easy_setopt(h, o, &blob);
+}
+
+static void set_tls(const struct http_body *b)
+{
+	const struct http_tls_conf *t = &b->client->conf.tls;
+	CURL *h = b->easy;
+	if (!b->pem)
+		return;
+	set_blob(h, CURLOPT_CAINFO_BLOB, &b->pem->ca);
+	set_blob(h, CURLOPT_SSLCERT_BLOB, &b->pem->cert);
+	set_blob(h, CURLOPT_SSLKEY_BLOB, &b->pem->key);
+	curl_easy_setopt(h, CURLOPT_SSLVERSION, tls_versions(t));
+	curl_easy_setopt(h, CURLOPT_SSL_VERIFYPEER, t->insecure_skip_verify ? 0L : 1L);
+	curl_easy_setopt(h, CURLOPT_SSL_VERIFYHOST, t->insecure_skip_verify ? 0L : 2L);
+	if (b->connect_to)
+		curl_easy_setopt(h, CURLOPT_CONNECT_TO, b->connect_to);
+}
+
+static void set_connection(const struct http_body *b)
+{
+	const struct http_client *c = b->client;
+	CURL *h = b->easy;
+	uint64_t connect = c->o.connect_timeout_ns;
+	if (b->pem)
+		connect += c->o.handshake_timeout_ns;
+	curl_easy_setopt(h, CURLOPT_PROXY,
+			 b->proxy ? b->proxy : ""); /* never curl's own idea */
+	curl_easy_setopt(h, CURLOPT_NOPROXY, c->no_proxy ? c->no_proxy : "");
+	curl_easy_setopt(h, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, (long)(connect / NS_PER_MS) + 1);
+	curl_easy_setopt(h, CURLOPT_MAXAGE_CONN,
+			 (long)(c->o.idle_timeout_ns / NS_PER_S) + 1);
+	set_tls(b);
+}
+
 static void set_options(struct http_body *b)
 {
 	const struct http_client *c = b->client;
 	CURL *h = b->easy;
 	curl_easy_setopt(h, CURLOPT_PRIVATE, (void *)b);
 	curl_easy_setopt(h, CURLOPT_URL, b->url);
+	curl_easy_setopt(h, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(h, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(h, CURLOPT_PROXY, ""); /* not from the environment */
+	curl_easy_setopt(h, CURLOPT_FOLLOWLOCATION, 0L); /* client_redirect's affair */
 	curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(h, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(h, CURLOPT_BUFFERSIZE, 64L << 10);
 	curl_easy_setopt(h, CURLOPT_ERRORBUFFER, b->text);
-	curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS,
-			 (long)(c->connect_timeout_ns / NS_PER_MS) + 1);
 	if (c->user_agent)
 		curl_easy_setopt(h, CURLOPT_USERAGENT, c->user_agent);
-	if (c->ca) {
-		struct curl_blob blob = { c->ca, c->n_ca, CURL_BLOB_NOCOPY };
-		curl_easy_setopt(h, CURLOPT_CAINFO_BLOB, &blob);
-	}
 	curl_easy_setopt(h, CURLOPT_HTTPHEADER, b->headers);
 	curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(h, CURLOPT_HEADERDATA, (void *)b);
 	curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_bytes);
 	curl_easy_setopt(h, CURLOPT_WRITEDATA, (void *)b);
+	if (c->o.header_timeout_ns || c->o.stall_timeout_ns) {
+		b->timer = loop_timer_new(c->loop, on_late, b);
+		curl_easy_setopt(h, CURLOPT_PREREQFUNCTION, on_connected);
+		curl_easy_setopt(h, CURLOPT_PREREQDATA, (void *)b);
+	}
+	set_connection(b);
 	set_method(b);
 }
 
@@ -298,6 +480,8 @@ static void run_add(struct loop_op *op)
 	BUG_ON(!b->easy);
 	set_options(b);
 	pipe_producer_wake(b->pipe, on_room, b);
+	if (b->up_pipe)
+		pipe_consumer_wake(b->up_pipe, on_more, b);
 	CURLMcode rc = curl_multi_add_handle(c->multi, b->easy);
 	if (rc == CURLM_OK) {
 		b->added = true;
@@ -317,9 +501,10 @@ static void run_remove(struct loop_op *op)
 	struct http_body *b = CONTAINER_OF(op, struct client_op, base)->b;
 	if (b->added) {
 		easy_release(b);
-		struct err e = ERR_INIT;
-		err_set(NULL, &e, E_CANCELLED, "%s %s: given up", b->method, b->shown);
-		pipe_fail(b->pipe, &e); /* no wake comes from here on */
+		b->failed = true;
+		err_set(NULL, &b->why, E_CANCELLED, "%s %s: given up", b->method,
+			b->shown);
+		transfer_end(b, CURLE_OK); /* no wake comes from here on */
 	}
 	loop_op_done(op, NULL);
 }
@@ -357,8 +542,10 @@ int client_loop_begin(struct http_client *c, struct err *e)
 	curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_want_timer);
 	curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
 	curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
-			  (long)c->max_conns_per_host);
-	curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, 256L);
+			  c->o.max_conns_per_host == UINT32_MAX
+				  ? 0L
+				  : (long)c->o.max_conns_per_host);
+	curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)c->o.max_idle);
 	return 0;
 }
 

@@ -111,23 +111,44 @@ void http_server_stop(struct http_server *s, uint64_t grace_ns);
 /* ---------------------------------------------------------------- client */
 
 struct http_client;
+struct http_client_conf; /* http/client_conf.h: TLS, authentication, proxy, redirects */
 struct http_client_opts {
 	struct loop *loop;
-	uint32_t max_conns_per_host; /* 0: 100 */
-	uint64_t connect_timeout_ns; /* 0: 10 s */
+	uint32_t max_conns_per_host;   /* 0: 100, UINT32_MAX: no limit */
+	uint32_t max_idle;	       /* connections kept for later; 0: 256 */
+	uint64_t connect_timeout_ns;   /* 0: 10 s */
+	uint64_t handshake_timeout_ns; /* TLS, on top of connecting; 0: 10 s */
+	uint64_t
+		header_timeout_ns; /* from the request's last byte to the answer's head; 0: none */
+	uint64_t stall_timeout_ns; /* without a byte of a body either way; 0: none */
+	uint64_t idle_timeout_ns;  /* of a kept connection; 0: 90 s */
 	const char *user_agent;
+	const struct http_client_conf *conf; /* copied; NULL: none of it, no redirects */
 };
 MUST_CHECK int http_client_new(const struct http_client_opts *o, struct http_client **out,
 			       struct err *e);
 void http_client_free(struct http_client *c); /* after all calls have ended */
 
+/*
+ * A request body that does not lie in memory: read fills buf with up to cap bytes, *n = 0 at the end. Called on
+ * the worker that opened the request, until the answer's head has come.
+ */
+struct http_source {
+	int (*read)(void *arg, struct ctx *ctx, void *buf, size_t cap, size_t *n,
+		    struct err *e);
+	/* Back to the first byte, for a redirect that keeps the body; NULL: cannot. */
+	int (*rewind)(void *arg, struct ctx *ctx, struct err *e);
+	void *arg;
+	uint64_t size; /* bytes it gives, exactly */
+};
 struct http_fetch_req {
-	const char *method; /* "GET", "POST", "PUT", "HEAD", "DELETE" */
+	const char *method; /* "GET", "POST", "PUT", "HEAD", "DELETE"; static text */
 	struct str url;
 	const struct http_kv *headers;
 	size_t n_headers;
 	struct str
 		body; /* kept by the caller until the call returns (fetch) or the body is closed */
+	const struct http_source *source; /* instead of `body`; NULL: none */
 };
 struct http_answer {
 	int status;
@@ -148,6 +169,15 @@ struct http_body;
 MUST_CHECK int http_open(struct http_client *c, struct ctx *ctx, struct arena *a,
 			 const struct http_fetch_req *r, size_t window,
 			 struct http_answer *out, struct http_body **body, struct err *e);
+/*
+ * The same in two steps, so that one worker has several requests under way: begin sends the request (a source is
+ * read in the second step) and never follows a redirect; answer waits for the head. WORKER
+ */
+MUST_CHECK int http_begin(struct http_client *c, struct ctx *ctx,
+			  const struct http_fetch_req *r, size_t window,
+			  struct http_body **body, struct err *e);
+MUST_CHECK int http_answer_wait(struct http_body *b, struct ctx *ctx, struct arena *a,
+				struct http_answer *out, struct err *e);
 /* 1: *v is the next piece (release it by http_body_release); 0: whole body read; -1: cut or failed */
 MUST_CHECK int http_body_read(struct http_body *b, struct ctx *ctx, struct view *v,
 			      struct err *e);

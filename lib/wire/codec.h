@@ -43,6 +43,13 @@ struct sha256 *sha256_new(void);
 void sha256_feed(struct sha256 *h, struct str s);
 void sha256_done(struct sha256 *h, uint8_t out[32]); /* frees */
 void sha256_hmac(struct str key, struct str s, uint8_t out[32]);
+/* MD5 of all that was fed: for S3, whose ETags are that. */
+struct md5;
+struct md5 *md5_new(void);
+void md5_feed(struct md5 *h, struct str s);
+void md5_done(struct md5 *h, uint8_t out[16]); /* frees */
+/* Do certificate and private key, PEM both, belong together? E_INVALID says what is wrong. */
+MUST_CHECK int pem_pair_check(struct str cert, struct str key, struct err *e);
 /* Lower-case hex: 2 * n characters and NUL. */
 void hex_encode(const uint8_t *p, size_t n, char *out);
 

@@ -22,7 +22,7 @@ from storeapi import Client, FakeStore, labels_of, make_series  # noqa: E402
 MODES = ("sidecar", "store", "query")
 # Flags of Thanos that are known and not obeyed yet, by mode, at a value that is not Thanos' default.
 NOT_YET = {
-    "sidecar": ["--prometheus.http-client=x"],
+    "sidecar": [],
     "store": ["--index-cache-size=1GB", "--selector.relabel-config=x", "--block-discovery-strategy=other"],
     "query": ["--query.mode=distributed", "--deduplication.func=chain", "--query.tenant-certificate-field=commonName"],
 }

@@ -167,7 +167,9 @@ static bool read_request(struct scripted *t, int fd)
 		if (end) {
 			const char *len = strcasestr(got, "content-length:");
 			want = (size_t)(end - got) + 4 +
-			       (len && len < end ? strtoul(len + 15, NULL, 10) : 0);
+			       (len && len < end && !t->s.early
+					? strtoul(len + 15, NULL, 10)
+					: 0);
 			if (n >= want)
 				break;
 		}

@@ -41,8 +41,9 @@ struct script {
 	const char *
 		answer; /* sent once a request's head (and its Content-Length) has arrived */
 	size_t n;	/* 0: strlen */
-	bool close;  /* close afterwards; otherwise serve the next request of the conn */
-	bool silent; /* read, never answer; until the client has closed */
+	bool close; /* close afterwards; otherwise serve the next request of the conn */
+	bool early; /* answer as soon as the head has arrived, and read no more of the body */
+	bool silent;	 /* read, never answer; until the client has closed */
 	uint64_t repeat; /* then send this many bytes 'x' */
 };
 struct scripted;
