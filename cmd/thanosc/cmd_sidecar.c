@@ -300,8 +300,8 @@ static int open_shipper(struct sidecar *s, struct err *e)
 		return err_set(NULL, e, E_INVALID,
 			       "flag '--tsdb.path': %s is not a directory", dir);
 	sidecar_check_folder(dir);
-	if (bucket_from_yaml(NULL, yaml, "--objstore.config", s->rt.metrics, &s->bucket,
-			     e) < 0)
+	if (bucket_from_yaml(NULL, yaml, "--objstore.config", loops_next(&s->rt.loops),
+			     s->rt.metrics, &s->bucket, e) < 0)
 		return -1;
 	if (s->o.upload_concurrency > 1)
 		s->uploaders = task_pool_new(&(struct task_pool_opts){

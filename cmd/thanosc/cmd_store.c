@@ -113,8 +113,8 @@ static int open_store(struct store_run *s, struct err *e)
 		return err_set(
 			NULL, e, E_INVALID,
 			"no object storage: give --objstore.config or --objstore.config-file");
-	if (bucket_from_yaml(NULL, yaml, "--objstore.config", s->rt.metrics, &s->bucket,
-			     e) < 0)
+	if (bucket_from_yaml(NULL, yaml, "--objstore.config", loops_next(&s->rt.loops),
+			     s->rt.metrics, &s->bucket, e) < 0)
 		return -1;
 	struct bucket_store_opts o = {
 		.bucket = s->bucket,

@@ -170,7 +170,7 @@ static int oauth_token(struct http_client *c, struct ctx *ctx, struct arena *a,
 		       struct str *token, struct err *e)
 {
 	struct client_auth *t = &c->auth;
-	uint64_t life;
+	uint64_t life = 0;
 	int rc = kept_token(t, ctx, a, token, e);
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;

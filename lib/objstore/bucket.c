@@ -146,22 +146,35 @@ int bucket_put(struct bucket *b, struct ctx *ctx, struct str name, struct put_so
 	return 0;
 }
 
+struct bytes_put {
+	struct str all, left;
+};
+
 static int read_bytes(void *arg, struct ctx *ctx UNUSED, void *p, size_t cap, size_t *n,
 		      struct err *e UNUSED)
 {
-	struct str *left = arg;
-	*n = MIN(cap, left->n);
+	struct bytes_put *b = arg;
+	*n = MIN(cap, b->left.n);
 	if (*n)
-		memcpy(p, left->p, *n);
-	*left = str_from(*left, *n);
+		memcpy(p, b->left.p, *n);
+	b->left = str_from(b->left, *n);
+	return 0;
+}
+
+static int seek_bytes(void *arg, struct ctx *ctx UNUSED, uint64_t off,
+		      struct err *e UNUSED)
+{
+	struct bytes_put *b = arg;
+	BUG_ON(off > b->all.n);
+	b->left = str_from(b->all, (size_t)off);
 	return 0;
 }
 
 int bucket_put_bytes(struct bucket *b, struct ctx *ctx, struct str name, struct str bytes,
 		     struct err *e)
 {
-	struct str left = bytes;
-	struct put_source src = { read_bytes, &left, bytes.n };
+	struct bytes_put all = { bytes, bytes };
+	struct put_source src = { read_bytes, &all, bytes.n, seek_bytes };
 	return bucket_put(b, ctx, name, &src, e);
 }
 
@@ -185,6 +198,14 @@ static int read_file(void *arg, struct ctx *ctx, void *p, size_t cap, size_t *n,
 	}
 }
 
+static int seek_file(void *arg, struct ctx *ctx, uint64_t off, struct err *e)
+{
+	const struct file_put *f = arg;
+	if (lseek(f->fd, (off_t)off, SEEK_SET) < 0)
+		return err_errno(ctx, e, errno, "seek %s", f->path);
+	return 0;
+}
+
 int bucket_put_file(struct bucket *b, struct ctx *ctx, struct str name, const char *path,
 		    struct err *e)
 {
@@ -198,7 +219,8 @@ int bucket_put_file(struct bucket *b, struct ctx *ctx, struct str name, const ch
 	} else if (!S_ISREG(st.st_mode)) {
 		err_set(ctx, e, E_INVALID, "%s is not a file", path);
 	} else {
-		struct put_source src = { read_file, &f, (uint64_t)st.st_size };
+		struct put_source src = { read_file, &f, (uint64_t)st.st_size,
+					  seek_file };
 		rc = bucket_put(b, ctx, name, &src, e);
 	}
 	close(f.fd);

@@ -1,8 +1,8 @@
 /*
  * objstore/bucket.h - object storage as a flat space of names with "/".
  *
- * Implementations: FILESYSTEM (a folder; objects appear atomically), memory (tests, scripted
- * failures); S3 comes with the next issue. Wrappers: prefix, metrics.
+ * Implementations: FILESYSTEM (a folder; objects appear atomically), S3, memory (tests, scripted
+ * failures). Wrappers: prefix, metrics.
  * Thread  SHARED; every call is WORKER.  Errors name bucket operation and object.
  */
 #ifndef OBJSTORE_BUCKET_H
@@ -14,6 +14,7 @@
 #include "metrics/metrics.h"
 
 struct bucket;
+struct loop;
 struct bucket_attrs {
 	uint64_t size;
 	int64_t mtime_ms;
@@ -24,6 +25,8 @@ struct put_source {
 		    struct err *e);
 	void *arg;
 	uint64_t size; /* bytes it will give in all; UINT64_MAX: unknown */
+	/* Go on from this offset, to send bytes again; NULL: cannot (S3 then keeps a copy on disk). */
+	int (*seek)(void *arg, struct ctx *ctx, uint64_t off, struct err *e);
 };
 struct bucket_ops {
 	/* fn for each name under dir ("" = root; else with or without the final "/"), sorted; one level:
@@ -94,11 +97,12 @@ struct bucket *bucket_prefix_new(struct bucket *inner, struct str prefix);
 struct bucket *bucket_metrics_new(struct bucket *inner, struct metric_registry *m);
 
 /*
- * From --objstore.config: YAML {type, config, prefix}. FILESYSTEM is served; the other types of Thanos
- * are refused by name; unknown keys and types suggest the nearest. `what` names flag or file in errors.
+ * From --objstore.config: YAML {type, config, prefix}. FILESYSTEM and S3 are served; the other types of Thanos
+ * are refused by name; unknown keys and types suggest the nearest. `what` names flag or file in errors. Types
+ * over the network use `loop`, which outlives the bucket.
  */
 MUST_CHECK int bucket_from_yaml(struct ctx *ctx, struct str yaml, const char *what,
-				struct metric_registry *m, struct bucket **out,
-				struct err *e);
+				struct loop *loop, struct metric_registry *m,
+				struct bucket **out, struct err *e);
 
 #endif

@@ -9,8 +9,7 @@
  * Types are compared without case, as Thanos does. The types of other providers are known by name, so that
  * the error says what is missing and not that the file is wrong.
  */
-#include "conf/yaml.h"
-#include "objstore/bucket_int.h"
+#include "objstore/s3_int.h"
 
 static const char *const types[] = { "FILESYSTEM", "S3",	"GCS", "AZURE", "SWIFT",
 				     "COS",	   "ALIYUNOSS", "BOS", "OCI",	"OBS" };
@@ -54,7 +53,7 @@ static const struct yopt fs_rows[] = { { .name = "directory",
 
 static int check_type(struct ctx *ctx, struct str type, const char *what, struct err *e)
 {
-	if (str_eq_nocase(type, STR("FILESYSTEM")))
+	if (str_eq_nocase(type, STR("FILESYSTEM")) || str_eq_nocase(type, STR("S3")))
 		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		if (str_eq_nocase(type, str_of(types[i])))
@@ -102,32 +101,46 @@ static const char *place(struct arena *a, const struct doc *doc, const char *key
 	return d ? str_dupz(a, str_fmt(a, "%s: %u:%u", what, d->line, d->col)) : what;
 }
 
+static int open_folder(struct ctx *ctx, struct arena *a, const struct doc *config,
+		       const char *inner, struct bucket **out, struct err *e)
+{
+	struct fs_conf fs;
+	if (conf_bind(ctx, a, config, fs_rows, &fs, sizeof(fs), inner, e) < 0)
+		return -1;
+	if (fs.directory.n == 0)
+		return err_set(ctx, e, E_INVALID, "%s: directory is empty", inner);
+	return bucket_fs_open(ctx, str_dupz(a, fs.directory), out, e);
+}
+
 static int from_doc(struct ctx *ctx, struct arena *a, const struct doc *doc,
-		    const char *what, struct bucket **out, struct err *e)
+		    const char *what, struct loop *loop, struct bucket **out,
+		    struct err *e)
 {
 	struct top top;
-	struct fs_conf fs;
 	if (conf_bind(ctx, a, doc, top_rows, &top, sizeof(top), what, e) < 0 ||
 	    check_type(ctx, top.type, place(a, doc, "type", what), e) < 0 ||
 	    check_prefix(ctx, top.prefix, place(a, doc, "prefix", what), e) < 0)
 		return -1;
+	bool s3 = str_eq_nocase(top.type, STR("S3"));
 	if (!top.config)
-		return err_set(ctx, e, E_INVALID,
-			       "%s: config: directory is required for type FILESYSTEM",
-			       what);
+		return err_set(ctx, e, E_INVALID, "%s: config: %s for type %s", what,
+			       s3 ? "bucket and endpoint are required"
+				  : "directory is required",
+			       s3 ? "S3" : "FILESYSTEM");
 	char *inner = str_dupz(a, str_fmt(a, "%s: config", what));
-	if (conf_bind(ctx, a, top.config, fs_rows, &fs, sizeof(fs), inner, e) < 0)
-		return -1;
-	if (fs.directory.n == 0)
-		return err_set(ctx, e, E_INVALID, "%s: config: directory is empty", what);
-	if (bucket_fs_open(ctx, str_dupz(a, fs.directory), out, e) < 0)
-		return err_wrap(ctx, e, "%s", what);
+	int rc = s3 ? bucket_s3_open(ctx, a, top.config, inner, loop, out, e)
+		    : open_folder(ctx, a, top.config, inner, out, e);
+	if (rc < 0)
+		return str_has_prefix(str_of(err_text(e)), str_of(what))
+			       ? -1
+			       : err_wrap(ctx, e, "%s", what);
 	*out = bucket_prefix_new(*out, top.prefix);
 	return 0;
 }
 
 int bucket_from_yaml(struct ctx *ctx, struct str yaml, const char *what,
-		     struct metric_registry *m, struct bucket **out, struct err *e)
+		     struct loop *loop, struct metric_registry *m, struct bucket **out,
+		     struct err *e)
 {
 	struct arena a;
 	struct doc *doc;
@@ -136,7 +149,7 @@ int bucket_from_yaml(struct ctx *ctx, struct str yaml, const char *what,
 	if (yaml_parse(ctx, &a, yaml, &doc, e) < 0)
 		err_wrap(ctx, e, "%s", what);
 	else
-		rc = from_doc(ctx, &a, doc, what, out, e);
+		rc = from_doc(ctx, &a, doc, what, loop, out, e);
 	if (rc == 0 && m)
 		*out = bucket_metrics_new(*out, m);
 	arena_deinit(&a);

@@ -180,12 +180,20 @@ static int counted_read(void *arg, struct ctx *ctx, void *p, size_t cap, size_t 
 	return rc;
 }
 
+static int counted_seek(void *arg, struct ctx *ctx, uint64_t off, struct err *e)
+{
+	struct counted *c = arg;
+	c->n = off; /* what is read again is not more */
+	return c->src->seek(c->src->arg, ctx, off, e);
+}
+
 static int metrics_put(struct bucket *b, struct ctx *ctx, struct str name,
 		       struct put_source *src, struct err *e)
 {
 	struct metrics_bucket *m = self(b);
 	struct counted c = { src, 0 };
-	struct put_source through = { counted_read, &c, src->size };
+	struct put_source through = { counted_read, &c, src->size,
+				      src->seek ? counted_seek : NULL };
 	uint64_t t = begin(&m->op[OP_UPLOAD]);
 	int rc = m->inner->ops->put(m->inner, ctx, name, &through, e);
 	end(&m->op[OP_UPLOAD], t, rc, false);

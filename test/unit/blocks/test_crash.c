@@ -115,7 +115,7 @@ static int d_put(struct bucket *b, struct ctx *ctx, struct str name,
 {
 	struct deadly *d = self(b);
 	struct torn t = { d, src };
-	struct put_source through = { torn_read, &t, src->size };
+	struct put_source through = { torn_read, &t, src->size, NULL };
 	int done;
 	return CALL(d, d->inner->ops->put(d->inner, ctx, name, &through, e));
 }

@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fake_s3.h"
 #include "fs/fs.h"
+#include "loop/loop.h"
 #include "objstore/bucket.h"
 #include "support/tst.h"
 
@@ -184,6 +186,41 @@ Test(bucket, a_folder_behaves_as_a_bucket)
 	end();
 }
 
+Test(bucket, s3_behaves_as_a_bucket_with_both_ways_of_listing)
+{
+	static const char *const versions[] = { "", "v2", "v1" };
+	struct fake_s3 *fake = fake_s3_start("AK", "secret");
+	struct loop *loop;
+	struct err e = ERR_INIT;
+	begin();
+	cr_assert_eq(loop_start("t", &loop, &e), 0);
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+		struct bucket *b;
+		char yaml[512];
+		snprintf(
+			yaml, sizeof(yaml),
+			"type: S3\nprefix: '%s'\nconfig: {bucket: b, endpoint: '127.0.0.1:%u', "
+			"insecure: true, access_key: AK, secret_key: secret, "
+			"list_objects_version: '%s'}",
+			i ? versions[i] : "", fake_s3_port(fake), versions[i]);
+		cr_assert_eq(bucket_from_yaml(&ctx, str_of(yaml), "y", loop, NULL, &b,
+					      &e),
+			     0, "%s", err_text(&e));
+		accept_bucket(b);
+		cr_assert_eq(bucket_delete(b, &ctx, STR("a"), &e), 0);
+		cr_assert_eq(bucket_delete(b, &ctx, STR("bb"), &e), 0);
+		cr_assert_eq(bucket_delete(b, &ctx, STR("b/c-2"), &e), 0);
+		cr_assert_eq(bucket_delete(b, &ctx, STR("b/d"), &e), 0);
+		lists(b, "", true, "");
+		bucket_close(b);
+	}
+	cr_assert_gt(fake_s3_count(fake, "GET", "continuation-token="), 3);
+	cr_assert_gt(fake_s3_count(fake, "GET", "marker="), 3);
+	fake_s3_stop(fake);
+	loop_stop(loop);
+	end();
+}
+
 Test(bucket, a_prefix_behaves_as_a_bucket_and_hides_the_rest)
 {
 	begin();
@@ -256,7 +293,7 @@ Test(fs_bucket, shows_nothing_of_an_upload_that_is_under_way_or_fails)
 	begin();
 	cr_assert_eq(bucket_fs_open(&ctx, dir, &b, &e), 0);
 	struct cut_source s = { 1, b };
-	struct put_source src = { cut_read, &s, UINT64_MAX };
+	struct put_source src = { cut_read, &s, UINT64_MAX, NULL };
 	cr_assert_eq(bucket_put(b, &ctx, STR("o/p"), &src, &e), -1);
 	cr_assert(strstr(err_text(&e), "upload o/p: torn"), "%s", err_text(&e));
 	lists(b, "", true, "");
@@ -287,7 +324,7 @@ Test(fs_bucket, refuses_a_source_that_gives_another_size_than_announced)
 	int left = 1;
 	begin();
 	cr_assert_eq(bucket_fs_open(&ctx, dir, &b, &e), 0);
-	struct put_source src = { short_read, &left, 6 };
+	struct put_source src = { short_read, &left, 6, NULL };
 	cr_assert_eq(bucket_put(b, &ctx, STR("o"), &src, &e), -1);
 	cr_assert(strstr(err_text(&e), "5 bytes came where 6"), "%s", err_text(&e));
 	holds(b, "o", NULL);
