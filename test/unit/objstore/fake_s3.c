@@ -29,7 +29,7 @@ struct fake_s3 {
 	uint16_t port;
 	pthread_t thread;
 	_Atomic bool stop;
-	_Atomic int conns, live;
+	_Atomic int live;
 	char access[64], secret[64];
 	pthread_mutex_t mu; /* all below */
 	struct obj o[OBJECTS], part[OBJECTS];
@@ -39,6 +39,9 @@ struct fake_s3 {
 	int times;
 	char *log[LOG];
 	int n_log;
+	int gather, waiting;
+	bool gathered;
+	pthread_cond_t cv;
 };
 
 struct req { /* one request; views into head and body */
@@ -458,6 +461,23 @@ static enum fake_fault fault_of(struct fake_s3 *f, const struct req *r)
 	return f->fault;
 }
 
+/* Under mu. */
+static void gather(struct fake_s3 *f)
+{
+	struct timespec until;
+	int rc = 0;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 10;
+	if (++f->waiting == f->gather) {
+		f->gathered = true;
+		f->gather = 0;
+		pthread_cond_broadcast(&f->cv);
+	}
+	while (f->gather && rc == 0)
+		rc = pthread_cond_timedwait(&f->cv, &f->mu, &until);
+	f->waiting--;
+}
+
 static bool serve_one(struct fake_s3 *f, int fd, struct req *r)
 {
 	static const struct linger now = { 1, 0 };
@@ -465,6 +485,8 @@ static bool serve_one(struct fake_s3 *f, int fd, struct req *r)
 	bool go_on = true;
 	buf_init(&w.body, (size_t)1 << 30);
 	pthread_mutex_lock(&f->mu);
+	if (f->gather && strcmp(r->method, "GET") == 0)
+		gather(f);
 	enum fake_fault k = fault_of(f, r);
 	const char *no = refusal(f, r);
 	bool acts = !no && k != FAKE_503 && k != FAKE_429 && k != FAKE_RESET &&
@@ -539,7 +561,6 @@ static void *accept_loop(void *arg)
 		}
 		struct served *v = malloc(sizeof(*v));
 		*v = (struct served){ f, fd };
-		atomic_fetch_add(&f->conns, 1);
 		atomic_fetch_add(&f->live, 1);
 		if (pthread_create(&t, NULL, serve, v) != 0)
 			abort();
@@ -556,6 +577,7 @@ struct fake_s3 *fake_s3_start(const char *access, const char *secret)
 	snprintf(f->access, sizeof(f->access), "%s", access);
 	snprintf(f->secret, sizeof(f->secret), "%s", secret);
 	pthread_mutex_init(&f->mu, NULL);
+	pthread_cond_init(&f->cv, NULL);
 	f->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (bind(f->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
 	    listen(f->fd, 64) < 0 ||
@@ -599,9 +621,19 @@ int fake_s3_uploads(struct fake_s3 *f)
 	return n;
 }
 
-int fake_s3_conns(struct fake_s3 *f)
+void fake_s3_gather(struct fake_s3 *f, int n)
 {
-	return atomic_load(&f->conns);
+	pthread_mutex_lock(&f->mu);
+	f->gather = n;
+	pthread_mutex_unlock(&f->mu);
+}
+
+bool fake_s3_gathered(struct fake_s3 *f)
+{
+	pthread_mutex_lock(&f->mu);
+	bool all = f->gathered;
+	pthread_mutex_unlock(&f->mu);
+	return all;
 }
 
 void fake_s3_secret(struct fake_s3 *f, const char *secret)

@@ -29,10 +29,12 @@ struct fake_s3 *fake_s3_start(const char *access, const char *secret);
 uint16_t fake_s3_port(const struct fake_s3 *f);
 /* The next `times` requests that begin with `what` ("PUT /b/x", "GET") suffer. */
 void fake_s3_fail(struct fake_s3 *f, enum fake_fault k, const char *what, int times);
+/* GETs wait until n of them do at the same time, at most 10 s; then all go on. */
+void fake_s3_gather(struct fake_s3 *f, int n);
+bool fake_s3_gathered(struct fake_s3 *f);
 /* Requests so far that begin with `what` and hold `has` in their head (NULL: any). */
 int fake_s3_count(struct fake_s3 *f, const char *what, const char *has);
 int fake_s3_uploads(struct fake_s3 *f); /* begun, neither completed nor aborted */
-int fake_s3_conns(struct fake_s3 *f);
 void fake_s3_secret(struct fake_s3 *f, const char *secret); /* from now on */
 void fake_s3_stop(struct fake_s3 *f);
 
