@@ -31,6 +31,9 @@ static enum err_code code_of(CURLcode rc)
 	case CURLE_OPERATION_TIMEDOUT: return E_TIMEOUT;
 	case CURLE_URL_MALFORMAT:
 	case CURLE_UNSUPPORTED_PROTOCOL: return E_INVALID;
+	case CURLE_PEER_FAILED_VERIFICATION: /* nor does trying again help here */
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CACERT_BADFILE: return E_DENIED;
 	default: return E_UNAVAILABLE;
 	}
 }

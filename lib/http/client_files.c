@@ -30,6 +30,14 @@ static bool same_file(const struct fs_stat *a, const struct fs_stat *b)
 	       a->mtime_ns == b->mtime_ns;
 }
 
+/* A missing file of ours must not read as "not found" of what was asked for. */
+static int ours(int rc, struct err *e)
+{
+	if (rc < 0 && e->code == E_NOT_FOUND)
+		e->code = E_INVALID;
+	return rc;
+}
+
 /* ---- secrets ---- */
 
 void client_file_init(struct client_file *f, struct str path, size_t max)
@@ -69,7 +77,7 @@ int client_file_read(struct client_file *f, struct ctx *ctx, struct arena *a,
 		     struct str *out, struct err *e)
 {
 	pthread_mutex_lock(&f->mu); /* over a small local read, nothing else */
-	int rc = read_secret(f, ctx, a, out, e);
+	int rc = ours(read_secret(f, ctx, a, out, e), e);
 	pthread_mutex_unlock(&f->mu);
 	return rc;
 }
@@ -194,7 +202,7 @@ static int refresh(struct client_tls *t, const struct http_tls_conf *c, struct c
 		files_changed(t, now);
 	struct client_pem *p = pem_load(t, c, NULL, &why);
 	if (!p && !t->pem)
-		return err_copy(ctx, e, &why);
+		return ours(err_copy(ctx, e, &why), e);
 	if (!p) {
 		if (!t->complained)
 			log_warn(ctx, "TLS files changed, the old ones stay in use: %s",

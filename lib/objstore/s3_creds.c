@@ -230,6 +230,8 @@ static int look(struct s3_creds *c, struct ctx *ctx, struct arena *a, struct fou
 		rc = from_container(c, ctx, a, f, e);
 	if (rc == 0)
 		rc = from_machine(c, ctx, a, f, e);
+	if (rc < 0 && e->code == E_NOT_FOUND)
+		e->code = E_DENIED; /* it is no object that is missing */
 	if (rc < 0)
 		return err_wrap(ctx, e, "credentials");
 	if (rc == 0)

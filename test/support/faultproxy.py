@@ -10,8 +10,8 @@ import threading
 import time
 
 KINDS = ("slow", "reset", "lost", "cut", "refuse", "landed")
-BUSY = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 72\r\nContent-Type: application/xml\r\n\r\n" \
-       b"<Error><Code>SlowDown</Code><Message>try again later</Message> </Error>\r\n"
+TEXT = b"<Error><Code>SlowDown</Code><Message>try again later</Message></Error>"
+BUSY = b"HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n" % len(TEXT)
 
 
 def read_message(f, method=None):
@@ -81,8 +81,7 @@ class FaultProxy:
             return False
         kind = self.choose()
         if kind == "refuse":
-            c.sendall(BUSY)
-            return True
+            return self.busy(c, asked)
         if kind == "reset":
             return self.reset(c)
         up.sendall(asked[0] + asked[1])
@@ -94,12 +93,16 @@ class FaultProxy:
         if kind == "lost":
             return self.reset(c)
         if kind == "landed":
-            c.sendall(BUSY if not asked[0].startswith(b"HEAD") else b"HTTP/1.1 503 x\r\n\r\n")
-            return not asked[0].startswith(b"HEAD")
+            return self.busy(c, asked)
         if kind == "cut":
             c.sendall(answer[0] + answer[1][:len(answer[1]) // 2])
             return False
         c.sendall(answer[0] + answer[1])
+        return True
+
+    @staticmethod
+    def busy(c, asked):
+        c.sendall(BUSY + (b"" if asked[0].startswith(b"HEAD") else TEXT))
         return True
 
     @staticmethod

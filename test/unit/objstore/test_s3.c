@@ -411,6 +411,29 @@ Test(s3_creds, a_wrong_secret_is_denied_and_not_shown)
 	stop(&w);
 }
 
+Test(s3_creds, what_we_lack_is_never_an_absent_object)
+{
+	struct world w;
+	bool there = true;
+	start(&w, KEYS);
+	open_with(&w,
+		  KEYS "  http_config: {tls_config: {ca_file: /nonexistent/ca.pem}}\n");
+	s3_self(w.b)->scheme = STR("https");
+	cr_assert_eq(bucket_exists(w.b, &w.ctx, STR("x"), &there, &w.e), -1);
+	cr_assert_eq(w.e.code, E_INVALID);
+	said(&w, "/nonexistent/ca.pem");
+	setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
+	setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/file", 1);
+	setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/", 1);
+	setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/nonexistent/token", 1);
+	unsetenv("AWS_ACCESS_KEY_ID");
+	open_with(&w, "");
+	w.e = ERR_INIT;
+	cr_assert_eq(bucket_exists(w.b, &w.ctx, STR("x"), &there, &w.e), -1);
+	said(&w, "/nonexistent/token");
+	stop(&w);
+}
+
 /* ---- configuration ---- */
 
 static void refused(const char *config, const char *text)
