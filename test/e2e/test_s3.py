@@ -9,9 +9,10 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
 from compare import close, difference, normal  # noqa: E402
 from faultproxy import FaultProxy  # noqa: E402
+from metadata import TOKEN, Metadata  # noqa: E402
 from procs import THANOSC, Checks, Procs, get, wait  # noqa: E402
 from promdata import LENGTH, REPLICAS, T0, make_blocks, make_noise, openmetrics  # noqa: E402
-from rgw import SECRET, Rgw, missing  # noqa: E402
+from rgw import ACCESS, SECRET, Rgw, missing  # noqa: E402
 
 QUERIES = ("up", "http_requests_total", "sum by (job) (rate(http_requests_total[5m]))", "special", "temperature_celsius > 0",
            "histogram_quantile(0.9, sum by (le) (rate(latency_seconds_bucket[10m])))", "count by (__name__) ({__name__=~\".+\"})")
@@ -108,6 +109,27 @@ def check_parts(c, p, rgw):
     prom.stop()
 
 
+def check_credentials(c, p, rgw):
+    """From a machine's metadata, renewed before it expires; from a container's endpoint."""
+    bare = "".join(l + "\n" for l in rgw.config("plain").splitlines() if "_key" not in l)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+    clean["AWS_SHARED_CREDENTIALS_FILE"] = "/nonexistent"
+    token = p.file("token", TOKEN + "\n")
+    for what, more in (("machine", lambda m: {"AWS_EC2_METADATA_SERVICE_ENDPOINT": m.url}),
+                       ("container", lambda m: {"AWS_CONTAINER_CREDENTIALS_FULL_URI": m.url + "/container",
+                                                "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": token})):
+        service = Metadata(ACCESS, SECRET, 4)
+        store = p.store(p.file(f"s3-{what}.yml", bare), "--sync-block-duration=500ms", name=f"store-{what}",
+                        env={**clean, **more(service)})
+        c.ok(wait(lambda: service.given >= 3, 20), f"{what}: credentials are renewed", service.given)
+        c.ok(service.given < 12, f"{what}: and kept meanwhile", service.given)
+        c.ok(store.metric("thanos_objstore_bucket_operation_failures_total") == 0 and service.refused == 0,
+             f"{what}: no request fails over it", store.text()[-600:])
+        c.ok(SECRET not in store.text() and TOKEN not in store.text(), f"{what}: no secret in the log")
+        store.stop()
+        service.close()
+
+
 def check_refusals(c, p, rgw):
     """What is wrong is said, and nothing runs on as if it were right."""
     cases = (("wrong CA", rgw.config("plain", tls=True).replace(rgw.ca, "/etc/ssl/certs/ca-certificates.crt"), "certificate"),
@@ -148,6 +170,7 @@ def main():
         check_bucket(c, p, rgw, prom, folder, "prefixed-v1", more="  list_objects_version: v1\n")
         check_faults(c, p, rgw, prom, folder)
         check_parts(c, p, rgw)
+        check_credentials(c, p, rgw)
         check_refusals(c, p, rgw)
     return c.end()
 
