@@ -109,7 +109,8 @@ static void try_bucket(struct doctor *d, struct str what, struct str yaml)
 	struct ulid id;
 	char text[27];
 	struct probe p = { 0 };
-	if (bucket_from_yaml(NULL, yaml, "bucket", d->metrics, &p.b, &e) < 0) {
+	if (bucket_from_yaml(NULL, yaml, "bucket", loops_next(&d->loops), d->metrics,
+			     &p.b, &e) < 0) {
 		FAIL(d, what, "%s", err_text(&e));
 		return;
 	}
