@@ -87,7 +87,7 @@ const char *rpc_call_peer(const struct rpc_call *call);
 struct rpc_server;
 struct rpc_server_opts {
 	struct str addr;
-	uint32_t max_conns;   /* 0: 1024 */
+	uint32_t max_conns;   /* 0: 16384 */
 	uint32_t max_streams; /* per connection; 0: 250 */
 	uint64_t
 		max_connection_age_ns; /* then GOAWAY; streams under way go on; 0: never */

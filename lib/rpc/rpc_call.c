@@ -20,6 +20,7 @@
 #include "rpc/rpc_server_int.h"
 
 #define FIRST_SLAB     ((size_t)4 << 10)
+#define CALL_STEP      ((size_t)8 << 10)
 #define MAX_TEXT       4096u /* of grpc-message: clients bound their headers */
 #define MAX_TEXT_CODED (3u * MAX_TEXT)
 
@@ -36,6 +37,8 @@ struct rpc_call *rpc_call_new(struct rpc_conn *c, int32_t id)
 	snprintf(call->peer, sizeof(call->peer), "%s", net_conn_peer(c->s->conn));
 	buf_init(&call->meta, RPC_META_BYTES);
 	budget_init(&call->budget, srv->o.budget, "call", NULL, srv->o.call_budget);
+	/* Thousands may hold a few bytes each: they must not draw a MiB each. */
+	call->budget.step = CALL_STEP;
 	ctx_init(&call->ctx, &call->budget, 0);
 	rpc_frame_init(&call->in, &call->budget, LIMIT_RPC_REQUEST_BYTES);
 	call->next_cap = FIRST_SLAB;

@@ -378,7 +378,7 @@ static void on_gone(struct rpc_session *ss, const struct err *why)
 
 static const struct rpc_session_ops session_ops = { on_begin,  on_header, on_headers,
 						    on_data,   on_end,	  on_stream_close,
-						    on_goaway, on_gone };
+						    on_goaway, on_gone,	  NULL };
 
 /* ---- requests ---- */
 

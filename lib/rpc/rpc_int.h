@@ -30,6 +30,8 @@ struct rpc_session_ops {
 	void (*on_stream_close)(struct rpc_session *s, int32_t id, uint32_t h2_error);
 	void (*on_goaway)(struct rpc_session *s); /* may be NULL */
 	void (*on_gone)(struct rpc_session *s, const struct err *why);
+	void (*on_tick)(struct rpc_session *s,
+			uint64_t now); /* each second; may be NULL */
 };
 struct rpc_session {
 	struct net_conn *conn;
@@ -45,6 +47,10 @@ struct rpc_session {
 	bool busy;    /* inside nghttp2: nothing is flushed */
 	bool closing; /* conn is closed or being finished; on_gone follows */
 	bool goaway;  /* the peer said GOAWAY: no new streams */
+	bool settled; /* the peer's first SETTINGS have come: it speaks HTTP/2 */
+	bool calmed;  /* too many PINGs: it ends when GOAWAY is out */
+	uint8_t strikes; /* PINGs that came too early since we last sent anything of a stream */
+	uint64_t last_ping_ns; /* of the peer; 0: none since then */
 	uint64_t keepalive_ns, ping_timeout_ns, age_ns; /* 0: never */
 	uint64_t started_ns, heard_ns;
 	uint64_t ping_ns;   /* when the unanswered PING was sent; 0: none */

@@ -297,7 +297,7 @@ int rpc_server_start(struct loops *loops, struct task_pool *pool,
 	s->pool = pool;
 	s->o = *o;
 	s->o.addr = STR_NULL; /* the caller's */
-	s->o.max_conns = o->max_conns ? o->max_conns : 1024;
+	s->o.max_conns = o->max_conns ? o->max_conns : 16384;
 	s->o.max_streams = o->max_streams ? o->max_streams : 250;
 	s->o.call_budget = o->call_budget ? o->call_budget : (size_t)64 << 20;
 	s->o.send_window = o->send_window ? o->send_window : (size_t)256 << 10;

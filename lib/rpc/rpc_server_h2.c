@@ -301,6 +301,17 @@ static void on_stream_close(struct rpc_session *s, int32_t id, uint32_t h2_error
 	rpc_call_end_stream(call);
 }
 
+/* What half a request holds is held for so long only. */
+static void on_tick(struct rpc_session *s, uint64_t now)
+{
+	struct rpc_conn *c = s->owner;
+	for (struct rpc_call *call = c->calls; call; call = call->next)
+		if (!call->decided && now - call->start_ns >= c->srv->stall_ns &&
+		    !(call->method && call->method->m.how == RPC_BIDI))
+			refuse(call, RPC_DEADLINE_EXCEEDED,
+			       "request is not whole in time");
+}
+
 const struct rpc_session_ops rpc_server_h2_ops = {
 	.on_begin = on_begin,
 	.on_header = on_header,
@@ -309,4 +320,5 @@ const struct rpc_session_ops rpc_server_h2_ops = {
 	.on_end = on_end,
 	.on_stream_close = on_stream_close,
 	.on_gone = rpc_server_on_gone,
+	.on_tick = on_tick,
 };

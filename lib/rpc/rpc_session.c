@@ -25,7 +25,14 @@
 
 #include "base/time.h"
 
-#define TICK_NS NS_PER_S
+#define TICK_NS	   NS_PER_S
+#define PREFACE_NS (10 * NS_PER_S) /* for TLS and the first SETTINGS */
+/*
+ * Peers may ping every 10 s; a second less allows for what the network does to the distance of two. Two early ones
+ * are let pass, and any answer that leaves forgives all, since Go's clients ping to measure while they receive.
+ */
+#define PING_MIN_NS (9 * NS_PER_S)
+#define MAX_STRIKES 2
 
 void rpc_session_flush(struct rpc_session *s)
 {
@@ -45,7 +52,9 @@ void rpc_session_flush(struct rpc_session *s)
 		rpc_session_close(s, &e);
 		return;
 	}
-	if (!nghttp2_session_want_read(s->h2) && !nghttp2_session_want_write(s->h2)) {
+	bool over =
+		!nghttp2_session_want_read(s->h2) && !nghttp2_session_want_write(s->h2);
+	if (over || s->calmed) {
 		s->closing = true;
 		net_conn_finish(s->conn);
 	}
@@ -94,6 +103,22 @@ static int on_header(nghttp2_session *h2, const nghttp2_frame *f, const uint8_t 
 	return 0;
 }
 
+static void on_ping(struct rpc_session *s)
+{
+	static const char why[] = "too_many_pings"; /* as go-grpc's clients look for */
+	uint64_t now = time_mono_ns();
+	bool early = s->last_ping_ns && now - s->last_ping_ns < PING_MIN_NS;
+
+	s->last_ping_ns = now;
+	if (!s->server || !early || s->strikes++ < MAX_STRIKES || s->calmed)
+		return;
+	s->calmed = true;
+	(void)nghttp2_submit_goaway(s->h2, NGHTTP2_FLAG_NONE,
+				    nghttp2_session_get_last_proc_stream_id(s->h2),
+				    NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)why,
+				    sizeof(why) - 1);
+}
+
 static int on_frame_recv(nghttp2_session *h2, const nghttp2_frame *f, void *arg)
 {
 	struct rpc_session *s = arg;
@@ -109,7 +134,10 @@ static int on_frame_recv(nghttp2_session *h2, const nghttp2_frame *f, void *arg)
 	case NGHTTP2_PING:
 		if (f->hd.flags & NGHTTP2_FLAG_ACK)
 			s->ping_ns = 0;
+		else
+			on_ping(s);
 		break;
+	case NGHTTP2_SETTINGS: s->settled = true; break;
 	case NGHTTP2_GOAWAY:
 		s->goaway = true;
 		if (s->ops->on_goaway)
@@ -140,6 +168,10 @@ static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *f, void *arg)
 	struct rpc_session *s = arg;
 	int32_t id = f->hd.stream_id;
 
+	if (f->hd.type == NGHTTP2_HEADERS || f->hd.type == NGHTTP2_DATA) {
+		s->strikes = 0;
+		s->last_ping_ns = 0;
+	}
 	if (s->server && f->hd.type == NGHTTP2_HEADERS &&
 	    (f->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
 	    nghttp2_session_get_stream_remote_close(h2, id) == 0)
@@ -251,6 +283,10 @@ static void on_tick(void *arg)
 	struct rpc_session *s = arg;
 	uint64_t now = time_mono_ns();
 
+	if (s->calmed) { /* whether GOAWAY was read or not */
+		rpc_session_close(s, NULL);
+		return;
+	}
 	if (s->closing)
 		return;
 	if (s->age_ns && !s->goaway_ns && now - s->started_ns >= s->age_ns)
@@ -269,7 +305,17 @@ static void on_tick(void *arg)
 		rpc_session_close(s, NULL);
 		return;
 	}
-	keepalive(s, now);
+	if (s->server && !s->settled && now - s->started_ns >= PREFACE_NS) {
+		struct err e = ERR_INIT;
+		err_set(NULL, &e, E_TIMEOUT, "%s does not begin to speak HTTP/2",
+			net_conn_peer(s->conn));
+		rpc_session_close(s, &e);
+		return;
+	}
+	if (s->ops->on_tick)
+		s->ops->on_tick(s, now);
+	if (!s->closing)
+		keepalive(s, now);
 }
 
 /* ---- life ---- */
