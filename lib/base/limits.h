@@ -21,6 +21,7 @@
 #define LIMIT_REMOTE_READ_BYTES	 (1u << 30)  /* a sampled remote read, a list of labels */
 #define LIMIT_LABELS_PER_SERIES	 (64u << 10)
 #define LIMIT_REGEX_BYTES	 (64u << 10)
+#define LIMIT_MATCHERS		 1000u	     /* of a StoreAPI request */
 #define LIMIT_CHUNK_BYTES	 (16u << 20) /* one chunk's data */
 #define LIMIT_SERIES_ENTRY_BYTES (64u << 20) /* one series entry of an index */
 #define LIMIT_NOTES		 10000	     /* warnings and infos a request keeps */

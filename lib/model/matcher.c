@@ -6,9 +6,31 @@
 
 #include "model/regex.h"
 
-static void free_regex(void *re)
+/* Compiled outside the arena, and charged to its budget all the same. */
+struct owned {
+	struct regex *re;
+	struct budget *budget;
+	size_t bytes;
+};
+
+static void free_regex(void *arg)
 {
-	regex_free(re);
+	struct owned *o = arg;
+	regex_free(o->re);
+	budget_give(o->budget, o->bytes);
+}
+
+static int own_regex(struct ctx *ctx, struct arena *a, struct regex *re, struct err *e)
+{
+	struct owned *o = arena_try(a, ctx, sizeof(*o), e);
+	size_t n = regex_bytes(re);
+	if (!o || (a->budget && budget_take(a->budget, ctx, n, e) < 0)) {
+		regex_free(re);
+		return -1;
+	}
+	*o = (struct owned){ re, a->budget, n };
+	arena_on_free(a, free_regex, o);
+	return 0;
 }
 
 int matcher_compile(struct ctx *ctx, struct arena *a, enum match_type type,
@@ -19,9 +41,8 @@ int matcher_compile(struct ctx *ctx, struct arena *a, enum match_type type,
 	if (!p)
 		return -1;
 	if (type == MATCH_RE || type == MATCH_NRE) {
-		if (regex_new(ctx, value, &re, e) < 0)
+		if (regex_new(ctx, value, &re, e) < 0 || own_regex(ctx, a, re, e) < 0)
 			return -1;
-		arena_on_free(a, free_regex, re);
 	} else if (type != MATCH_EQ && type != MATCH_NEQ) {
 		return err_set(ctx, e, E_INVALID, "unknown matcher type %d", (int)type);
 	}

@@ -17,6 +17,7 @@
 
 struct regex {
 	void *re;
+	size_t pattern_bytes;
 	struct arena mem;
 	struct regex_plan plan;
 };
@@ -35,10 +36,21 @@ int regex_new(struct ctx *ctx, struct str pattern, struct regex **out, struct er
 		return err_set(ctx, e, E_INVALID, "error parsing regexp: %s", why);
 	struct regex *r = xcalloc(1, sizeof *r);
 	r->re = re;
+	r->pattern_bytes = pattern.n;
 	arena_init(&r->mem, NULL);
 	regex_plan_make(&r->mem, pattern, &r->plan);
 	*out = r;
 	return 0;
+}
+
+#define BYTES_RE2  2048u /* the object itself, with small programs' tables */
+#define BYTES_CHAR 48u	 /* nodes of the syntax tree */
+#define BYTES_INST 32u	 /* an instruction forwards and backwards */
+
+size_t regex_bytes(const struct regex *r)
+{
+	return sizeof *r + r->mem.total + BYTES_RE2 + r->pattern_bytes * BYTES_CHAR +
+	       regex_shim_insts(r->re) * BYTES_INST;
 }
 
 void regex_free(struct regex *r)

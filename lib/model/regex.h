@@ -12,6 +12,9 @@ struct regex;
 MUST_CHECK int regex_new(struct ctx *ctx, struct str pattern, struct regex **out,
 			 struct err *e);
 void regex_free(struct regex *r); /* NULL allowed */
+/* About what it holds: programs both ways, syntax tree, plan. The cache that matching fills is not counted; RE2 bounds
+ * it together with the program by 8 MiB. */
+size_t regex_bytes(const struct regex *r);
 bool regex_match(const struct regex *r, struct str s);
 /*
  * What the pattern allows to know without matching:

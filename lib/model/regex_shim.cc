@@ -64,6 +64,12 @@ extern "C" void *regex_shim_new(const char *p, size_t n, char *why, size_t why_s
 	return nullptr;
 }
 
+extern "C" size_t regex_shim_insts(const void *re)
+{
+	int n = of(re)->ProgramSize();
+	return n > 0 ? static_cast<size_t>(n) : 0;
+}
+
 extern "C" void regex_shim_free(void *re)
 {
 	delete static_cast<RE2 *>(re);

@@ -23,6 +23,7 @@ void regex_shim_free(void *re);
 bool regex_shim_match(const void *re, const char *p, size_t n, struct regex_span *sub,
 		      size_t n_sub);
 int regex_shim_groups(const void *re);
+size_t regex_shim_insts(const void *re); /* instructions of the program */
 int regex_shim_group_index(const void *re, const char *name, size_t n);
 /* Is this one UTF-8 sequence printable in Go's sense? */
 bool regex_shim_is_print(const char *p, size_t n);

@@ -3,6 +3,8 @@
  */
 #include "proto/convert.h"
 
+#include "base/limits.h"
+
 #include "base/vec.h"
 
 /* ---- pieces ---- */
@@ -40,6 +42,9 @@ static int matchers_in(struct ctx *ctx, struct arena *a, const struct pf_list *i
 		       const struct matcher **out, size_t *n, struct err *e)
 {
 	const struct pb_matcher *m = in->v;
+	if (in->n > LIMIT_MATCHERS)
+		return err_set(ctx, e, E_LIMIT, "%zu matchers, more than %u", in->n,
+			       LIMIT_MATCHERS);
 	struct matcher *v = TRY_ARRAY(ctx, a, struct matcher, in->n, e);
 	if (!v)
 		return -1;

@@ -225,3 +225,30 @@ Test(matcher, takes_a_missing_label_as_empty)
 		arena_deinit(&a);
 	}
 }
+
+/* What RE2 holds of matchers counts: a request of many is refused, and all of it is given back. */
+Test(regex, matchers_are_charged)
+{
+	struct budget budget;
+	struct arena a;
+	struct err e = ERR_INIT;
+	struct matcher m;
+	size_t n = 0, before;
+	budget_init(&budget, NULL, "t", NULL, (size_t)4 << 20);
+	arena_init(&a, &budget);
+	cr_assert_eq(matcher_compile(NULL, &a, MATCH_EQ, STR("a"), STR("b"), &m, &e), 0);
+	before = budget_used(&budget);
+	cr_assert_eq(matcher_compile(NULL, &a, MATCH_RE, STR("a"),
+				     STR("([a-z]{20}|x.*y){10}"), &m, &e),
+		     0);
+	cr_assert(budget_used(&budget) > before + 10000, "%zu",
+		  budget_used(&budget) - before);
+	while (n < 10000 && matcher_compile(NULL, &a, MATCH_NRE, STR("a"),
+					    STR("x.*y[0-9]+z"), &m, &e) == 0)
+		n++;
+	cr_assert(n > 30 && n < 2000, "%zu matchers in 4 MiB", n);
+	cr_assert_eq(e.code, E_LIMIT);
+	arena_deinit(&a);
+	cr_assert_eq(budget_used(&budget), 0);
+	budget_deinit(&budget);
+}

@@ -160,14 +160,8 @@ Test(proto_peers, counts_of_matchers_labels_and_hints_stay_within_the_budget)
 		struct str msg;
 		size_t n;
 	} row[] = {
-		{ SERIES, 3,
-		  STR("\x12\x01"
-		      "a"),
-		  50000 },
-		{ NAMES, 6,
-		  STR("\x12\x01"
-		      "a"),
-		  50000 },
+		{ SERIES, 3, STR_NULL, LIMIT_MATCHERS },
+		{ NAMES, 6, STR_NULL, LIMIT_MATCHERS },
 		{ SERIES, 9, STR_NULL, 1 },
 		{ NAMES, 5, STR_NULL, 1 },
 		{ INFO, 1, STR(""), 100000 },
@@ -180,6 +174,10 @@ Test(proto_peers, counts_of_matchers_labels_and_hints_stay_within_the_budget)
 	char *big = xcalloc(1, 4u << 20);
 	pb_put_bytes(&any, 2, str_n(big, 4u << 20)); /* hints */
 	row[2].msg = row[3].msg = buf_view(&any);
+	struct buf matcher;
+	buf_init(&matcher, 1 << 16);
+	pb_put_bytes(&matcher, 2, str_n(big, 5000));
+	row[0].msg = row[1].msg = buf_view(&matcher);
 	put_many(&many, 1, STR(""), 100000); /* one label set of many labels */
 	row[5].msg = buf_view(&many);
 	struct buf tsdbs;
@@ -205,8 +203,27 @@ Test(proto_peers, counts_of_matchers_labels_and_hints_stay_within_the_budget)
 	}
 	buf_deinit(&tsdbs);
 	buf_deinit(&many);
+	buf_deinit(&matcher);
 	buf_deinit(&any);
 	free(big);
+}
+
+/* However small they are: each may hold a regular expression's program and cache. */
+Test(proto_peers, the_number_of_matchers_is_limited)
+{
+	for (size_t more = 0; more < 2; more++) {
+		struct buf b;
+		size_t used;
+		buf_init(&b, 1 << 20);
+		put_many(&b, 3, STR("\x12\1a"), LIMIT_MATCHERS + more);
+		cr_assert_eq(decode_within(SERIES, buf_view(&b), SIZE_MAX / 4, &used),
+			     more ? -1 : 0);
+		buf_reset(&b);
+		put_many(&b, 6, STR("\x12\1a"), LIMIT_MATCHERS + more);
+		cr_assert_eq(decode_within(NAMES, buf_view(&b), SIZE_MAX / 4, &used),
+			     more ? -1 : 0);
+		buf_deinit(&b);
+	}
 }
 
 /* ---- hints ---- */
