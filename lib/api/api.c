@@ -50,14 +50,15 @@ static const struct {
 	[E_TIMEOUT] = { "timeout", 503 },	[E_NOT_FOUND] = { "not_found", 404 },
 };
 
+/* With the warnings so far: what a store did wrong may be why the query failed. */
 static int send_error(struct http_resp *w, struct ctx *ctx, const struct err *why,
-		      struct err *e)
+		      const struct notes_view *notes, struct err *e)
 {
 	struct buf b;
 	const char *type = outcome[why->code].type;
 	int status = outcome[why->code].status;
 	buf_init(&b, MAX_ANSWER);
-	api_render_error(type ? type : "internal", err_text(why), &b);
+	api_render_error(type ? type : "internal", err_text(why), notes, &b);
 	http_add_header(w, "Cache-Control", STR("no-store"));
 	int rc = http_reply(w, ctx, status ? status : 500, "application/json",
 			    buf_view(&b), e);
@@ -79,17 +80,17 @@ int api_run(struct api *api, struct ctx *ctx, const struct http_req *r,
 	int rc = api_tenant(&c);
 	if (rc == 0)
 		rc = work(&c, &b);
+	notes_view(ctx->notes, &a, &notes);
 	if (rc < 0) {
 		log_debug(ctx, "%.*s failed: %s", STR_FMT(r->path), err_text(&why));
-		rc = send_error(w, ctx, &why, e);
+		rc = send_error(w, ctx, &why, &notes, e);
 	} else {
-		notes_view(ctx->notes, &a, &notes);
 		api_render_notes(&notes, &b);
 		buf_byte(&b, '}');
 		rc = buf_check(&b, ctx, "answer", &why);
 		if (notes.n_warnings)
 			http_add_header(w, "Cache-Control", STR("no-store"));
-		rc = rc < 0 ? send_error(w, ctx, &why, e)
+		rc = rc < 0 ? send_error(w, ctx, &why, &notes, e)
 			    : http_reply(w, ctx, 200, "application/json", buf_view(&b),
 					 e);
 	}

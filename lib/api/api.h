@@ -43,7 +43,8 @@ const struct http_route *api_routes(struct api *a, size_t *n);
 void api_render_result(const struct promql_result *r, struct buf *out);
 void api_render_labels(struct labels ls, struct buf *out); /* {"a":"b"} */
 /* A whole error body. */
-void api_render_error(const char *type, const char *text, struct buf *out);
+void api_render_error(const char *type, const char *text, const struct notes_view *notes,
+		      struct buf *out);
 /* `,"warnings":[...],"infos":[...]` where there are any. */
 void api_render_notes(const struct notes_view *v, struct buf *out);
 

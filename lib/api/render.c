@@ -125,13 +125,6 @@ void api_render_result(const struct promql_result *r, struct buf *b)
 	buf_byte(b, '}');
 }
 
-void api_render_error(const char *type, const char *text, struct buf *b)
-{
-	buf_fmt(b, "{\"status\":\"error\",\"errorType\":\"%s\",\"error\":", type);
-	put_string(b, str_of(text));
-	buf_byte(b, '}');
-}
-
 #define MAX_ANNOTATIONS 10
 
 /* Annotations of the engine are cut at ten of a kind; what stores say is shown whole. */
@@ -154,6 +147,15 @@ static void put_notes(struct buf *b, const char *key, const char *kind,
 		buf_fmt(b, ",\"%zu more %s annotations omitted\"", left_out, kind);
 	if (shown)
 		buf_byte(b, ']');
+}
+
+void api_render_error(const char *type, const char *text, const struct notes_view *notes,
+		      struct buf *b)
+{
+	buf_fmt(b, "{\"status\":\"error\",\"errorType\":\"%s\",\"error\":", type);
+	put_string(b, str_of(text));
+	put_notes(b, "warnings", "warning", notes->warnings, notes->n_warnings);
+	buf_byte(b, '}');
 }
 
 void api_render_notes(const struct notes_view *v, struct buf *b)

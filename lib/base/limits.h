@@ -25,6 +25,7 @@
 #define LIMIT_CHUNK_BYTES	 (16u << 20) /* one chunk's data */
 #define LIMIT_SERIES_ENTRY_BYTES (64u << 20) /* one series entry of an index */
 #define LIMIT_NOTES		 10000	     /* warnings and infos a request keeps */
+#define LIMIT_NOTES_BYTES	 (4u << 20)  /* of them, together */
 #define LIMIT_ERR_TEXT_BYTES	 (1u << 20)
 
 #endif

@@ -2,7 +2,7 @@
  * base/notes.c - what an answer must say about itself, gathered from all threads of a request.
  *
  * Texts lie in an arena under the mutex, with a map for each kind that drops repetitions; both are
- * empty until the first note. Each kind is bounded by LIMIT_NOTES; what comes after is dropped, since
+ * empty until the first note. Each kind is bounded by LIMIT_NOTES and LIMIT_NOTES_BYTES; what comes after is dropped, since
  * nobody reads the ten thousandth warning.
  */
 #include <stdio.h>
@@ -15,7 +15,7 @@
 
 struct text_list {
 	struct str *v;
-	size_t n, cap;
+	size_t n, cap, bytes;
 	struct map seen;
 };
 
@@ -59,11 +59,13 @@ void notes_free(struct notes *n)
 static void add_text(struct notes *n, struct text_list *l, struct str text)
 {
 	pthread_mutex_lock(&n->mu);
-	if (l->n < LIMIT_NOTES && !map_get(&l->seen, text)) {
+	if (l->n < LIMIT_NOTES && l->bytes + text.n <= LIMIT_NOTES_BYTES &&
+	    !map_get(&l->seen, text)) {
 		struct str kept = str_dup(&n->arena, text);
 		if (l->n == l->cap)
 			l->v = vec_grow(l->v, &l->cap, l->n + 1, sizeof(*l->v));
 		l->v[l->n++] = kept;
+		l->bytes += text.n;
 		map_set(&l->seen, kept, n);
 	}
 	pthread_mutex_unlock(&n->mu);

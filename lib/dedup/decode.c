@@ -113,8 +113,11 @@ static int append(struct job *j, struct arena *a, struct sample_cols *c,
 static int raw_floats(struct job *j, struct arena *a, struct chunk_part p,
 		      struct sample_cols *c)
 {
-	size_t from = c->n;
-	if (reserve(j, a, c, from + MIN(chunk_count(p), (size_t)p.n * 4 + 2)) < 0)
+	size_t from = c->n, count = chunk_count(p);
+	if (count > (size_t)p.n * 4 + 2)
+		return err_set(NULL, j->e, E_CORRUPT,
+			       "XOR chunk: %zu samples in %u bytes", count, p.n);
+	if (reserve(j, a, c, from + count) < 0)
 		return -1;
 	int n = chunk_xor_decode(p.p, p.n, c->t_ms + from, c->v + from, c->cap - from,
 				 j->e);

@@ -26,6 +26,8 @@ struct merge_origin {
 MUST_CHECK int merge_open(struct ctx *ctx, struct series_set **legs, size_t n,
 			  struct merge_origin *const *origin, struct series_set **out,
 			  struct err *e);
+/* Who sent a chunk that this set showed; NULL: not known, or no such merge. For errors: chunks are decoded behind it. */
+const char *merge_origin_of(const struct series_set *s, const struct chunk_view *c);
 
 /*
  * Add constant labels (they win over a series' own) to a sorted set and restore order by a stack of

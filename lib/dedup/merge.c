@@ -160,14 +160,18 @@ static int begin(struct merge_set *m, struct ctx *ctx, struct err *e)
 	return 0;
 }
 
-static void add_chunks(struct merge_set *m, const struct series_in *s)
+static void add_chunks(struct merge_set *m, uint32_t leg)
 {
+	const struct series_in *s = m->leg[leg].cur;
 	size_t need = m->now.n + s->n;
 	if (need > m->chunks_cap || !m->chunks)
 		m->chunks =
 			vec_grow(m->chunks, &m->chunks_cap, need + 1, sizeof *m->chunks);
 	if (s->n)
 		memcpy(m->chunks + m->now.n, s->chunks, s->n * sizeof *m->chunks);
+	if (m->leg[leg].origin)
+		for (size_t i = m->now.n; i < need; i++)
+			m->chunks[i].origin = leg + 1;
 	m->now.n = need;
 }
 
@@ -186,7 +190,7 @@ static bool in_order(const struct series_in *s)
 static void take(struct merge_set *m, uint32_t i, uint32_t top)
 {
 	struct leg *l = &m->leg[i];
-	add_chunks(m, l->cur);
+	add_chunks(m, i);
 	l->taken = true;
 	m->n_taken++;
 	for (uint32_t node = (i + m->n) / 2; node > top; node /= 2) {
@@ -264,6 +268,15 @@ static void merge_close(struct series_set *base)
 }
 
 static const struct series_set_ops ops = { merge_next, merge_close };
+
+const char *merge_origin_of(const struct series_set *s, const struct chunk_view *c)
+{
+	const struct merge_set *m = (const struct merge_set *)s; /* if it is one */
+	uint32_t leg = c->origin;
+	if (s->ops != &ops || leg == 0 || leg > m->n || !m->leg[leg - 1].origin)
+		return NULL;
+	return m->leg[leg - 1].origin->name;
+}
 
 int merge_open(struct ctx *ctx, struct series_set **legs, size_t n,
 	       struct merge_origin *const *origin, struct series_set **out, struct err *e)

@@ -29,6 +29,7 @@ struct chunk_view {
 	int64_t mint_ms, maxt_ms; /* inclusive */
 	uint64_t hash;		  /* xxhash64 of the raw part's data; 0: not computed */
 	uint64_t lane;		  /* replica identity, 0: unknown */
+	uint32_t origin; /* leg of the merge that it came through, 1..; 0: unknown */
 	struct chunk_part part[AGGR_N];
 };
 /* Order of merges: mint, maxt, then encoding and bytes (see dedup). */

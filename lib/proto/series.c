@@ -91,6 +91,8 @@ static int take_aggr_chunk(struct ctx *ctx, struct str in, struct chunk_view *c,
 				return -1;
 		}
 	}
+	if (rc == 0 && c->mint_ms > c->maxt_ms)
+		return bad(ctx, e, "a chunk that ends before it begins");
 	return rc < 0 ? bad(ctx, e, "malformed chunk") : 0;
 }
 

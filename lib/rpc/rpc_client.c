@@ -167,12 +167,20 @@ static void on_header(struct rpc_session *ss, int32_t id, struct str name,
 	}
 }
 
+/* What answers with another status than 200 is no gRPC server, whatever the body is: it is not read. */
 static void on_headers(struct rpc_session *ss, int32_t id, bool end)
 {
 	struct rpc_stream *s = stream_of(ss, id);
-	(void)end;
-	if (s)
-		s->has_head = true;
+	char text[400];
+	if (!s)
+		return;
+	s->has_head = true;
+	if (s->ended || end || s->has_status || s->http_status <= 200)
+		return;
+	snprintf(text, sizeof(text), "%s answers with HTTP status %u", s->channel->addr,
+		 s->http_status);
+	reset(ss, id);
+	stream_end(s, rpc_code_of_http(s->http_status), text);
 }
 
 static void credit(struct rpc_stream *s, bool always)

@@ -189,7 +189,8 @@ int rpc_unary(struct rpc_channel *c, struct ctx *ctx, const char *method,
 	struct view msg;
 	int rc;
 	bool got = false;
-	if (rpc_open(c, ctx, method, request, NULL, &s, e) < 0)
+	struct rpc_call_opts o = { .max_message = out->max };
+	if (rpc_open(c, ctx, method, request, &o, &s, e) < 0)
 		return -1;
 	while ((rc = rpc_recv(s, ctx, &msg, e)) > 0) {
 		if (!got)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/map.h"
 #include "base/vec.h"
 #include "dedup/dedup.h"
 #include "store/endpoint_int.h"
@@ -241,8 +242,8 @@ static int open_leg(struct proxy *p, struct ctx *ctx, const struct chosen *c,
 		return -1;
 	ref_get(&c->m->ref);
 	struct proxy_call call = call_of(c, "/thanos.Store/Series", bytes);
-	struct series_set *leg =
-		proxy_leg_new(stream, &call, req->partial, p->o.response_timeout_ns);
+	struct proxy_leg_opts lo = { &call, req->partial, p->o.response_timeout_ns, req };
+	struct series_set *leg = proxy_leg_new(stream, &lo);
 	bool sorts = req->n_without == 0 || c->info->info.without_replica_labels;
 	if (sorts && atomic_load(&c->ep->origin.unsorted) == 0) {
 		*out = leg;
@@ -496,8 +497,21 @@ static struct labels with_selector(struct arena *a, struct labels ls, struct lab
 	return labels_dup(a, labels_merge(l, ls, sel));
 }
 
+/* Have we these labels already? A store may announce many sets: they are found by hash. */
+static bool known(struct map64 *seen, const struct labels *sets, size_t n,
+		  struct labels ls)
+{
+	uintptr_t at;
+	uint64_t h = labels_hash(ls);
+	for (; map64_get(seen, h, &at); h++)
+		if (labels_eq(sets[at], ls))
+			return true;
+	map64_set(seen, h, n);
+	return false;
+}
+
 static void add_info(struct arena *a, const struct store_info *i, struct labels sel,
-		     struct store_info *out)
+		     struct map64 *seen, struct store_info *out)
 {
 	if (out->n_label_sets == 0 && out->n_tsdbs == 0 && out->maxt_ms == INT64_MIN) {
 		out->mint_ms = i->mint_ms;
@@ -512,10 +526,7 @@ static void add_info(struct arena *a, const struct store_info *i, struct labels 
 	out->label_sets = sets;
 	for (size_t k = 0; k < i->n_label_sets; k++) {
 		struct labels ls = with_selector(a, i->label_sets[k], sel);
-		bool have = false;
-		for (size_t j = 0; j < out->n_label_sets; j++)
-			have |= labels_eq(sets[j], ls);
-		if (!have)
+		if (!known(seen, sets, out->n_label_sets, ls))
 			sets[out->n_label_sets++] = ls;
 	}
 	struct tsdb_info *t =
@@ -532,6 +543,8 @@ static void add_info(struct arena *a, const struct store_info *i, struct labels 
 static void proxy_info(struct store *s, struct arena *a, struct store_info *out)
 {
 	struct proxy *p = (struct proxy *)s;
+	struct map64 seen;
+	map64_init(&seen);
 	*out = (struct store_info){ .component = p->o.component,
 				    .mint_ms = INT64_MAX,
 				    .maxt_ms = INT64_MIN,
@@ -542,11 +555,12 @@ static void proxy_info(struct store *s, struct arena *a, struct store_info *out)
 		struct endpoint_view v;
 		endpoint_view(now->v[i], &v);
 		if (v.info && (v.healthy || v.strict) && v.info->has_store)
-			add_info(a, &v.info->info, p->o.selector_labels, out);
+			add_info(a, &v.info->info, p->o.selector_labels, &seen, out);
 		if (v.info)
 			ref_put(&v.info->ref);
 	}
 	ref_put(&now->ref);
+	map64_deinit(&seen);
 	if (out->maxt_ms == INT64_MIN) {
 		out->mint_ms = 0;
 		out->maxt_ms = 0;

@@ -24,9 +24,16 @@ struct proxy_call {
 bool proxy_call_again(struct proxy_call *c, struct ctx *ctx, const struct err *why,
 		      struct rpc_stream **stream);
 
-/* Takes over the stream and call.m; copies the request. */
-struct series_set *proxy_leg_new(struct rpc_stream *stream, const struct proxy_call *call,
-				 enum partial_strategy partial, uint64_t timeout_ns);
+struct proxy_leg_opts {
+	const struct proxy_call
+		*call; /* copied, with the request; its member is taken over */
+	enum partial_strategy partial;
+	uint64_t timeout_ns;
+	const struct store_series_req *req; /* texts of its matchers outlive the leg */
+};
+/* Takes over the stream. */
+struct series_set *proxy_leg_new(struct rpc_stream *stream,
+				 const struct proxy_leg_opts *o);
 
 /*
  * Did the request itself end (-1, *e), not the store that failed with `why`? Peers are told our deadline and may

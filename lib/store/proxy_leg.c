@@ -13,17 +13,21 @@
 #include "store/endpoint_int.h"
 #include "store/frame_set.h"
 
-#define MAX_AGAIN 3 /* members of a group that are asked after the first */
+#define MAX_AGAIN	  3   /* members of a group that are asked after the first */
+#define MAX_WARNINGS	  100 /* of one answer; more than that nobody reads */
+#define MAX_WARNING_BYTES 1024
 
 struct leg {
 	struct frame_source base;
 	struct rpc_stream *stream;
 	struct proxy_call call;
 	char *request; /* memory of call.request */
-	const char *addr;
 	bool answered;
-	enum partial_strategy partial;
-	uint64_t timeout_ns;
+	struct proxy_leg_opts o;
+	struct matcher *eq; /* what each series must have, if it has the label */
+	size_t n_eq;
+	uint32_t warnings;
+	bool strayed; /* said that it sends what was not asked for */
 };
 
 int proxy_request_check(struct ctx *ctx, const struct err *why, struct err *e)
@@ -60,15 +64,67 @@ static int leg_failed(struct leg *l, struct ctx *ctx, const struct err *why,
 {
 	if (proxy_request_check(ctx, why, e) < 0)
 		return -1;
-	if (why->code == E_LIMIT && budget_left(ctx->budget) < (2u << 20))
-		return err_copy(ctx, e, why);
-	if (l->partial == PARTIAL_ABORT) {
+	bool full = why->code == E_LIMIT && budget_left(ctx->budget) < (2u << 20);
+	if (full || l->o.partial == PARTIAL_ABORT) {
 		err_copy(ctx, e, why);
-		e->code = E_ABORTED;
-		return err_wrap(ctx, e, "receive series from %s", l->addr);
+		if (!full)
+			e->code = E_ABORTED;
+		return err_wrap(ctx, e, "receive series from %s", l->call.ep->name);
 	}
-	notes_warn(ctx->notes, "receive series from %s: %s", l->addr, err_text(why));
+	notes_warn(ctx->notes, "receive series from %s: %s", l->call.ep->name,
+		   err_text(why));
 	return 0;
+}
+
+/* Warnings of a store are passed on as they are, as long as they can be meant for somebody. */
+static void pass_warning(struct leg *l, struct ctx *ctx, struct str text)
+{
+	if (l->warnings == MAX_WARNINGS)
+		return;
+	if (++l->warnings == MAX_WARNINGS)
+		notes_warn(ctx->notes,
+			   "store %s sends more than %d warnings: the rest is left out",
+			   l->call.ep->name, MAX_WARNINGS - 1);
+	else if (text.n <= MAX_WARNING_BYTES)
+		notes_warn(ctx->notes, "%.*s", STR_FMT(text));
+	else
+		notes_warn(ctx->notes, "store %s sends a warning of %zu bytes: %.*s...",
+			   l->call.ep->name, text.n, MAX_WARNING_BYTES, text.p);
+}
+
+/* A series that has a label which the request fixed, with another value, was not asked for. One without may lack it
+ * because it is the store's own (--selector-label). */
+static bool strays(const struct leg *l, struct labels ls)
+{
+	for (size_t i = 0; i < l->n_eq; i++) {
+		struct str v = labels_get(ls, l->eq[i].name);
+		if (v.n && !str_eq(v, l->eq[i].value))
+			return true;
+	}
+	return false;
+}
+
+/* Series that were not asked for are left out, and a warning names the store. */
+static void take_series(struct leg *l, struct ctx *ctx, struct frame *f,
+			const struct proto_series_frame *in)
+{
+	f->series = in->series;
+	f->n = 0;
+	for (size_t i = 0; i < in->n; i++) {
+		if (!strays(l, in->series[i].labels)) {
+			if (f->n != i)
+				f->series[f->n] = in->series[i];
+			f->n++;
+		} else if (!l->strayed) {
+			l->strayed = true;
+			notes_warn(
+				ctx->notes,
+				"store %s sends series that were not asked for, left out: "
+				"%.*s",
+				l->call.ep->name,
+				STR_FMT(labels_str(&f->arena, in->series[i].labels)));
+		}
+	}
 }
 
 static int leg_next(struct frame_source *s, struct ctx *ctx, struct frame *f,
@@ -79,7 +135,8 @@ static int leg_next(struct frame_source *s, struct ctx *ctx, struct frame *f,
 		struct err why = ERR_INIT;
 		struct proto_series_frame in;
 		struct ctx child =
-			ctx_child(ctx, l->timeout_ns ? time_after_ns(l->timeout_ns) : 0);
+			ctx_child(ctx,
+				  l->o.timeout_ns ? time_after_ns(l->o.timeout_ns) : 0);
 		int rc = rpc_recv(l->stream, &child, &f->pin, &why);
 		if (rc < 0 && !l->answered &&
 		    proxy_call_again(&l->call, ctx, &why, &l->stream))
@@ -93,12 +150,10 @@ static int leg_next(struct frame_source *s, struct ctx *ctx, struct frame *f,
 					      &in, &why) < 0)
 			return leg_failed(l, ctx, &why, e);
 		if (in.warning.p)
-			notes_warn(ctx->notes, "%.*s", STR_FMT(in.warning));
-		if (in.n) {
-			f->series = in.series;
-			f->n = in.n;
+			pass_warning(l, ctx, in.warning);
+		take_series(l, ctx, f, &in);
+		if (f->n)
 			return 1;
-		}
 		rpc_release(l->stream, &f->pin);
 		arena_reset(&f->arena);
 	}
@@ -117,24 +172,36 @@ static void leg_close(struct frame_source *s)
 	rpc_stream_close(l->stream);
 	ref_put(&l->call.m->ref);
 	free(l->request);
+	free(l->eq);
 	free(l);
 }
 
-struct series_set *proxy_leg_new(struct rpc_stream *stream, const struct proxy_call *call,
-				 enum partial_strategy partial, uint64_t timeout_ns)
+/* A name that the store was asked to leave out says nothing about its series. */
+static bool is_told(const struct proxy_leg_opts *o, const struct matcher *m)
+{
+	for (size_t i = 0; i < o->req->n_without; i++)
+		if (str_eq(o->req->without_replica_labels[i], m->name))
+			return false;
+	return m->type == MATCH_EQ && m->value.n;
+}
+
+struct series_set *proxy_leg_new(struct rpc_stream *stream,
+				 const struct proxy_leg_opts *o)
 {
 	static const struct frame_source_ops ops = { leg_next, leg_release, leg_close };
 	struct leg *l = xcalloc(1, sizeof(*l));
 	l->base.ops = &ops;
 	l->stream = stream;
-	l->call = *call;
-	l->addr = call->ep->name;
-	if (call->request.p) {
-		l->request = xmalloc(call->request.n + 1);
-		memcpy(l->request, call->request.p, call->request.n);
+	l->call = *o->call;
+	if (o->call->request.p) {
+		l->request = xmalloc(o->call->request.n + 1);
+		memcpy(l->request, o->call->request.p, o->call->request.n);
 		l->call.request.p = l->request;
 	}
-	l->partial = partial;
-	l->timeout_ns = timeout_ns;
+	l->o = *o;
+	l->eq = xcalloc(o->req->n_matchers + 1, sizeof(*l->eq));
+	for (size_t i = 0; i < o->req->n_matchers; i++)
+		if (is_told(o, &o->req->matchers[i]))
+			l->eq[l->n_eq++] = o->req->matchers[i];
 	return frame_set_new(&l->base);
 }

@@ -105,7 +105,7 @@ static void answer(struct blocks_store *store, struct task_pool *pool, char *lin
 		api_render_error(e.code == E_PARSE	   ? "bad_data"
 				 : e.code == E_UNSUPPORTED ? "unsupported"
 							   : "execution",
-				 err_text(&e), &b);
+				 err_text(&e), &(struct notes_view){ 0 }, &b);
 	}
 	printf("%.*s\n", STR_FMT(buf_view(&b)));
 	fflush(stdout);

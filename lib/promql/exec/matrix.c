@@ -57,8 +57,8 @@ static int read_selector(struct exec *x, const struct expr *sel, struct series_v
 	arena_init(&scratch, x->ctx->budget);
 	while ((rc = series_set_next(set, x->ctx, &in, e)) > 0) {
 		struct sample_cols c = { 0 };
-		rc = dedup_decode(x->ctx, &scratch, in->chunks, in->n, spec.want,
-				  x->q->dedup, false, spec.mint_ms, spec.maxt_ms, &c, e);
+		rc = select_decode(x, &spec, set, in->labels, in->chunks, in->n, &scratch,
+				   &c, e);
 		if (rc == 0) {
 			select_drop_stale(&c);
 			x->samples += c.n;

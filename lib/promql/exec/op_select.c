@@ -120,9 +120,8 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 	struct exec *x = s->x;
 	struct sample_cols c = { 0 };
 	/* Histograms outlive the scratch columns: rows point to them. */
-	if (dedup_decode(x->ctx, scratch, r->chunks, r->n, s->spec.want, x->q->dedup,
-			 s->spec.want == SAMPLE_COUNTER, s->spec.mint_ms, s->spec.maxt_ms,
-			 &c, e) < 0)
+	if (select_decode(x, &s->spec, s->set, r->labels, r->chunks, r->n, scratch, &c,
+			  e) < 0)
 		return -1;
 	atomic_fetch_add_explicit(&x->samples, c.n, memory_order_relaxed);
 	if (s->fn)
@@ -163,9 +162,6 @@ static void decode_batch(void *arg, size_t i)
 	b->rc = ctx_check(s->x->ctx, &b->err);
 	for (size_t k = 0; k < b->n_raw && b->rc == 0; k++) {
 		b->rc = decode_series(s, b, &scratch, &b->raw[k], &b->err);
-		if (b->rc < 0)
-			err_wrap(s->x->ctx, &b->err, "series %.*s",
-				 STR_FMT(labels_str(&b->arena, b->raw[k].labels)));
 		arena_reset(&scratch);
 	}
 	arena_deinit(&scratch);

@@ -19,6 +19,14 @@ void select_spec_init(struct exec *x, const struct expr *sel, const struct expr 
 int select_open(struct exec *x, const struct select_spec *spec, struct series_set **out,
 		struct err *e);
 size_t select_drop_stale(struct sample_cols *c);
+/*
+ * All samples of a series that `set` showed. Damaged chunks are left out with a warning that names their store, or (without
+ * partial response) are an error that does. Sorts the chunks. CPU or WORKER; nobody moves the set on meanwhile.
+ */
+MUST_CHECK int select_decode(struct exec *x, const struct select_spec *spec,
+			     const struct series_set *set, struct labels labels,
+			     struct chunk_view *chunks, size_t n, struct arena *a,
+			     struct sample_cols *c, struct err *e);
 
 /* Instant query of a range selector or subquery: raw samples into the result. matrix.c */
 int matrix_exec(struct exec *x, const struct expr *ex, struct promql_result *out,

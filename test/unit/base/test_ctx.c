@@ -201,5 +201,13 @@ Test(notes, are_bounded)
 	notes_view(n, &a, &v);
 	cr_assert_eq(v.n_warnings, 10000u);
 	notes_free(n);
+	n = notes_new();
+	for (int i = 0; i < 100; i++) /* 4 MiB in all */
+		notes_warn(n, "%0100000d", i);
+	notes_warn(n, "short");
+	notes_view(n, &a, &v);
+	cr_assert_eq(v.n_warnings, 42u);
+	cr_assert_str_eq(str_dupz(&a, v.warnings[41]), "short");
+	notes_free(n);
 	arena_deinit(&a);
 }

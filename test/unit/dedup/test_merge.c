@@ -116,6 +116,57 @@ Test(merge, an_unsorted_leg_loses_no_series)
 	free(got);
 }
 
+/* Each chunk still tells who sent it, also after its leg was sorted; of equal ones, one of the senders. */
+Test(merge, chunks_know_their_origin)
+{
+	struct label l[2] = { { STR("a"), STR("1") }, { STR("a"), STR("2") } };
+	uint8_t byte[2] = { 'x', 'y' };
+	struct chunk_view c[2] = {
+		{ .part[0] = { &byte[0], 1, CHUNK_XOR } },
+		{ .mint_ms = 5, .maxt_ms = 6, .part[0] = { &byte[1], 1, CHUNK_XOR } }
+	};
+	struct series_in v[2] = { { { &l[1], 1, 0 }, &c[0], 1 },
+				  { { &l[0], 1, 0 }, &c[0], 1 } };
+	struct series_in w = { { &l[1], 1, 0 }, &c[1], 1 };
+	struct merge_origin x = { "x", 0 }, y = { "y", 0 },
+			    *origins[3] = { &x, NULL, &y };
+	struct series_set *sets[3] = { series_set_of(v, 2), series_set_of(NULL, 0),
+				       series_set_of(&w, 1) },
+			  *m;
+	struct series_set *other = series_set_of(v, 2);
+	const struct series_in *s;
+	struct err e = ERR_INIT;
+	cr_assert_eq(merge_open(NULL, sets, 3, origins, &m, &e), 0);
+	size_t seen = 0;
+	while (series_set_next(m, NULL, &s, &e) > 0)
+		for (size_t i = 0; i < s->n; i++, seen++) {
+			const char *who = merge_origin_of(m, &s->chunks[i]);
+			cr_assert_str_eq(who, *s->chunks[i].part[0].p == 'x' ? "x" : "y");
+			cr_assert_null(merge_origin_of(other, &s->chunks[i]));
+		}
+	cr_assert_geq(seen, 3);
+	cr_assert_null(merge_origin_of(m, &c[0]));
+	series_set_close(other);
+	series_set_close(m);
+}
+
+/* A count that the bytes cannot hold is damage, not a mistake of the caller's. */
+Test(decode, a_count_beyond_the_bytes_is_damage)
+{
+	uint8_t bytes[40] = { 0xff, 0xff };
+	struct chunk_view c = { .maxt_ms = 10,
+				.part[0] = { bytes, sizeof bytes, CHUNK_XOR } };
+	struct sample_cols cols = { 0 };
+	struct arena a;
+	struct err e = ERR_INIT;
+	arena_init(&a, NULL);
+	cr_assert_eq(dedup_decode(NULL, &a, &c, 1, SAMPLE_AVG, true, false, 0, 10, &cols,
+				  &e),
+		     -1);
+	cr_assert_eq(e.code, E_CORRUPT);
+	arena_deinit(&a);
+}
+
 /* ---- added and removed labels ---- */
 
 static void check_relabel(uint64_t seed, const char *own_labels_without)
