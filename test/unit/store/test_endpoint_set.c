@@ -52,7 +52,7 @@ static int on_info(void *arg, struct ctx *ctx, struct rpc_call *call, struct str
 	atomic_fetch_add(&f->infos, 1);
 	arena_init(&a, NULL);
 	buf_init(&b, 1 << 16);
-	proto_info_encode(&a, &i, (struct proto_info_bits){ 0 }, &b);
+	proto_info_encode(&a, &i, &b);
 	struct str part = buf_view(&b);
 	int rc = rpc_send(call, ctx, &part, 1, e);
 	buf_deinit(&b);
