@@ -330,7 +330,7 @@ static int put_parts(struct upload *u, struct err *e)
 {
 	uint64_t part = u->b->part_bytes;
 	struct buf list;
-	struct str id;
+	struct str id = STR_NULL;
 	char hex[33], etag[48];
 	uint8_t md[16];
 	uint32_t n = 0;
