@@ -431,6 +431,9 @@ Test(s3_creds, what_we_lack_is_never_an_absent_object)
 	w.e = ERR_INIT;
 	cr_assert_eq(bucket_exists(w.b, &w.ctx, STR("x"), &there, &w.e), -1);
 	said(&w, "/nonexistent/token");
+	unsetenv(
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI"); /* the next test may share the process */
+	unsetenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
 	stop(&w);
 }
 
