@@ -28,9 +28,9 @@ struct fan {
 	void *out, *arg;
 };
 struct leg {
-	struct endpoint *ep;	   /* the set's */
-	struct endpoint_member *m; /* a reference */
+	struct proxy_call call; /* its endpoint is the set's */
 	struct rpc_stream *stream;
+	bool answered;
 };
 /* All answers are { 1 payload, 2 warning }. */
 struct response {
@@ -61,8 +61,9 @@ static int endpoint_dead(struct fan *f, const char *addr, const char *why)
 	return leg_failed(f, addr, &e);
 }
 
-static int send_request(struct fan *f, struct endpoint *ep, struct endpoint_member *m,
-			const struct endpoint_info *info, struct leg *leg)
+/* leg->call names whom to ask; its request is kept where another member may be asked instead. */
+static int send_request(struct fan *f, const struct endpoint_info *info, bool group,
+			struct leg *leg)
 {
 	struct err why = ERR_INIT;
 	struct rpc_call_opts o = { .budget = f->ctx->budget };
@@ -73,13 +74,12 @@ static int send_request(struct fan *f, struct endpoint *ep, struct endpoint_memb
 		return rc;
 	buf_init(&b, LIMIT_RPC_REQUEST_BYTES);
 	pf_encode(f->asked, q, &b);
-	leg->ep = ep;
-	leg->m = m;
-	ref_get(&m->ref);
+	if (group)
+		leg->call.request = str_dup(f->a, buf_view(&b));
 	if (buf_check(&b, f->ctx, f->asked->name, &why) < 0 ||
-	    rpc_open(m->channel, f->ctx, f->method, buf_view(&b), &o, &leg->stream,
-		     &why) < 0)
-		rc = leg_failed(f, ep->name, &why);
+	    rpc_open(leg->call.m->channel, f->ctx, f->method, buf_view(&b), &o,
+		     &leg->stream, &why) < 0)
+		rc = leg_failed(f, leg->call.ep->name, &why);
 	buf_deinit(&b);
 	return rc < 0 ? -1 : 0;
 }
@@ -93,10 +93,9 @@ static int ask(struct fan *f, struct endpoint *ep, struct leg *leg)
 	if (!v.info || v.info->info.apis & f->api) {
 		struct endpoint_member *m =
 			v.info && (v.healthy || v.strict) ? endpoint_pick(ep) : NULL;
-		rc = m ? send_request(f, ep, m, v.info, leg)
+		leg->call = (struct proxy_call){ .ep = ep, .m = m, .method = f->method };
+		rc = m ? send_request(f, v.info, v.group, leg)
 		       : endpoint_dead(f, ep->name, v.why);
-		if (m)
-			ref_put(&m->ref);
 	}
 	if (v.info)
 		ref_put(&v.info->ref);
@@ -130,8 +129,12 @@ static int receive_all(struct fan *f, struct leg *leg)
 		int rc = receive(f, leg, &r, &why);
 		if (rc == 0)
 			return 0;
+		if (rc == -1 && !leg->answered &&
+		    proxy_call_again(&leg->call, f->ctx, &why, &leg->stream))
+			continue;
 		if (rc < 0)
-			return rc == -2 ? -1 : leg_failed(f, leg->ep->name, &why);
+			return rc == -2 ? -1 : leg_failed(f, leg->call.ep->name, &why);
+		leg->answered = true;
 		if (r.warning.n)
 			notes_warn(f->ctx->notes, "%.*s", STR_FMT(r.warning));
 		else if (r.payload && f->take(f, r.payload) < 0)
@@ -151,8 +154,8 @@ static int fan_out(struct fan *f)
 			rc = receive_all(f, &legs[i]);
 	for (size_t i = 0; i < s->n; i++) {
 		rpc_stream_close(legs[i].stream);
-		if (legs[i].m)
-			ref_put(&legs[i].m->ref);
+		if (legs[i].call.m)
+			ref_put(&legs[i].call.m->ref);
 	}
 	free(legs);
 	ref_put(&s->ref);

@@ -9,6 +9,7 @@
 
 #include "base/time.h"
 #include "proto/convert.h"
+#include "store/federated.h"
 #include "store/store.h"
 #include "support/tst.h"
 
@@ -46,7 +47,8 @@ static int on_info(void *arg, struct ctx *ctx, struct rpc_call *call, struct str
 				.label_sets = &f->ext,
 				.n_label_sets = 1,
 				.mint_ms = 0,
-				.maxt_ms = 100 };
+				.maxt_ms = 100,
+				.apis = API_RULES };
 	struct arena a;
 	struct buf b;
 	atomic_fetch_add(&f->infos, 1);
@@ -111,6 +113,21 @@ static int on_names(void *arg, struct ctx *ctx, struct rpc_call *call, struct st
 	return rc;
 }
 
+static int on_rules(void *arg, struct ctx *ctx, struct rpc_call *call, struct str request,
+		    struct err *e)
+{
+	struct pb_rule_group g = { .name = STR("g"), .file = STR("f") };
+	struct pb_rules_response resp = { .group = &g };
+	struct buf b;
+	atomic_fetch_add(&((struct fake *)arg)->calls, 1);
+	buf_init(&b, 1 << 16);
+	pf_encode(&msg_rules_response, &resp, &b);
+	struct str part = buf_view(&b);
+	int rc = rpc_send(call, ctx, &part, 1, e);
+	buf_deinit(&b);
+	return rc;
+}
+
 static void serve(struct world *w, int i, const char *addr)
 {
 	static const char *const names[SERVERS] = { "a", "b", "c" };
@@ -122,9 +139,10 @@ static void serve(struct world *w, int i, const char *addr)
 		{ "/thanos.info.Info/Info", true, on_info, f },
 		{ "/thanos.Store/Series", false, on_series, f },
 		{ "/thanos.Store/LabelNames", false, on_names, f },
+		{ "/thanos.Rules/Rules", false, on_rules, f },
 	};
 	struct rpc_server_opts o = { .addr = str_of(addr) };
-	cr_assert_eq(rpc_server_start(&w->loops, w->pool, w->metrics, &o, m, 3, &f->srv,
+	cr_assert_eq(rpc_server_start(&w->loops, w->pool, w->metrics, &o, m, 4, &f->srv,
 				      &e),
 		     0, "%s", err_text(&e));
 	snprintf(f->addr, sizeof(f->addr), "127.0.0.1:%u", rpc_server_port(f->srv));
@@ -384,6 +402,37 @@ Test(endpoint_set, a_series_call_to_a_member_that_died_goes_to_another)
 	cr_assert_eq(series_of(&w), 0u);
 	notes_view(w.ctx.notes, &w.a, &v);
 	cr_assert_eq(v.n_warnings, 1u);
+	end(&w);
+}
+
+Test(endpoint_set, a_federated_call_to_a_member_that_died_goes_to_another)
+{
+	struct world w;
+	struct notes_view v;
+	struct err e = ERR_INIT;
+	begin(&w);
+	struct federated_proxy *p =
+		federated_proxy_new(&(struct proxy_opts){ .endpoints = w.eps });
+	struct str addrs[2] = { str_of(w.f[0].addr), str_of(w.f[1].addr) };
+	struct disc_target t = {
+		.name = STR("thanos:///dns+g:1"), .addrs = addrs, .n = 2, .group = true
+	};
+	apply_target(&w, t);
+	endpoints_poll(w.eps, &w.ctx);
+	rpc_server_stop(w.f[0].srv, 0);
+	w.f[0].srv = NULL;
+	for (int i = 0; i < 2; i++) { /* one of them is the dead one's turn */
+		struct pb_rules_request q = { 0 };
+		struct pb_rule_groups out;
+		cr_assert_eq(federated_proxy_of(p)->ops->rules(federated_proxy_of(p),
+							       &w.ctx, &w.a, &q, &out,
+							       &e),
+			     0);
+		cr_assert_eq(out.groups.n, 1u);
+	}
+	notes_view(w.ctx.notes, &w.a, &v);
+	cr_assert_eq(v.n_warnings, 0u);
+	federated_proxy_free(p);
 	end(&w);
 }
 
