@@ -26,6 +26,8 @@ struct merge_origin {
 MUST_CHECK int merge_open(struct ctx *ctx, struct series_set **legs, size_t n,
 			  struct merge_origin *const *origin, struct series_set **out,
 			  struct err *e);
+/* Call fn when a set of merge_open has closed its legs: for what must live as long as the answer, as the origins do. */
+void merge_on_close(struct series_set *s, void (*fn)(void *arg), void *arg);
 /* Who sent a chunk that this set showed; NULL: not known, or no such merge. For errors: chunks are decoded behind it. */
 const char *merge_origin_of(const struct series_set *s, const struct chunk_view *c);
 

@@ -41,6 +41,8 @@ struct merge_set {
 	struct chunk_view *chunks;
 	size_t chunks_cap;
 	struct series_in now;
+	void (*on_close)(void *arg);
+	void *arg;
 };
 
 /* Remember the labels of cur: the array and all bytes behind it in one buffer. */
@@ -264,6 +266,8 @@ static void merge_close(struct series_set *base)
 	free(m->leg);
 	free(m->tree);
 	free(m->chunks);
+	if (m->on_close)
+		m->on_close(m->arg);
 	free(m);
 }
 
@@ -276,6 +280,14 @@ const char *merge_origin_of(const struct series_set *s, const struct chunk_view 
 	if (s->ops != &ops || leg == 0 || leg > m->n || !m->leg[leg - 1].origin)
 		return NULL;
 	return m->leg[leg - 1].origin->name;
+}
+
+void merge_on_close(struct series_set *s, void (*fn)(void *arg), void *arg)
+{
+	struct merge_set *m = CONTAINER_OF(s, struct merge_set, base);
+	BUG_ON(s->ops != &ops);
+	m->on_close = fn;
+	m->arg = arg;
 }
 
 int merge_open(struct ctx *ctx, struct series_set **legs, size_t n,

@@ -189,35 +189,25 @@ static int choose(struct proxy *p, struct ctx *ctx, const struct want *w,
 	return 0;
 }
 
-/* An answer that keeps the endpoints it comes from: discovery may drop them meanwhile. */
+/* The endpoints that an answer comes from: discovery may drop them meanwhile. */
 struct pinned {
-	struct series_set base;
-	struct series_set *in;
 	struct chosen *c;
 	size_t n;
 };
 
-static int pinned_next(struct series_set *s, struct ctx *ctx,
-		       const struct series_in **out, struct err *e)
+static void unpin(void *arg)
 {
-	return series_set_next(((struct pinned *)s)->in, ctx, out, e);
-}
-
-static void pinned_close(struct series_set *s)
-{
-	struct pinned *x = (struct pinned *)s;
-	series_set_close(x->in);
+	struct pinned *x = arg;
 	chosen_free(x->c, x->n);
 	free(x);
 }
 
-/* Takes over both. */
-static struct series_set *pin(struct series_set *in, struct chosen *c, size_t n)
+/* Takes over c. */
+static void pin(struct series_set *merged, struct chosen *c, size_t n)
 {
-	static const struct series_set_ops ops = { pinned_next, pinned_close };
-	struct pinned *x = xcalloc(1, sizeof(*x));
-	*x = (struct pinned){ { &ops }, in, c, n };
-	return &x->base;
+	struct pinned *x = xmalloc(sizeof(*x));
+	*x = (struct pinned){ c, n };
+	merge_on_close(merged, unpin, x);
 }
 
 /* ---- Series ---- */
@@ -292,7 +282,7 @@ static int series_from(struct proxy *p, const struct proxy_view *view, struct ct
 	free(legs);
 	free(origin);
 	if (rc == 0)
-		*out = pin(*out, c, n);
+		pin(*out, c, n);
 	else
 		chosen_free(c, n);
 	return rc;
