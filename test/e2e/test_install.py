@@ -43,7 +43,7 @@ def installed(checks, procs):
     checks.ok(out.returncode == 0 and files(dest) == sorted(EXPECTED), "make install: the files", out.stderr + str(files(dest)))
     for mode in ("sidecar", "store", "query"):
         whole = open(f"{dest}/usr/share/man/man1/thanosc-{mode}.1").read()
-        help_flags = set(re.findall(r"^ +(?:-\w, )?--(?:\[no-\])?([\w.-]+)", run(THANOSC, mode, "--help").stdout, re.M)) - {"help", "version", "help-long"}
+        help_flags = set(re.findall(r"^ {2,6}(?:-\w, )?--(?:\[no-\])?([\w.-]+)", run(THANOSC, mode, "--help").stdout, re.M)) - {"help", "version", "help-long"}
         page = whole.split(".SH OPTIONS")[1].split(".SH")[0]
         page_flags = set(f.replace("\\-", "-") for f in re.findall(r"^\.B (?:\\-\w, )?\\-\\-(?:\[no\\-\])?([\w.\\-]+)", page, re.M))
         checks.ok(help_flags and help_flags == page_flags, f"{mode}: the manual page has the flags of --help",
