@@ -13,8 +13,8 @@ from procs import Checks, Procs, promtool_clean  # noqa: E402
 from storeapi import FULL, MSG, FakeStore, make_series, matcher  # noqa: E402
 from reflection import MSG as REFLECT, Reflection  # noqa: E402
 
-SERVICES = {"thanos.Store", "thanos.info.Info", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
-            "grpc.reflection.v1alpha.ServerReflection"}
+SERVICES = {"thanos.Store", "thanos.Rules", "thanos.Targets", "thanos.Metadata", "thanos.Exemplars", "thanos.Status", "thanos.info.Info",
+            "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"}
 
 
 def reflection(c, addr, version):
