@@ -14,6 +14,7 @@
 #include "base/ulid.h"
 #include "conf/yaml.h"
 #include "fs/fs.h"
+#include "http/client_conf.h"
 #include "objstore/bucket.h"
 #include "proto/convert.h"
 #include "runtime.h"
@@ -163,6 +164,41 @@ static struct str flag(const struct conf_result *f, const char *name)
 	return STR("");
 }
 
+/* Options of one mode, parsed: rows tell where they lie. */
+struct parsed {
+	const struct conf_cmd *cmd;
+	struct conf_result f;
+	char *opts;
+	size_t room; /* bytes of opts */
+	const char *wanted;
+	const struct opt *found; /* the row of that name */
+};
+
+#define ROW_BYTES_MAX 256 /* of what one row fills */
+static void measure(const struct opt *o, void *arg)
+{
+	struct parsed *p = arg;
+	p->room = MAX(p->room, o->off + ROW_BYTES_MAX);
+}
+
+static void look_for(const struct opt *o, void *arg)
+{
+	struct parsed *p = arg;
+	if (strcmp(o->name, p->wanted) == 0)
+		p->found = o;
+}
+
+/* What a flag that takes a content or a file holds; secrets are masked in conf_result. */
+static struct conf_text text_flag(struct parsed *p, const char *name)
+{
+	p->wanted = name;
+	p->found = NULL;
+	conf_flags_walk(p->cmd, look_for, p);
+	if (!p->found || p->found->type != OPT_TEXT)
+		return (struct conf_text){ STR(""), STR("") };
+	return *(const struct conf_text *)(const void *)(p->opts + p->found->off);
+}
+
 static void try_endpoint(struct doctor *d, struct str addr, struct net_tls *tls)
 {
 	struct err e = ERR_INIT;
@@ -192,9 +228,10 @@ static void try_endpoint(struct doctor *d, struct str addr, struct net_tls *tls)
 	rpc_channel_free(c);
 }
 
-static void try_prometheus(struct doctor *d, struct str url)
+static void try_prometheus(struct doctor *d, struct str url, struct str client)
 {
 	struct http_client *c;
+	struct http_client_conf conf;
 	struct http_client_opts o = { .loop = loops_next(&d->loops) };
 	struct http_answer answer;
 	struct http_fetch_req r = {
@@ -203,7 +240,11 @@ static void try_prometheus(struct doctor *d, struct str url)
 	struct err e = ERR_INIT;
 	struct ctx ctx;
 	struct buf b;
-	if (http_client_new(&o, &c, &e) < 0) {
+	bool ok = http_client_conf_yaml(NULL, &d->arena, client,
+					"--prometheus.http-client", &conf, &e) == 0;
+	if (ok)
+		http_client_conf_apply(&conf, &o);
+	if (!ok || http_client_new(&o, &c, &e) < 0) {
 		FAIL(d, url, "%s", err_text(&e));
 		return;
 	}
@@ -211,6 +252,10 @@ static void try_prometheus(struct doctor *d, struct str url)
 	buf_init(&b, 1 << 20);
 	if (http_fetch(c, &ctx, &d->arena, &r, &answer, &b, &e) < 0)
 		FAIL(d, url, "%s: is Prometheus running there?", err_text(&e));
+	else if (answer.status == 401 || answer.status == 403)
+		FAIL(d, url,
+		     "/-/ready answers %d: give what it asks for by --prometheus.http-client",
+		     answer.status);
 	else if (answer.status != 200)
 		FAIL(d, url,
 		     "/-/ready answers %d: is this a Prometheus, and has it started?",
@@ -240,51 +285,67 @@ static void try_folder(struct doctor *d, struct str path)
 }
 
 static void try_file(struct doctor *d, struct str path);
+static void try_yaml(struct doctor *d, struct str path, struct str text);
 
-static void try_named(struct doctor *d, const char *mode, const struct conf_result *f)
+static void try_endpoints(struct doctor *d, const struct conf_result *f)
 {
-	static const char *const files[] = { "objstore.config-file", "http.config",
-					     "tracing.config-file" };
+	static const char *const flags[] = { "endpoint", "endpoint-strict" };
+	struct err e = ERR_INIT;
+	struct net_tls *tls = NULL;
+	struct disc_tls *pool = disc_tls_new();
+	struct disc_client client = { 0 };
+	const struct tls_client_opts o = {
+		.secure = str_eqz(flag(f, "grpc-client-tls-secure"), "true"),
+		.skip_verify = str_eqz(flag(f, "grpc-client-tls-skip-verify"), "true"),
+		.cert = flag(f, "grpc-client-tls-cert"),
+		.key = flag(f, "grpc-client-tls-key"),
+		.ca = flag(f, "grpc-client-tls-ca"),
+		.server_name = flag(f, "grpc-client-server-name"),
+		.min_version = flag(f, "grpc-client-tls-min-version"),
+	};
+	tls_client_conf(&o, &client);
+	if (disc_tls_get(pool, &client, &tls, &e) < 0)
+		FAIL(d, STR("TLS of the gRPC client"), "%s", err_text(&e));
+	else
+		for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+			struct str rest = flag(f, flags[i]), one;
+			for (bool more = rest.n > 0; more;) {
+				more = str_cut(&rest, ',', &one);
+				if (one.n && str_find_char(one, '+') < 0)
+					try_endpoint(d, one, tls);
+			}
+		}
+	disc_tls_free(pool);
+}
+
+static void try_named(struct doctor *d, struct parsed *p)
+{
+	static const char *const texts[] = { "objstore.config", "tracing.config" };
 	static const char *const certs[] = { "grpc-server-tls-cert",
 					     "grpc-client-tls-cert" };
-	for (size_t i = 0; i < ARRAY_LEN(files); i++)
-		if (flag(f, files[i]).n)
-			try_file(d, flag(f, files[i]));
+	const struct conf_result *f = &p->f;
+	const char *mode = p->cmd->name;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct conf_text t = text_flag(p, texts[i]);
+		if (t.content.n)
+			try_yaml(d,
+				 t.path.n ? t.path : str_fmt(&d->arena, "--%s", texts[i]),
+				 t.content);
+	}
+	if (flag(f, "http.config").n)
+		try_file(d, flag(f, "http.config"));
 	for (size_t i = 0; i < ARRAY_LEN(certs); i++)
 		try_certificate(d, flag(f, certs[i]));
 	if (strcmp(mode, "sidecar") == 0) {
 		struct str url = flag(f, "prometheus.url"), path = flag(f, "tsdb.path");
-		try_prometheus(d, url.n ? url : STR("http://localhost:9090"));
+		try_prometheus(d, url.n ? url : STR("http://localhost:9090"),
+			       text_flag(p, "prometheus.http-client").content);
 		try_folder(d, path.n ? path : STR("./data"));
 	}
 	if (strcmp(mode, "store") == 0 && flag(f, "data-dir").n)
 		try_folder(d, flag(f, "data-dir"));
-	if (strcmp(mode, "query") == 0) {
-		struct err e = ERR_INIT;
-		struct net_tls *tls = NULL;
-		struct disc_tls *pool = disc_tls_new();
-		struct disc_client client = { 0 };
-		const struct tls_client_opts o = {
-			.secure = str_eqz(flag(f, "grpc-client-tls-secure"), "true"),
-			.skip_verify =
-				str_eqz(flag(f, "grpc-client-tls-skip-verify"), "true"),
-			.cert = flag(f, "grpc-client-tls-cert"),
-			.key = flag(f, "grpc-client-tls-key"),
-			.ca = flag(f, "grpc-client-tls-ca"),
-			.server_name = flag(f, "grpc-client-server-name"),
-			.min_version = STR("1.3"),
-		};
-		tls_client_conf(&o, &client);
-		if (disc_tls_get(pool, &client, &tls, &e) < 0)
-			FAIL(d, STR("TLS of the gRPC client"), "%s", err_text(&e));
-		struct str rest = flag(f, "endpoint"), one;
-		for (bool more = rest.n > 0; more;) {
-			more = str_cut(&rest, ',', &one);
-			if (one.n && str_find_char(one, '+') < 0)
-				try_endpoint(d, one, tls);
-		}
-		disc_tls_free(pool);
-	}
+	if (strcmp(mode, "query") == 0)
+		try_endpoints(d, f);
 }
 
 /* ---- kinds of files ---- */
@@ -326,14 +387,10 @@ static size_t words(struct arena *a, struct str s, char **out, size_t max)
 
 static void try_flags(struct doctor *d, struct str path, struct str line)
 {
-	union {
-		struct common_opts common;
-		char room[4096];
-	} opts;
 	char *argv[256];
 	struct err e = ERR_INIT;
-	struct conf_result f;
 	const struct conf_cmd *cmd = mode_of(path);
+	struct parsed p = { .cmd = cmd };
 	if (!cmd) {
 		FAIL(d, path,
 		     "which mode are these flags for? Name the file thanosc-sidecar, thanosc-store or thanosc-query");
@@ -344,15 +401,17 @@ static void try_flags(struct doctor *d, struct str path, struct str line)
 	    line.p[line.n - 1] == line.p[0])
 		line = str_n(line.p + 1, line.n - 2);
 	size_t n = words(&d->arena, line, argv, ARRAY_LEN(argv));
-	if (conf_parse(NULL, &d->arena, cmd, (int)n, argv, &opts, sizeof(opts), &f, &e) <
+	conf_flags_walk(cmd, measure, &p);
+	p.opts = arena_alloc(&d->arena, p.room);
+	if (conf_parse(NULL, &d->arena, cmd, (int)n, argv, p.opts, p.room, &p.f, &e) <
 	    0) {
 		FAIL(d, path, "thanosc %s: %s", cmd->name, err_text(&e));
 		return;
 	}
 	OK(d, path, "the flags of thanosc %s are right", cmd->name);
-	for (size_t i = 0; i < f.n_warnings; i++)
-		WARN(d, path, "%.*s", STR_FMT(f.warnings[i]));
-	try_named(d, cmd->name, &f);
+	for (size_t i = 0; i < p.f.n_warnings; i++)
+		WARN(d, path, "%.*s", STR_FMT(p.f.warnings[i]));
+	try_named(d, &p);
 }
 
 static void try_web(struct doctor *d, struct str path, const struct doc *tls)

@@ -1,6 +1,7 @@
 """thanosc doctor: buckets that work and that do not, flags of each mode, certificates that end soon, stores and a Prometheus that are not
 there. Ends with "N passed, N failed, N skipped".
 """
+import crypt
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support"))
 from pki import Authority  # noqa: E402
-from procs import THANOSC, Checks, Procs  # noqa: E402
+from procs import THANOSC, Checks, Procs, wait  # noqa: E402
 
 
 def doctor(*files):
@@ -50,15 +51,30 @@ def main(checks, procs):
     says(flags("sidecar", "--prometheus.url=http://127.0.0.1:1", f"--tsdb.path={home}/none"), 1, "is Prometheus running there?",
          f"{home}/none: is not a folder")
 
+    says(flags("store", f'--objstore.config="{{type: FILESYSTEM, config: {{directory: /proc/nowhere}}}}"', f"--data-dir={data}"), 1,
+         "FAIL  --objstore.config: ", "/proc/nowhere")
+
+    # A Prometheus that wants a password, played by a querier, which asks for it the same way.
+    web = file("guard.yaml", f"basic_auth_users: {{alice: '{crypt.crypt('secret', '$2b$04$abcdefghijklmnopqrstuu')}'}}\n")
+    guarded = procs.thanosc("query", f"--http.config={web}", ready=False, name="guarded")
+    wait(lambda: "msg=ready" in guarded.text(), 20)
+    prom = [f"--prometheus.url={guarded.url}", f"--tsdb.path={data}"]
+    says(flags("sidecar", *prom), 1, "answers 401", "--prometheus.http-client")
+    client = file("client.yaml", "basic_auth: {username: alice, password: secret}\n")
+    says(flags("sidecar", *prom, f"--prometheus.http-client-file={client}"), 0, "Prometheus is ready")
+
     store = procs.thanosc("store", f"--objstore.config-file={bucket}", f"--data-dir={procs.dir('cache')}")
-    says(flags("query", f"--endpoint={store.grpc}"), 0, f"{store.grpc}: ")
+    for name in ("endpoint", "endpoint-strict"):
+        says(flags("query", f"--{name}={store.grpc}"), 0, f"{store.grpc}: store with ")
     store.stop()
-    says(flags("query", f"--endpoint={store.grpc}"), 1, "FAIL ", store.grpc)
+    for name in ("endpoint", "endpoint-strict"):
+        says(flags("query", f"--{name}={store.grpc}"), 1, "FAIL ", store.grpc)
 
     ca = Authority(procs.dir("ca"))
-    pair = ca.leaf("server", to="short")
-    says(flags("store", f"--objstore.config-file={bucket}", f"--data-dir={data}", "--grpc-server-tls-cert=" + pair[0],
-               "--grpc-server-tls-key=" + pair[1]), 0, pair[0])
+    for days, code, text in ((30, 0, "the certificate is good for"), (5, 0, "renew it soon"), (-1, 1, "has expired")):
+        pair = ca.leaf("server", to=f"days{days}", days=days)
+        says(flags("store", f"--objstore.config-file={bucket}", f"--data-dir={data}", "--grpc-server-tls-cert=" + pair[0],
+                   "--grpc-server-tls-key=" + pair[1]), code, f"{pair[0]}: ", text)
     checks.ok(doctor()[0] == 1 and doctor("--help")[0] == 0, "no file is a wrong call, --help is not")
 
 

@@ -49,11 +49,10 @@ def installed(checks, procs):
         checks.ok(help_flags and help_flags == page_flags, f"{mode}: the manual page has the flags of --help",
                   help_flags ^ page_flags)
         checks.ok("@OPTIONS@" not in page and "@VERSION@" not in whole, f"{mode}: nothing is left to be filled in")
-    if shutil.which("groff"):
-        for page in glob.glob(f"{dest}/usr/share/man/man*/*"):
-            out = run("groff", "-ww", "-man", "-Tutf8", "-z", "-P-c", page)
-            bad = [w for w in out.stderr.splitlines() if "cannot adjust line" not in w and "can't break line" not in w]
-            checks.ok(out.returncode == 0 and not bad, f"{os.path.basename(page)} is clean", bad)
+    for page in glob.glob(f"{dest}/usr/share/man/man*/*"):
+        out = run("groff", "-ww", "-man", "-Tutf8", "-z", "-P-c", page)
+        bad = [w for w in out.stderr.splitlines() if "cannot adjust line" not in w and "can't break line" not in w]
+        checks.ok(out.returncode == 0 and not bad, f"{os.path.basename(page)} is clean", bad)
     script = f"{dest}/usr/share/bash-completion/completions/thanosc"
     out = run("bash", "-c", f"source {script}; COMP_WORDS=(thanosc query --query.repl); COMP_CWORD=2; _thanosc 2>/dev/null; "
               "echo ${COMPREPLY[@]}; COMP_WORDS=(thanosc sid); COMP_CWORD=1; _thanosc; echo ${COMPREPLY[@]}")
@@ -61,12 +60,11 @@ def installed(checks, procs):
     for unit in glob.glob(f"{dest}/lib/systemd/system/*"):
         text = open(unit).read()
         checks.ok("/usr/bin/thanosc" in text and "/usr/local" not in text, f"{os.path.basename(unit)}: the path of the binary")
-        if shutil.which("systemd-analyze"):
-            copy = procs.path(os.path.basename(unit).replace("@", "@store"))
-            shutil.copy(unit, copy)
-            out = run("systemd-analyze", "security", "--offline=true", copy)
-            score = re.search(r"exposure level for \S+: ([\d.]+)", out.stdout)
-            checks.ok(score and float(score[1]) <= 2.0, f"{os.path.basename(unit)}: exposure at most 2.0", out.stdout[-200:])
+        copy = procs.path(os.path.basename(unit).replace("@", "@store"))
+        shutil.copy(unit, copy)
+        out = run("systemd-analyze", "security", "--offline=true", copy)
+        score = re.search(r"exposure level for \S+: ([\d.]+)", out.stdout)
+        checks.ok(score and float(score[1]) <= 2.0, f"{os.path.basename(unit)}: exposure at most 2.0", out.stdout[-200:])
     out = run("make", "-s", "uninstall", f"DESTDIR={dest}", "PREFIX=/usr")
     checks.ok(out.returncode == 0 and files(dest) == [], "make uninstall removes them", files(dest))
 
