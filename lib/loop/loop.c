@@ -100,7 +100,7 @@ int loop_start(const char *name, struct loop **out, struct err *e)
 		rc = uv_async_init(&l->uv, &l->wake, on_wake);
 	}
 	if (rc == 0)
-		rc = -pthread_create(&l->thread, NULL, run, l);
+		rc = -loop_thread_start(&l->thread, run, l);
 	if (rc != 0) {
 		pthread_mutex_destroy(&l->mu);
 		free(l);

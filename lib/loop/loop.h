@@ -39,7 +39,10 @@ void loop_timer_stop(struct loop_timer *t);
 void loop_timer_free(
 	struct loop_timer *t); /* NULL allowed; fn will not be called again */
 
-/* SIGINT, SIGTERM, SIGHUP on the loop: fn(arg, signo). Any thread before loop_start of others. */
+/*
+ * SIGINT, SIGTERM, SIGHUP on the loop: fn(arg, signo). The main thread, before it makes threads other than loops and
+ * workers. The signal stays blocked in the caller for good: one that comes after the loop has stopped does nothing.
+ */
 MUST_CHECK int loop_on_signal(struct loop *l, int signo, void (*fn)(void *arg, int signo),
 			      void *arg, struct err *e);
 

@@ -27,6 +27,8 @@ struct loop {
 
 /* For net/: handles live on this loop. LOOP */
 uv_loop_t *loop_uv(struct loop *l);
+/* As pthread_create; the signals that a loop may watch are blocked from the thread's first step. */
+int loop_thread_start(pthread_t *out, void *(*fn)(void *arg), void *arg);
 void loop_signals_close(struct loop *l); /* LOOP */
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * loop/timer.c - timers and signals on a loop. A timer's memory goes in the close callback of its handle.
  */
+#include <signal.h>
 #include <stdlib.h>
 
 #include "base/time.h"
@@ -58,6 +59,34 @@ void loop_timer_free(struct loop_timer *t)
 
 /* ---- signals ---- */
 
+/*
+ * A signal is watched by one loop and blocked in every other thread, and there, too, before its watch closes: libuv then
+ * restores the default action, by which a second SIGTERM would kill a process that is about to end in good order. What
+ * comes later stays pending.
+ */
+static void mask(int how, int signo)
+{
+	sigset_t s;
+	sigemptyset(&s);
+	sigaddset(&s, signo);
+	BUG_ON(pthread_sigmask(how, &s, NULL) != 0);
+}
+
+int loop_thread_start(pthread_t *out, void *(*fn)(void *arg), void *arg)
+{
+	sigset_t s;
+	pthread_attr_t attr;
+	sigemptyset(&s);
+	sigaddset(&s, SIGINT);
+	sigaddset(&s, SIGTERM);
+	sigaddset(&s, SIGHUP);
+	pthread_attr_init(&attr);
+	pthread_attr_setsigmask_np(&attr, &s);
+	int rc = pthread_create(out, &attr, fn, arg);
+	pthread_attr_destroy(&attr);
+	return rc;
+}
+
 struct signal_watch {
 	uv_signal_t uv;
 	struct loop *loop;
@@ -81,6 +110,7 @@ static void signal_begin(void *arg)
 	BUG_ON(uv_signal_start(&w->uv, on_signal, w->signo) != 0);
 	w->next = w->loop->signals;
 	w->loop->signals = w;
+	mask(SIG_UNBLOCK, w->signo);
 }
 
 static void on_signal_closed(uv_handle_t *h)
@@ -93,6 +123,7 @@ void loop_signals_close(struct loop *l)
 	while (l->signals) {
 		struct signal_watch *w = l->signals;
 		l->signals = w->next;
+		mask(SIG_BLOCK, w->signo);
 		uv_close((uv_handle_t *)&w->uv, on_signal_closed);
 	}
 }
@@ -106,6 +137,7 @@ int loop_on_signal(struct loop *l, int signo, void (*fn)(void *arg, int signo), 
 	w->signo = signo;
 	w->fn = fn;
 	w->arg = arg;
+	mask(SIG_BLOCK, signo);
 	loop_post(l, signal_begin, w);
 	return 0;
 }

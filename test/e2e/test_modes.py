@@ -80,6 +80,18 @@ def check_running(c, proc, mode):
     c.ok(Client(proc.grpc).health() == 1, f"{mode}: gRPC health")
 
 
+def impatient(proc, runs=10):
+    """The worst exit code of several runs, each with SIGTERM sent as often as can be until it has gone."""
+    codes = []
+    for _ in range(runs):
+        proc.start()
+        proc.ready()
+        while proc.alive():
+            proc.signal(signal.SIGTERM)
+        codes.append(proc.stop())
+    return max(codes, key=abs)
+
+
 def check_logs(c, proc, mode):
     bad = []
     for line in proc.text().splitlines():
@@ -116,6 +128,7 @@ def check_query(c, p):
     check_logs(c, proc, "query")
     proc = p.thanosc("query", "--http-grace-period=10s", "--grpc-grace-period=10s", name="query-drain")
     c.ok(proc.stop() == 0, "query without endpoints: SIGTERM ends it with 0")
+    c.ok(impatient(proc) == 0, "query: SIGTERM over and over ends it with 0")
 
 
 def at_work(c, what, proc, ask, begun, release):

@@ -1,8 +1,11 @@
 /*
  * Loops: posts, timers, and loop_call with success, failure, time-out and abandonment.
  */
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/time.h"
 #include "loop/loop.h"
@@ -210,4 +213,41 @@ Test(loop, a_timer_repeats_until_it_is_freed_and_the_loop_waits_for_it)
 	loop_post(l, begin_ticks, &k);
 	loop_stop(l);
 	cr_assert_eq(k.ticks, 3);
+}
+
+/* ---- signals ---- */
+
+static _Atomic int n_signals;
+
+static void on_signal(void *arg, int signo)
+{
+	(void)arg, (void)signo;
+	n_signals++;
+}
+
+static void late_signals(void)
+{
+	struct err e = ERR_INIT;
+	struct loop *l = start_loop();
+	if (loop_on_signal(l, SIGTERM, on_signal, NULL, &e) < 0)
+		_exit(1);
+	kill(getpid(), SIGTERM); /* before it is watched, too: it waits */
+	while (n_signals == 0)
+		usleep(1000);
+	for (int i = 0; i < 100; i++)
+		kill(getpid(), SIGTERM);
+	loop_stop(l);
+	kill(getpid(), SIGTERM);
+	_exit(0);
+}
+
+/* In a process of its own: Criterion's has a thread that takes every signal. */
+Test(loop, a_signal_that_comes_after_its_loop_has_stopped_ends_nothing)
+{
+	int status = -1;
+	pid_t child = fork();
+	if (child == 0)
+		late_signals();
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", status);
 }
