@@ -95,7 +95,7 @@ static int parse(struct call *c, struct promql_query *q)
 		return err_set(c->ctx, c->e, E_INVALID, "'%.*s' bad engine",
 			       STR_FMT(engine));
 	q->text = http_param(c->req, "query");
-	if (promql_parse(c->ctx, c->a, q->text, &x, &why) < 0)
+	if (promql_parse(c->ctx, c->a, q->text, 0, &x, &why) < 0)
 		return api_bad(c->ctx, c->e, "query", "%s", err_text(&why));
 	q->expr = x;
 	return api_enforce_expr(c, x);

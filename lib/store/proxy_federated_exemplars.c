@@ -49,7 +49,7 @@ int proxy_exemplar_selectors(struct ctx *ctx, struct arena *a, struct str query,
 	struct collector c = { ctx, a, { NULL, 0 }, e };
 	size_t k = 0;
 	bool any = false;
-	if (promql_parse(ctx, a, query, &x, e) < 0 ||
+	if (promql_parse(ctx, a, query, 0, &x, e) < 0 ||
 	    promql_each_selector(x, add_selector, &c) < 0)
 		return -1;
 	struct exemplar_selector *v = c.all.v;

@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	size_t k;
 	ctx_init(&ctx, NULL, 0);
 	arena_init(&a, NULL);
-	if (promql_parse(&ctx, &a, str_n(p, n), &x, &e) == 0)
+	if (promql_parse(&ctx, &a, str_n(p, n), 0, &x, &e) == 0)
 		BUG_ON(x->depth > LIMIT_PROMQL_DEPTH || x->pos >= x->end || x->end > n);
 	else
 		BUG_ON(e.code != E_PARSE && e.code != E_LIMIT);

@@ -62,7 +62,7 @@ static int eval(struct ctx *ctx, struct arena *a, struct store *store,
 	struct expr *x;
 	struct promql_result r;
 	struct notes_view notes;
-	if (promql_parse(ctx, a, q->text, &x, e) < 0)
+	if (promql_parse(ctx, a, q->text, 0, &x, e) < 0)
 		return err_wrap(ctx, e, "invalid parameter \"query\"");
 	if (q->step_ms && x->type != TYPE_SCALAR && x->type != TYPE_VECTOR)
 		return err_set(

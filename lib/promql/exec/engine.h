@@ -31,8 +31,10 @@ struct promql_query {
 	int64_t max_resolution_ms;
 	enum partial_strategy partial;
 	struct shard_info shard;
-	uint64_t max_samples; /* held at once; 0: none */
-	uint32_t max_selects; /* selectors read at the same time; 0: 4 */
+	uint64_t max_samples;  /* held at once; 0: none */
+	uint32_t max_selects;  /* selectors read at the same time; 0: 4 */
+	bool delayed_names;    /* promql-delayed-name-removal */
+	bool start_timestamps; /* use-start-timestamps: rates look at them */
 };
 struct promql_series { /* one row of the answer */
 	struct labels labels;

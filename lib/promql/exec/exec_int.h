@@ -30,6 +30,7 @@ struct row {
 	double *v;
 	const struct hist **h; /* NULL: floats only */
 	uint64_t *bits;	       /* presence, (n + 63) / 64 words */
+	bool drop_name; /* the metric name goes at the end of the query: see row_drop_name */
 };
 #define BITS_WORDS(n) (((size_t)(n) + 63) / 64)
 static inline bool bit_get(const uint64_t *b, uint32_t i)
@@ -120,27 +121,46 @@ struct series_cols {
 	const int64_t *t_ms;
 	const double *v;
 	const struct hist *const *h; /* NULL: floats only */
+	const int64_t
+		*st_ms; /* start timestamps, 0: that sample has none; NULL: none at all */
 	size_t n;
 };
 /* A window function over whole series: see fn_range.c. */
 struct range_call {
 	struct grid grid;
+	const struct expr *call; /* NULL: an instant selector */
+	const double *param
+		[2]; /* scalar arguments by step, in the order of the call; NULL: none */
 	int64_t range_ms, offset_ms; /* offset positive: back */
 	bool fixed;		     /* @: every step looks at at_ms */
 	int64_t at_ms;
 };
-enum range_flags {
-	RANGE_FLOATS = 1, /* a rate of floats was computed (for the non-counter info) */
-	RANGE_NEEDS_HIST =
-		2, /* a window held native histograms that the function cannot take yet */
+/* What the evaluation of one series may touch besides its columns. */
+struct range_env {
+	struct exec *x;
+	struct arena
+		*arena; /* lives as long as the row: histograms that are made go here */
+	struct str metric; /* for annotations; may be empty */
+	unsigned
+		said; /* bits of the function's own: what was annotated for this series */
+	struct err *e;
 };
 struct range_fn {
 	enum fn_id fn;
-	/* Fill `out` (all absent on entry); returns RANGE_ flags. CPU */
-	unsigned (*eval)(const struct range_call *c, const struct series_cols *s,
-			 struct row *out);
+	/* Fill `out` (all absent on entry; out->h is there if the series has histograms). 0, or -1 with env->e. CPU */
+	int (*eval)(const struct range_call *c, const struct series_cols *s,
+		    struct range_env *env, struct row *out);
 };
-const struct range_fn *range_fn_of(enum fn_id fn); /* NULL: not supported yet */
+const struct range_fn *range_fn_of(enum fn_id fn); /* NULL: none has this name */
+/* The scalar arguments of a range function: planned with the call, read before the first row is made. */
+struct range_params {
+	struct op *op[2];
+	bool read;
+};
+int range_params_plan(struct exec *x, const struct expr *call, struct grid g,
+		      struct range_params *p, struct err *e);
+int range_params_read(struct exec *x, struct range_params *p, struct range_call *c,
+		      struct err *e);
 /* Reference time of step i, offset applied. */
 static inline int64_t range_ref(const struct range_call *c, uint32_t i)
 {
@@ -173,7 +193,15 @@ int op_histq_new(struct exec *x, const struct expr *e, struct grid g, struct op 
 /* Wrap `op`, which drops names of its input, in a check for equal labels where they can occur. */
 int op_unique_new(struct exec *x, struct op *op, struct op **out);
 int op_unique_of(struct exec *x, struct op *op, const struct op *in, struct op **out);
-void row_drop_name(struct row *r);
+/*
+ * The metric name goes: cut out of the row's own labels now, or (promql_query.delayed_names) marked and cut from what is left
+ * of it at the end of the query.
+ */
+void row_drop_name(struct exec *x, struct row *r);
+void row_cut_name(struct row *r);
+/* What goes with a metric's name: __name__, __type__, __unit__. */
+#define ROW_NAME_LABELS 3
+extern const struct str row_name_labels[ROW_NAME_LABELS];
 int op_expand_new(struct exec *x, struct op *in, struct grid g, struct op **out,
 		  struct err *e);
 

@@ -12,18 +12,16 @@
 #include "promql/exec/window.h"
 
 /* irate and idelta look at the last two samples only. */
-static unsigned eval_last_two(const struct range_call *c, const struct series_cols *s,
-			      struct row *out, bool rate)
+static int eval_last_two(const struct range_call *c, const struct series_cols *s,
+			 struct range_env *env, struct row *out, bool rate)
 {
 	struct window w = { 0 };
-	unsigned flags = 0;
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		if (!slide(c, s, i, &w) || w.hi - w.lo < 2)
 			continue;
 		struct window two = { w.hi - 2, w.hi, 0, 0 };
 		if (has_hist(s, two)) {
-			flags |= RANGE_NEEDS_HIST;
-			continue;
+			return no_hists(c, env);
 		}
 		double a = s->v[two.lo], b = s->v[two.lo + 1];
 		double v = rate && b < a ? b : b - a;
@@ -31,18 +29,18 @@ static unsigned eval_last_two(const struct range_call *c, const struct series_co
 			v /= (double)(s->t_ms[two.lo + 1] - s->t_ms[two.lo]) / 1000;
 		put(out, i, v);
 	}
-	return flags;
+	return 0;
 }
 
-static unsigned fn_irate(const struct range_call *c, const struct series_cols *s,
-			 struct row *out)
+static int fn_irate(const struct range_call *c, const struct series_cols *s,
+		    struct range_env *env, struct row *out)
 {
-	return eval_last_two(c, s, out, true);
+	return eval_last_two(c, s, env, out, true);
 }
-static unsigned fn_idelta(const struct range_call *c, const struct series_cols *s,
-			  struct row *out)
+static int fn_idelta(const struct range_call *c, const struct series_cols *s,
+		     struct range_env *env, struct row *out)
 {
-	return eval_last_two(c, s, out, false);
+	return eval_last_two(c, s, env, out, false);
 }
 
 /* ---- folds over the floats of a window ---- */
@@ -120,28 +118,26 @@ static double fold_stddev(const double *v, size_t n)
 }
 
 /* Windows of floats; one that holds both kinds gives nothing and a warning; histograms alone: `hists`. */
-static unsigned eval_fold(const struct range_call *c, const struct series_cols *s,
-			  struct row *out, fold_fn *fold, unsigned hists)
+static int eval_fold(const struct range_call *c, const struct series_cols *s,
+		     struct range_env *env, struct row *out, fold_fn *fold)
 {
 	struct window w = { 0 };
-	unsigned flags = 0;
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		if (!slide(c, s, i, &w))
 			continue;
 		if (has_hist(s, w)) {
-			flags |= hists;
-			continue;
+			return no_hists(c, env);
 		}
 		put(out, i, fold(s->v + w.lo, w.hi - w.lo));
 	}
-	return flags;
+	return 0;
 }
 
 #define FOLD(name, fold)                                                                 \
-	static unsigned fn_##name(const struct range_call *c,                            \
-				  const struct series_cols *s, struct row *out)          \
+	static int fn_##name(const struct range_call *c, const struct series_cols *s,    \
+			     struct range_env *env, struct row *out)                     \
 	{                                                                                \
-		return eval_fold(c, s, out, fold, RANGE_NEEDS_HIST);                     \
+		return eval_fold(c, s, env, out, fold);                                  \
 	}
 FOLD(sum_over_time, fold_sum)
 FOLD(avg_over_time, fold_avg)
@@ -152,9 +148,10 @@ FOLD(stddev_over_time, fold_stddev)
 
 /* ---- functions that take floats and histograms alike ---- */
 
-static unsigned fn_count_over_time(const struct range_call *c,
-				   const struct series_cols *s, struct row *out)
+static int fn_count_over_time(const struct range_call *c, const struct series_cols *s,
+			      struct range_env *env, struct row *out)
 {
+	(void)env;
 	struct window w = { 0 };
 	for (uint32_t i = 0; i < c->grid.n; i++)
 		if (slide(c, s, i, &w))
@@ -162,9 +159,10 @@ static unsigned fn_count_over_time(const struct range_call *c,
 	return 0;
 }
 
-static unsigned fn_present_over_time(const struct range_call *c,
-				     const struct series_cols *s, struct row *out)
+static int fn_present_over_time(const struct range_call *c, const struct series_cols *s,
+				struct range_env *env, struct row *out)
 {
+	(void)env;
 	struct window w = { 0 };
 	for (uint32_t i = 0; i < c->grid.n; i++)
 		if (slide(c, s, i, &w))
@@ -179,9 +177,10 @@ static void put_sample(struct row *out, uint32_t i, const struct series_cols *s,
 		out->h[i] = s->h[k];
 }
 
-static unsigned fn_last_over_time(const struct range_call *c, const struct series_cols *s,
-				  struct row *out)
+static int fn_last_over_time(const struct range_call *c, const struct series_cols *s,
+			     struct range_env *env, struct row *out)
 {
+	(void)env;
 	struct window w = { 0 };
 	for (uint32_t i = 0; i < c->grid.n; i++)
 		if (slide(c, s, i, &w))
@@ -189,9 +188,10 @@ static unsigned fn_last_over_time(const struct range_call *c, const struct serie
 	return 0;
 }
 
-static unsigned fn_first_over_time(const struct range_call *c,
-				   const struct series_cols *s, struct row *out)
+static int fn_first_over_time(const struct range_call *c, const struct series_cols *s,
+			      struct range_env *env, struct row *out)
 {
+	(void)env;
 	struct window w = { 0 };
 	for (uint32_t i = 0; i < c->grid.n; i++)
 		if (slide(c, s, i, &w))
@@ -210,9 +210,10 @@ static bool changed(const struct series_cols *s, size_t k)
 	return s->v[k] != s->v[k - 1] && !(isnan(s->v[k]) && isnan(s->v[k - 1]));
 }
 
-static unsigned fn_changes(const struct range_call *c, const struct series_cols *s,
-			   struct row *out)
+static int fn_changes(const struct range_call *c, const struct series_cols *s,
+		      struct range_env *env, struct row *out)
 {
+	(void)env;
 	struct window w = { 0 };
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		if (!slide(c, s, i, &w))
@@ -225,24 +226,22 @@ static unsigned fn_changes(const struct range_call *c, const struct series_cols 
 	return 0;
 }
 
-static unsigned fn_resets(const struct range_call *c, const struct series_cols *s,
-			  struct row *out)
+static int fn_resets(const struct range_call *c, const struct series_cols *s,
+		     struct range_env *env, struct row *out)
 {
 	struct window w = { 0 };
-	unsigned flags = 0;
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		if (!slide(c, s, i, &w))
 			continue;
 		if (has_hist(s, w)) {
-			flags |= RANGE_NEEDS_HIST;
-			continue;
+			return no_hists(c, env);
 		}
 		size_t n = 0;
 		for (size_t k = w.lo + 1; k < w.hi; k++)
 			n += s->v[k] < s->v[k - 1];
 		put(out, i, (double)n);
 	}
-	return flags;
+	return 0;
 }
 
 static const struct range_fn rows[] = {

@@ -115,21 +115,19 @@ static void add(struct block *b, const struct range_call *c, const struct series
 	b->any_may_cross |= b->may_cross[k];
 }
 
-static unsigned eval_rate(const struct range_call *c, const struct series_cols *s,
-			  struct row *out, struct rate_kind kind)
+static int eval_rate(const struct range_call *c, const struct series_cols *s,
+		     struct range_env *env, struct row *out, struct rate_kind kind)
 {
 	struct window w = { 0 };
 	struct block b = { 0 };
 	double seconds = kind.per_second ? (double)c->range_ms / 1000 : 1;
 	size_t reset =
 		0; /* the least index > lo with v[reset] < v[reset - 1]; 0: not looked for */
-	unsigned flags = 0;
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		if (!slide(c, s, i, &w))
 			continue;
 		if (has_hist(s, w)) {
-			flags |= RANGE_NEEDS_HIST;
-			continue;
+			return no_hists(c, env);
 		}
 		if (w.hi - w.lo < 2)
 			continue;
@@ -137,26 +135,26 @@ static unsigned eval_rate(const struct range_call *c, const struct series_cols *
 		    kind.counter);
 		if (b.n == BLOCK)
 			flush(&b, seconds, out);
-		flags |= RANGE_FLOATS;
 	}
 	if (b.n)
 		flush(&b, seconds, out);
-	return flags;
+	return 0;
 }
 
-unsigned fn_rate(const struct range_call *c, const struct series_cols *s, struct row *out)
+int fn_rate(const struct range_call *c, const struct series_cols *s,
+	    struct range_env *env, struct row *out)
 {
-	return eval_rate(c, s, out, (struct rate_kind){ true, true });
+	return eval_rate(c, s, env, out, (struct rate_kind){ true, true });
 }
 
-unsigned fn_increase(const struct range_call *c, const struct series_cols *s,
-		     struct row *out)
+int fn_increase(const struct range_call *c, const struct series_cols *s,
+		struct range_env *env, struct row *out)
 {
-	return eval_rate(c, s, out, (struct rate_kind){ true, false });
+	return eval_rate(c, s, env, out, (struct rate_kind){ true, false });
 }
 
-unsigned fn_delta(const struct range_call *c, const struct series_cols *s,
-		  struct row *out)
+int fn_delta(const struct range_call *c, const struct series_cols *s,
+	     struct range_env *env, struct row *out)
 {
-	return eval_rate(c, s, out, (struct rate_kind){ false, false });
+	return eval_rate(c, s, env, out, (struct rate_kind){ false, false });
 }

@@ -27,6 +27,8 @@ double binop_value(enum bin_op op, double l, double r, bool *keep)
 	case OP_AND:
 	case OP_OR:
 	case OP_UNLESS:
+	case OP_TRIM_UPPER:
+	case OP_TRIM_LOWER:
 	case OP_COUNT: break;
 	}
 	BUG_ON(true);
@@ -47,7 +49,7 @@ static int neg_next(struct op *op, struct exec *x, struct batch **out, struct er
 	for (size_t k = 0; k < (*out)->n; k++) {
 		struct row *r = &(*out)->row[k];
 		if (op->type == TYPE_VECTOR)
-			row_drop_name(r);
+			row_drop_name(x, r);
 		EACH_BIT(i, r->bits, op->grid.n)
 		{
 			if (r->h && r->h[i])
@@ -149,7 +151,7 @@ static int with_scalar_next(struct op *op, struct exec *x, struct batch **out,
 				       "supported yet",
 				       op_text(op->expr->bin.op));
 		if (drop)
-			row_drop_name(&r);
+			row_drop_name(x, &r);
 		if (op->type == TYPE_SCALAR || bits_any(r.bits, op->grid.n))
 			b->row[k++] = r;
 	}

@@ -167,21 +167,6 @@ static void map_row(struct op_map *m, struct row *r)
 	r->h = NULL;
 }
 
-/* The metric name goes: labels are a view, so its entry is cut out of a copy in place. */
-void row_drop_name(struct row *r)
-{
-	struct label *l = (struct label *)(uintptr_t)
-				  r->labels.l; /* rows are the consumer's to change */
-	for (uint32_t i = 0; i < r->labels.n; i++) {
-		if (!str_eq(l[i].name, LABEL_NAME))
-			continue;
-		memmove(l + i, l + i + 1, (r->labels.n - i - 1) * sizeof(*l));
-		r->labels.n--;
-		r->labels.hash = 0;
-		return;
-	}
-}
-
 static int vmap_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
 {
 	struct op_map *m = (struct op_map *)op;
@@ -195,7 +180,7 @@ static int vmap_next(struct op *op, struct exec *x, struct batch **out, struct e
 	for (size_t i = 0; i < b->n; i++) {
 		struct row r = b->row[i];
 		map_row(m, &r);
-		row_drop_name(&r);
+		row_drop_name(x, &r);
 		if (bits_any(r.bits, op->grid.n))
 			b->row[k++] = r;
 	}
@@ -281,7 +266,7 @@ static int timestamp_next(struct op *op, struct exec *x, struct batch **out,
 		EACH_BIT(i, r->bits, op->grid.n)
 		r->v[i] = (double)grid_at(op->grid, i) / 1000;
 		r->h = NULL;
-		row_drop_name(r);
+		row_drop_name(x, r);
 	}
 	return 1;
 }
@@ -299,13 +284,40 @@ static int wrap(struct exec *x, const struct expr *e, const struct op_ops *ops,
 	return 0;
 }
 
+int range_params_plan(struct exec *x, const struct expr *call, struct grid g,
+		      struct range_params *p, struct err *e)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < call->call.n; i++)
+		if (call->call.arg[i]->type == TYPE_SCALAR &&
+		    plan_expr(x, call->call.arg[i], g, &p->op[n++], e) < 0)
+			return -1;
+	return 0;
+}
+
+int range_params_read(struct exec *x, struct range_params *p, struct range_call *c,
+		      struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(p->op) && p->op[i] && !p->read; i++) {
+		struct row r;
+		if (op_scalar(p->op[i], x, &r, e) < 0)
+			return -1;
+		c->param[i] = r.v;
+	}
+	p->read = true;
+	return 0;
+}
+
 /* The argument that is a range vector decides: range functions are part of their selector. */
 static int range_call_new(struct exec *x, const struct expr *e, struct grid g,
 			  struct op **out, struct err *err)
 {
 	if (!range_fn_of(e->call.fn))
 		return unsupported(x, err, "function", fn_sigs[e->call.fn].name);
-	const struct expr *arg = expr_strip(e->call.arg[e->call.n - 1]);
+	size_t k = 0;
+	while (e->call.arg[k]->type != TYPE_MATRIX)
+		k++;
+	const struct expr *arg = expr_strip(e->call.arg[k]);
 	if (arg->kind == EXPR_MATRIX)
 		return op_select_new(x, arg, e, g, out, err);
 	return op_subquery_new(x, arg, e, g, out, err);

@@ -236,7 +236,8 @@ static int reduce_all(struct op_reduce *r, struct exec *x, struct err *e)
 			continue;
 		EACH_BIT(i, g->bits, r->op.grid.n)
 		g->v[i] = result(r->kind, g, i);
-		r->rows[n++] = (struct row){ g->labels, g->v, NULL, g->bits };
+		r->rows[n++] =
+			(struct row){ .labels = g->labels, .v = g->v, .bits = g->bits };
 	}
 	r->out = (struct batch){ r->rows, n };
 	return 0;

@@ -22,8 +22,7 @@
 
 struct raw {
 	struct labels labels;
-	struct str
-		metric; /* the name that was dropped; kept for rate and increase only */
+	struct str metric; /* for annotations of range functions */
 	struct chunk_view *chunks;
 	size_t n;
 };
@@ -34,7 +33,6 @@ struct raw_batch {
 	size_t n_raw, cap_raw, bytes;
 	struct row *row;
 	size_t n_row;
-	unsigned flags;
 	int rc;
 	struct err err;
 };
@@ -42,6 +40,7 @@ struct op_select {
 	struct op op;
 	struct select_spec spec;
 	struct range_call call;
+	struct range_params params;
 	const struct range_fn *fn; /* NULL: instant look-back */
 	bool timestamps;	   /* timestamp(selector): times instead of values */
 	bool drop_name;
@@ -129,11 +128,14 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 	struct row row;
 	if (row_new(x, &b->arena, s->op.grid.n, c.h && !s->timestamps, &row, e) < 0)
 		return -1;
-	struct series_cols cols = { c.t_ms, c.v, c.h, c.n };
-	if (s->fn)
-		b->flags |= s->fn->eval(&s->call, &cols, &row);
-	else
+	struct series_cols cols = { .t_ms = c.t_ms, .v = c.v, .h = c.h, .n = c.n };
+	struct range_env env = {
+		.x = x, .arena = &b->arena, .metric = r->metric, .e = e
+	};
+	if (!s->fn)
 		instant_row(s, &cols, &row);
+	else if (s->fn->eval(&s->call, &cols, &env, &row) < 0)
+		return -1;
 	if (!bits_any(row.bits, s->op.grid.n))
 		return 0;
 	if (row.h) {
@@ -146,9 +148,10 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 		if (!any)
 			row.h = NULL;
 	}
-	if (r->metric.n)
+	if (s->wants_counter && r->metric.n)
 		note_non_counter(s, r->metric);
 	row.labels = r->labels;
+	row.drop_name = s->drop_name && x->q->delayed_names;
 	b->row[b->n_row++] = row;
 	return 0;
 }
@@ -222,14 +225,13 @@ static int add_raw(struct op_select *s, struct raw_batch *b, const struct series
 	struct labels ls = in->labels;
 	ls.hash = 0;
 	struct label few[64], *tmp = few;
-	if (s->wants_counter)
+	if (s->fn)
 		r.metric = str_dup(&b->arena, labels_get(ls, LABEL_NAME));
-	if (s->drop_name) {
+	if (s->drop_name && !x->q->delayed_names) {
 		if (ls.n > ARRAY_LEN(few) &&
 		    !(tmp = arena_try(&b->arena, x->ctx, ls.n * sizeof(*tmp), e)))
 			return -1;
-		struct str name = LABEL_NAME;
-		ls = labels_drop(tmp, ls, &name, 1);
+		ls = labels_drop(tmp, ls, row_name_labels, ROW_NAME_LABELS);
 	}
 	if (labels_try_dup(&b->arena, x->ctx, ls, &r.labels, e) < 0 ||
 	    copy_chunks(x, b, in, &r, e) < 0)
@@ -255,7 +257,6 @@ static int fill(struct op_select *s, struct raw_batch *b, struct err *e)
 	const struct series_in *in;
 	arena_reset(&b->arena);
 	b->n_raw = b->n_row = b->bytes = 0;
-	b->flags = 0;
 	b->rc = 0;
 	while (!s->ended && b->bytes < BATCH_BYTES && b->n_raw < rows_max) {
 		int rc = series_set_next(s->set, s->x->ctx, &in, e);
@@ -270,20 +271,10 @@ static int fill(struct op_select *s, struct raw_batch *b, struct err *e)
 	return b->row ? 0 : -1;
 }
 
-/* Infos and refusals that evaluation noticed, in series order. */
-static int note_flags(struct op_select *s, struct raw_batch *b, struct err *e)
-{
-	if (b->flags & RANGE_NEEDS_HIST)
-		return err_set(s->x->ctx, e, E_UNSUPPORTED,
-			       "%s over native histograms is not supported yet",
-			       fn_sigs[s->fn->fn].name);
-	return 0;
-}
-
 static int refill(struct op_select *s, struct err *e)
 {
 	struct exec *x = s->x;
-	if (open_set(s, e) < 0)
+	if (range_params_read(x, &s->params, &s->call, e) < 0 || open_set(s, e) < 0)
 		return -1;
 	s->ready = s->at = 0;
 	while (s->ready < s->ring_n && !s->ended) {
@@ -296,8 +287,6 @@ static int refill(struct op_select *s, struct err *e)
 		struct raw_batch *b = &s->ring[i];
 		if (b->rc < 0)
 			return err_copy(x->ctx, e, &b->err);
-		if (note_flags(s, b, e) < 0)
-			return -1;
 	}
 	return 0;
 }
@@ -378,9 +367,12 @@ int op_select_new(struct exec *x, const struct expr *sel, const struct expr *cal
 	s->drop_name = in_call && (fn_sigs[call->call.fn].traits & FN_DROP_NAME) &&
 		       (fn || s->timestamps);
 	s->wants_counter = fn && (fn->fn == FN_ID_rate || fn->fn == FN_ID_increase);
-	s->op.nameless = s->drop_name;
-	s->op.unique = !s->drop_name || one_name(sel);
+	s->op.nameless = s->drop_name && !x->q->delayed_names;
+	s->op.unique = !s->op.nameless || one_name(sel);
 	select_spec_init(x, sel, call, g, &s->spec, &s->call);
+	s->call.call = in_call ? call : NULL;
+	if (fn && range_params_plan(x, call, g, &s->params, e) < 0)
+		return -1;
 	map64_init(&s->seen);
 	s->ring_n = MIN(2 * MAX(task_cpus(x->q->pool), 1u), (uint32_t)MAX_RING);
 	s->ring = xcalloc(s->ring_n, sizeof(*s->ring));

@@ -11,6 +11,7 @@ struct op_subquery {
 	struct op op;
 	const struct range_fn *fn;
 	struct range_call call;
+	struct range_params params;
 	bool drop_name;
 	struct arena arena; /* rows and columns of the current batch */
 	struct row_set set; /* inner rows, where equal labels may come twice */
@@ -37,7 +38,7 @@ static int row_to_cols(struct op_subquery *s, struct exec *x, const struct row *
 			h[k] = r->h[i];
 		k++;
 	}
-	*c = (struct series_cols){ t, v, h, k };
+	*c = (struct series_cols){ .t_ms = t, .v = v, .h = h, .n = k };
 	return 0;
 }
 
@@ -73,13 +74,16 @@ static int eval_row(struct op_subquery *s, struct exec *x, const struct row *in,
 	if (row_to_cols(s, x, in, &cols, e) < 0 ||
 	    row_new(x, &s->arena, s->op.grid.n, cols.h != NULL, row, e) < 0)
 		return -1;
-	if (s->fn->eval(&s->call, &cols, row) & RANGE_NEEDS_HIST)
-		return err_set(x->ctx, e, E_UNSUPPORTED,
-			       "%s over native histograms is not supported yet",
-			       fn_sigs[s->fn->fn].name);
+	struct range_env env = { .x = x,
+				 .arena = &s->arena,
+				 .metric = labels_get(in->labels, LABEL_NAME),
+				 .e = e };
+	if (s->fn->eval(&s->call, &cols, &env, row) < 0)
+		return -1;
 	row->labels = labels_dup(&s->arena, in->labels);
+	row->drop_name = in->drop_name;
 	if (s->drop_name)
-		row_drop_name(row);
+		row_drop_name(x, row);
 	return bits_any(row->bits, s->op.grid.n);
 }
 
@@ -87,6 +91,8 @@ static int sub_next(struct op *op, struct exec *x, struct batch **out, struct er
 {
 	struct op_subquery *s = (struct op_subquery *)op;
 	struct batch *in;
+	if (range_params_read(x, &s->params, &s->call, e) < 0)
+		return -1;
 	for (;;) {
 		int rc = inner_next(s, x, &in, e);
 		if (rc <= 0)
@@ -166,8 +172,11 @@ int op_subquery_new(struct exec *x, const struct expr *sub, const struct expr *c
 	struct op_subquery *s = op_alloc(x, sizeof(*s), &sub_ops, g, TYPE_VECTOR, call);
 	arena_init(&s->arena, x->ctx->budget);
 	s->fn = range_fn_of(call->call.fn);
+	if (range_params_plan(x, call, g, &s->params, e) < 0)
+		return -1;
 	s->drop_name = (fn_sigs[call->call.fn].traits & FN_DROP_NAME) != 0;
 	subquery_window(x, sub, g, &s->call);
+	s->call.call = call;
 	struct grid inner = subquery_grid(x, sub, &s->call);
 	row_set_init(&s->set, inner.n);
 	if (inner.n == 0) {

@@ -44,7 +44,8 @@ static bool step_invariant(const struct expr *e, bool *pinned)
 {
 	switch (e->kind) {
 	case EXPR_NUMBER:
-	case EXPR_STRING: return true;
+	case EXPR_STRING:
+	case EXPR_DURATION: return true;
 	case EXPR_VECTOR:
 	case EXPR_MATRIX:
 		*pinned |= e->s.sel.at != AT_NONE;
@@ -82,7 +83,8 @@ static int plan_node(struct exec *x, const struct expr *e, struct grid g, struct
 	case EXPR_CALL: return op_call_new(x, e, g, out, err);
 	case EXPR_STRING:
 	case EXPR_MATRIX:
-	case EXPR_SUBQUERY: break;
+	case EXPR_SUBQUERY:
+	case EXPR_DURATION: break;
 	}
 	return err_set(x->ctx, err, E_EXEC, "%s cannot be evaluated here",
 		       value_type_text(e->type));

@@ -42,6 +42,7 @@ int row_new(struct exec *x, struct arena *a, uint32_t n, bool hists, struct row 
 	char *p = arena_try(a, x->ctx, (size_t)n * 8 * (hists ? 2 : 1) + words * 8, e);
 	if (!p)
 		return -1;
+	out->drop_name = false;
 	out->bits = (uint64_t *)p;
 	out->v = (double *)(p + words * 8);
 	out->h = hists ? (const struct hist **)(p + words * 8 + (size_t)n * 8) : NULL;
@@ -70,12 +71,38 @@ int row_copy(struct exec *x, struct arena *a, uint32_t n, const struct row *from
 	if (row_new(x, a, n, from->h != NULL, out, e) < 0 ||
 	    labels_try_dup(a, x->ctx, from->labels, &out->labels, e) < 0)
 		return -1;
+	out->drop_name = from->drop_name;
 	memcpy(out->v, from->v, (size_t)n * 8);
 	memcpy(out->bits, from->bits, BITS_WORDS(n) * 8);
 	if (from->h)
 		EACH_BIT(i, from->bits, n)
 	out->h[i] = from->h[i] ? hist_dup(a, from->h[i]) : NULL;
 	return 0;
+}
+
+const struct str row_name_labels[ROW_NAME_LABELS] = {
+	{ "__name__", sizeof("__name__") - 1 },
+	{ "__type__", sizeof("__type__") - 1 },
+	{ "__unit__", sizeof("__unit__") - 1 }
+};
+
+void row_cut_name(struct row *r)
+{
+	struct label *l = (struct label *)(uintptr_t)
+				  r->labels.l; /* rows are the consumer's to change */
+	struct labels left = labels_drop(l, r->labels, row_name_labels, ROW_NAME_LABELS);
+	if (left.n != r->labels.n)
+		left.hash = 0;
+	r->labels = left;
+	r->drop_name = false;
+}
+
+void row_drop_name(struct exec *x, struct row *r)
+{
+	if (x->q->delayed_names)
+		r->drop_name = true;
+	else
+		row_cut_name(r);
 }
 
 void row_set_init(struct row_set *s, uint32_t steps)

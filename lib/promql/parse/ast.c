@@ -16,12 +16,12 @@ const char *value_type_text(enum value_type t)
 const char *op_text(enum bin_op op)
 {
 	static const char *const texts[OP_COUNT] = {
-		[OP_ADD] = "+",		[OP_SUB] = "-",	  [OP_MUL] = "*",
-		[OP_DIV] = "/",		[OP_MOD] = "%",	  [OP_POW] = "^",
-		[OP_ATAN2] = "atan2",	[OP_EQ] = "==",	  [OP_NE] = "!=",
-		[OP_LT] = "<",		[OP_GT] = ">",	  [OP_LE] = "<=",
-		[OP_GE] = ">=",		[OP_AND] = "and", [OP_OR] = "or",
-		[OP_UNLESS] = "unless",
+		[OP_ADD] = "+",	      [OP_SUB] = "-",	      [OP_MUL] = "*",
+		[OP_DIV] = "/",	      [OP_MOD] = "%",	      [OP_POW] = "^",
+		[OP_ATAN2] = "atan2", [OP_TRIM_UPPER] = "</", [OP_TRIM_LOWER] = ">/",
+		[OP_EQ] = "==",	      [OP_NE] = "!=",	      [OP_LT] = "<",
+		[OP_GT] = ">",	      [OP_LE] = "<=",	      [OP_GE] = ">=",
+		[OP_AND] = "and",     [OP_OR] = "or",	      [OP_UNLESS] = "unless",
 	};
 	return texts[op];
 }
@@ -41,6 +41,8 @@ const char *aggr_op_text(enum aggr_op op)
 		[AGG_BOTTOMK] = "bottomk",
 		[AGG_COUNT_VALUES] = "count_values",
 		[AGG_QUANTILE] = "quantile",
+		[AGG_LIMITK] = "limitk",
+		[AGG_LIMIT_RATIO] = "limit_ratio",
 	};
 	return texts[op];
 }
@@ -58,7 +60,8 @@ int promql_each_selector(struct expr *x, int (*fn)(void *arg, struct select_node
 	int rc = 0;
 	switch (x->kind) {
 	case EXPR_NUMBER:
-	case EXPR_STRING: return 0;
+	case EXPR_STRING:
+	case EXPR_DURATION: return 0;
 	case EXPR_VECTOR:
 	case EXPR_MATRIX: return fn(arg, &x->s.sel);
 	case EXPR_SUBQUERY: return promql_each_selector(x->sub.e, fn, arg);

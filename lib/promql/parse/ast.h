@@ -2,9 +2,8 @@
  * promql/parse/ast.h - the syntax tree of a PromQL expression, type-checked.
  *
  * All nodes and strings live in the arena given to promql_parse; FROZEN afterwards. Positions are byte
- * offsets into the query text. Times are ms. The stable language of Prometheus 3.x is parsed; what is
- * experimental there (fill, smoothed/anchored, duration expressions, experimental functions) is refused
- * by name until the PromQL issue.
+ * offsets into the query text. Times are ms. The language is that of Prometheus 3.14; what is
+ * experimental there needs its feature bit.
  * Source  prometheus.md §2.2, §2.3, §2.12
  */
 #ifndef PROMQL_PARSE_AST_H
@@ -23,6 +22,7 @@ enum expr_kind {
 	EXPR_BINARY,   /* bin */
 	EXPR_UNARY,    /* un */
 	EXPR_PAREN,    /* inner */
+	EXPR_DURATION, /* dur: arithmetic inside [] and behind offset, until promql_resolve */
 };
 enum value_type { TYPE_SCALAR, TYPE_VECTOR, TYPE_MATRIX, TYPE_STRING };
 const char *
@@ -36,6 +36,8 @@ enum bin_op {
 	OP_MOD,
 	OP_POW,
 	OP_ATAN2,
+	OP_TRIM_UPPER, /* </: what lies above is cut off a histogram */
+	OP_TRIM_LOWER, /* >/ */
 	OP_EQ,
 	OP_NE,
 	OP_LT,
@@ -71,6 +73,8 @@ enum aggr_op {
 	AGG_BOTTOMK,
 	AGG_COUNT_VALUES,
 	AGG_QUANTILE,
+	AGG_LIMITK,
+	AGG_LIMIT_RATIO,
 	AGG_OP_COUNT
 };
 const char *aggr_op_text(enum aggr_op op);
@@ -93,7 +97,7 @@ struct fn_sig {
 #define FN_DROP_NAME	1u /* the result has no metric name */
 #define FN_COUNTER	2u /* reads counters: rate increase irate resets */
 #define FN_NO_ARG_TIME	4u /* vector argument defaults to vector(time()) */
-#define FN_EXPERIMENTAL 8u /* behind a feature flag: refused by name for now */
+#define FN_EXPERIMENTAL 8u /* needs PROMQL_EXPERIMENTAL_FUNCTIONS */
 extern const struct fn_sig fn_sigs[FN_ID_COUNT];
 
 enum at_kind { AT_NONE, AT_TIME, AT_START, AT_END };
@@ -102,8 +106,11 @@ struct select_node {		  /* instant or range selector */
 	struct matcher *matchers; /* compiled, in source order, the outer name's last */
 	size_t n_matchers;
 	int64_t offset_ms; /* as written: positive looks back */
+	struct expr *
+		offset_expr; /* NULL: a literal; else offset_ms is set by promql_resolve */
 	enum at_kind at;
 	int64_t at_ms;
+	bool anchored, smoothed;
 };
 struct match_node {	    /* of a vector-vector operator */
 	bool on;	    /* on(...) given; else ignoring(...) or nothing */
@@ -118,6 +125,23 @@ struct match_node {	    /* of a vector-vector operator */
 	} card;
 	struct str *include; /* group_left(...) labels, as written */
 	size_t n_include;
+	bool fill_left,
+		fill_right; /* fill, fill_left, fill_right: what stands for a missing side */
+	double left, right;
+};
+/* Arithmetic on durations; leaves are EXPR_NUMBER (seconds). */
+enum dur_op {
+	DUR_ADD,
+	DUR_SUB,
+	DUR_MUL,
+	DUR_DIV,
+	DUR_MOD,
+	DUR_POW,
+	DUR_NEG,   /* l NULL */
+	DUR_STEP,  /* step() of the query; l, r NULL */
+	DUR_RANGE, /* range() of the query; l, r NULL */
+	DUR_MIN_OF,
+	DUR_MAX_OF
 };
 
 struct expr {
@@ -131,11 +155,15 @@ struct expr {
 		struct {
 			struct select_node sel;
 			int64_t range_ms; /* MATRIX */
+			struct expr *
+				range_expr; /* NULL: a literal; else promql_resolve sets range_ms */
 		} s;
 		struct {
 			struct expr *e;
 			int64_t range_ms, step_ms; /* step 0: the default */
 			int64_t offset_ms;
+			struct expr *range_expr, *step_expr,
+				*offset_expr; /* as in selectors */
 			enum at_kind at;
 			int64_t at_ms;
 		} sub;
@@ -159,12 +187,24 @@ struct expr {
 			struct match_node match; /* vector-vector only */
 		} bin;
 		struct {
+			enum dur_op op;
+			struct expr *l, *r;
+			bool wrapped; /* in parentheses */
+		} dur;
+		struct {
 			bool neg; /* -x; else +x */
 			struct expr *e;
 		} un;
 		struct expr *inner;
 	};
 };
+
+/* What of the experimental language is on. */
+#define PROMQL_EXPERIMENTAL_FUNCTIONS                                                    \
+	1u /* promql-experimental-functions: and limitk, limit_ratio */
+#define PROMQL_EXTENDED_RANGE 2u /* promql-extended-range-selectors: smoothed, anchored */
+#define PROMQL_FILL	      4u /* promql-binop-fill-modifiers */
+#define PROMQL_ALL	      7u
 
 /*
  * Parse and type-check. On failure e is E_PARSE and its text as Prometheus':
@@ -173,7 +213,24 @@ struct expr {
  * text is too long. CPU class.
  */
 MUST_CHECK int promql_parse(struct ctx *ctx, struct arena *a, struct str query,
-			    struct expr **out, struct err *e);
+			    unsigned features, struct expr **out, struct err *e);
+/*
+ * Set the milliseconds of all duration expressions for a query of this window (instant: start == end, step 0).
+ * To be called once, before the tree is evaluated; without any it does nothing. E_EXEC with Prometheus' text for what is
+ * not a number, or not positive where it must be.
+ */
+MUST_CHECK int promql_resolve(struct expr *x, struct str query, int64_t start_ms,
+			      int64_t end_ms, int64_t step_ms, struct err *e);
+/*
+ * Text that parses to the same tree. promql_print gives one line, as error messages and dashboards show it;
+ * promql_format breaks lines longer than 100 bytes, as /api/v1/format_query. Source  prometheus.md §2.12
+ */
+struct buf;
+void promql_print(const struct expr *x, struct buf *out);
+void promql_format(const struct expr *x, struct buf *out);
+/* JSON of the tree as /api/v1/parse_query gives it. */
+void promql_ast_json(const struct expr *x, struct buf *out);
+
 /*
  * A metric selector alone (match[] parameters): `up{job="x"}`; matchers in the arena. One of them must
  * not match the empty value.

@@ -168,7 +168,8 @@ int check_expr(struct parser *p, const struct expr *x)
 {
 	switch (x->kind) {
 	case EXPR_NUMBER:
-	case EXPR_STRING: return 0;
+	case EXPR_STRING:
+	case EXPR_DURATION: return 0;
 	case EXPR_VECTOR:
 	case EXPR_MATRIX: return check_selector(p, x);
 	case EXPR_SUBQUERY: return check_subquery(p, x);

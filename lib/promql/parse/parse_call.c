@@ -35,7 +35,7 @@ static int parse_args(struct parser *p, struct args *out)
 
 static bool aggr_by_name(struct str name, enum aggr_op *op)
 {
-	for (int i = 0; i < AGG_OP_COUNT; i++)
+	for (int i = 0; i < AGG_LIMITK; i++)
 		if (str_eq_nocase(name, str_of(aggr_op_text((enum aggr_op)i)))) {
 			*op = (enum aggr_op)i;
 			return true;

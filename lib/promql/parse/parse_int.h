@@ -46,6 +46,7 @@ struct parser {
 	struct tok tok; /* the look-ahead; valid if `have` */
 	bool have;
 	uint32_t last_end;     /* end of the last token taken */
+	unsigned features;     /* PROMQL_ bits */
 	unsigned depth;	       /* of recursion */
 	unsigned aggregations; /* open ones: they name the place of a syntax error */
 	bool failed;

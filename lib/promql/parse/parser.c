@@ -170,13 +170,14 @@ static int parser_init(struct parser *p, struct ctx *ctx, struct arena *a,
 	return 0;
 }
 
-int promql_parse(struct ctx *ctx, struct arena *a, struct str query, struct expr **out,
-		 struct err *e)
+int promql_parse(struct ctx *ctx, struct arena *a, struct str query, unsigned features,
+		 struct expr **out, struct err *e)
 {
 	struct parser p;
 	struct expr *x;
 	if (parser_init(&p, ctx, a, query, e) < 0)
 		return -1;
+	p.features = features;
 	if (parse_peek(&p)->kind == TOK_EOF)
 		return parse_fail(&p, 0, "no expression found in input");
 	if (parse_expr(&p, 0, &x) < 0)

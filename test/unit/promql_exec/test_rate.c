@@ -90,9 +90,10 @@ static void compare(const struct range_call *c, const struct series_cols *s,
 {
 	static double got[STEPS];
 	uint64_t bits[BITS_WORDS(STEPS)] = { 0 };
-	struct row row = { { 0 }, got, NULL, bits };
+	struct row row = { .v = got, .bits = bits };
+	struct range_env env = { 0 };
 	double want;
-	range_fn_of(fn)->eval(c, s, &row);
+	cr_assert_eq(range_fn_of(fn)->eval(c, s, &env, &row), 0);
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		bool has = plain_rate(c, s, i, counter, per_second, &want);
 		cr_assert_eq(has, bit_get(bits, i), "step %u", i);
@@ -107,7 +108,9 @@ Test(rate, equals_the_plain_formula_bit_for_bit)
 	static int64_t t[SAMPLES];
 	static double v[SAMPLES];
 	for (unsigned round = 0; round < 600; round++) {
-		struct series_cols s = { t, v, NULL, series(t, v, round % 6) };
+		struct series_cols s = { .t_ms = t,
+					 .v = v,
+					 .n = series(t, v, round % 6) };
 		struct range_call c = {
 			.grid = { (int64_t)rnd(60000) - 30000,
 				  (int64_t[]){ 60000, 15000, 1000, 7000 }[rnd(4)],

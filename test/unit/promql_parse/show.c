@@ -9,7 +9,7 @@ void parsing_init(struct parsing *t, struct str query)
 	ctx_init(&t->ctx, NULL, 0);
 	arena_init(&t->a, NULL);
 	t->e = ERR_INIT;
-	t->rc = promql_parse(&t->ctx, &t->a, query, &t->x, &t->e);
+	t->rc = promql_parse(&t->ctx, &t->a, query, 0, &t->x, &t->e);
 }
 
 void parsing_deinit(struct parsing *t)
@@ -100,6 +100,7 @@ static void show_call(const struct expr *x, struct buf *b)
 void show_expr(const struct expr *x, struct buf *b)
 {
 	switch (x->kind) {
+	case EXPR_DURATION: break; /* shown as the milliseconds that it gives */
 	case EXPR_NUMBER: buf_fmt(b, "%.15g", isnan(x->num) ? NAN : x->num); break;
 	case EXPR_STRING: label_quote(x->str, b); break;
 	case EXPR_VECTOR:

@@ -63,7 +63,7 @@ static void check_line(struct str text, bool exact, struct counts *n)
 	if (query.p && (exact || status->i == 200)) {
 		struct str want = recorded_error(&t.ctx, &t.a, line);
 		struct expr *x;
-		int rc = promql_parse(&t.ctx, &t.a, query, &x, &e);
+		int rc = promql_parse(&t.ctx, &t.a, query, 0, &x, &e);
 		struct str got = rc < 0 ? str_of(err_text(&e)) : STR_NULL;
 		bool refused = str_find(got, STR("not supported yet")) >= 0;
 		cr_expect(refused || str_eq(got, want), "%.*s: got %.*s, want %.*s",

@@ -102,7 +102,7 @@ Test(promql_parse, memory_is_charged_to_the_arenas_budget)
 	for (int i = 0; i < 20000; i++)
 		buf_str(&b, STR(",\"c\""));
 	buf_byte(&b, ')');
-	cr_expect_eq(promql_parse(&ctx, &a, buf_view(&b), &x, &e), -1);
+	cr_expect_eq(promql_parse(&ctx, &a, buf_view(&b), 0, &x, &e), -1);
 	cr_expect_eq(e.code, E_LIMIT, "%s", err_text(&e));
 	buf_deinit(&b);
 	arena_deinit(&a);
