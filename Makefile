@@ -124,6 +124,16 @@ $(O)/test/tool_%: $(O)/test/tools/%.c.o $(O)/lib/api/render.c.o $(foreach m,$(TO
 	@mkdir -p $(@D)
 	@$(CXX) $(FLAGS) -o $@ $(filter %.o,$^) $(call link_mods,$(TOOL_MODULES)) $(filter-out %.a,$(LIBS))
 
+# ---- the runner of PromQL test scripts ----
+PROMQLTEST := $(patsubst %,$(O)/%.o,$(wildcard test/promqltest/*.c))
+$(O)/test/run_promqltest: $(PROMQLTEST) $(foreach m,$(TOOL_MODULES),$(call archive,$m))
+	@mkdir -p $(@D)
+	@$(CXX) $(FLAGS) -o $@ $(filter %.o,$^) $(call link_mods,$(TOOL_MODULES)) $(filter-out %.a,$(LIBS))
+## build/test/promqltest: the runner of PromQL test scripts: build/test/promqltest FILE...
+build/test/promqltest: $(O)/test/run_promqltest
+	@mkdir -p $(@D)
+	@cp $< $@
+
 # ---- benchmarks and other programs of test/bench ----
 $(O)/test/bench_%: $(O)/test/bench/bench_%.c.o $(ALL_ARCHIVES) $(T)/curl/lib/libcurl.a
 	@mkdir -p $(@D)
