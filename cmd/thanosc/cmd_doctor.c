@@ -1,9 +1,10 @@
 /*
  * cmd/thanosc/cmd_doctor.c - thanosc doctor CONFIG...: tries what a configuration says, and says what to do.
  *
- * A file is known by what it holds: a bucket or tracing configuration by its `type`, a web configuration by its
- * sections, an environment file of the units by THANOSC_FLAGS (its mode by its name, "thanosc-query"). The flags of the
- * latter are parsed as the mode would, and the files, servers and certificates that they name are tried in turn.
+ * A file is known by what it holds: a bucket or tracing configuration by its `type`, one of the web or of request
+ * logging by its sections, an environment file of the units by THANOSC_FLAGS (its mode by its name, "thanosc-query").
+ * The flags of the latter are parsed as the mode would, and the files, servers and certificates that they name are tried
+ * in turn.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -320,7 +321,8 @@ static void try_endpoints(struct doctor *d, const struct conf_result *f)
 
 static void try_named(struct doctor *d, struct parsed *p)
 {
-	static const char *const texts[] = { "objstore.config", "tracing.config" };
+	static const char *const texts[] = { "objstore.config", "tracing.config",
+					     "request.logging-config" };
 	static const char *const certs[] = { "grpc-server-tls-cert",
 					     "grpc-client-tls-cert" };
 	const struct conf_result *f = &p->f;
@@ -453,6 +455,21 @@ static void try_tracing(struct doctor *d, struct str path, struct str yaml)
 	tracer_close(t);
 }
 
+static void try_request_log(struct doctor *d, struct str path, struct str text)
+{
+	struct request_logs logs;
+	struct err e = ERR_INIT;
+	if (request_logs_parse(&d->arena, text, path, "doctor", &logs, &e) < 0)
+		FAIL(d, path, "%s", err_text(&e));
+	else if (!logs.http && !logs.grpc)
+		WARN(d, path, "request logging that logs nothing: set decision.log_end");
+	else
+		OK(d, path, "request logging of %s",
+		   !logs.grpc	? "HTTP"
+		   : !logs.http ? "gRPC"
+				: "HTTP and gRPC");
+}
+
 static void try_yaml(struct doctor *d, struct str path, struct str text)
 {
 	struct err e = ERR_INIT;
@@ -471,10 +488,14 @@ static void try_yaml(struct doctor *d, struct str path, struct str text)
 		 (doc_get(doc, "tls_server_config") || doc_get(doc, "basic_auth_users") ||
 		  doc_get(doc, "http_server_config")))
 		try_web(d, path, doc_get(doc, "tls_server_config"));
+	else if (doc->kind == DOC_MAP && (doc_get(doc, "options") ||
+					  doc_get(doc, "http") || doc_get(doc, "grpc")))
+		try_request_log(d, path, text);
 	else
 		FAIL(d, path,
 		     "what is this? A bucket or tracing configuration has a `type`, a web configuration "
-		     "`tls_server_config` or `basic_auth_users`, a file of flags THANOSC_FLAGS=");
+		     "`tls_server_config` or `basic_auth_users`, one of request logging `options`, `http` or `grpc`, a file of flags "
+		     "THANOSC_FLAGS=");
 }
 
 static void try_file(struct doctor *d, struct str path)
@@ -510,8 +531,8 @@ int cmd_doctor(int argc, char **argv)
 		FILE *f = argc && strcmp(argv[0], "--help") == 0 ? stdout : stderr;
 		fprintf(f,
 			"usage: thanosc doctor CONFIG...\n\nTries what configuration files say, and says what to do: "
-			"bucket, tracing and web\nconfigurations (YAML), and files of flags (THANOSC_FLAGS=..., named after "
-			"their\nmode, as /etc/default/thanosc-query). Ends with 1 if anything is wrong.\n");
+			"bucket, tracing, web and request\nlogging configurations (YAML), and files of flags (THANOSC_FLAGS=..., named "
+			"after\ntheir mode, as /etc/default/thanosc-query). Ends with 1 if anything is wrong.\n");
 		return f == stderr;
 	}
 	log_setup(LOG_ERROR, LOG_LOGFMT, 2);

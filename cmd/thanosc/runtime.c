@@ -106,13 +106,9 @@ const struct opt grpc_rows[] = {
 	  .placeholder = "<name>",
 	  .help = "TLS curves of the gRPC server (repeatable)." },
 	{ .name = "request.logging-config",
-	  .type = OPT_NOT_YET,
-	  .def = "",
-	  .help = "Request logging configuration." },
-	{ .name = "request.logging-config-file",
-	  .type = OPT_NOT_YET,
-	  .def = "",
-	  .help = "File with request logging configuration." },
+	  .type = OPT_TEXT,
+	  .off = AT(request_log),
+	  .help = "YAML file with request logging configuration." },
 	{ 0 }
 };
 const struct opt limit_rows[] = {
@@ -447,6 +443,7 @@ static int serve_http(struct runtime *r, const struct http_route *routes, size_t
 	tls_keep(&r->tls, net_tls_ref(r->web.tls));
 	struct http_server_opts o = { .addr = r->opts->http_address,
 				      .trace = tracer_sink(r->tracer),
+				      .log = r->request_logs.http,
 				      .tls = r->web.tls,
 				      .auth = r->web.auth,
 				      .headers = r->web.headers,
@@ -463,7 +460,11 @@ static int serve_http(struct runtime *r, const struct http_route *routes, size_t
 int runtime_serve(struct runtime *r, const struct http_route *routes, size_t n_routes,
 		  const struct rpc_method *methods, size_t n_methods, struct err *e)
 {
-	if (serve_http(r, routes, n_routes, e) < 0)
+	const struct conf_text *log = &r->opts->request_log;
+	if (request_logs_parse(&r->arena, log->content,
+			       log->path.n ? log->path : STR("--request.logging-config"),
+			       r->mode, &r->request_logs, e) < 0 ||
+	    serve_http(r, routes, n_routes, e) < 0)
 		return -1;
 	log_info(NULL, "listening for HTTP on %.*s (port %u)%s",
 		 STR_FMT(r->opts->http_address), http_server_port(r->http),
@@ -481,6 +482,7 @@ int runtime_serve(struct runtime *r, const struct http_route *routes, size_t n_r
 		.budget = &r->budget,
 		.tls = r->grpc_tls,
 		.trace = tracer_sink(r->tracer),
+		.log = r->request_logs.grpc,
 		.max_connection_age_ns = (uint64_t)r->opts->grpc_max_age_ms * NS_PER_MS
 	};
 	if (rpc_server_start(&r->loops, r->pool, r->metrics, &o, methods, n_methods,

@@ -6,6 +6,7 @@
 #define CMD_THANOSC_RUNTIME_H
 
 #include "conf/flags.h"
+#include "conf/request_log.h"
 #include "http/http.h"
 #include "rpc/rpc.h"
 #include "tls.h"
@@ -20,7 +21,7 @@ struct common_opts { /* first member of every mode's options */
 	int64_t limit_series, limit_samples; /* of a Series call; 0: none */
 	bool disable_cors;
 	struct str external_prefix, prefix_header, route_prefix; /* of --web. */
-	struct conf_text tracing;
+	struct conf_text tracing, request_log;
 	struct tls_server_opts grpc_tls;
 };
 extern const struct opt common_rows[], grpc_rows[], limit_rows[], web_rows[],
@@ -47,8 +48,9 @@ struct runtime {
 	struct web_config web;
 	const char *prefix_header; /* in lower case; "": none */
 	struct tracer *tracer;	   /* NULL: off */
-	struct cancel *stop;	   /* cancelled by SIGINT and SIGTERM */
-	struct loop_timer *beat;   /* LOOP: systemd's watchdog */
+	struct request_logs request_logs;
+	struct cancel *stop;	 /* cancelled by SIGINT and SIGTERM */
+	struct loop_timer *beat; /* LOOP: systemd's watchdog */
 	_Atomic bool ready;
 };
 

@@ -1,6 +1,6 @@
 /*
  * base/ctx.h - what goes along with work that may wait, allocate by outside sizes, or log:
- * deadline, cancel token, byte budget, tenant, trace, notes. No services but the sink of spans.
+ * deadline, cancel token, byte budget, tenant, request id, trace, notes. No services but the sink of spans.
  *
  * One ctx belongs to one operation (a query, a StoreAPI call, a sync) and may be read by all its
  * threads. A child ctx (ctx_child) shares notes and budget and may have a nearer deadline.
@@ -77,6 +77,8 @@ struct ctx {
 	struct budget *budget; /* may be NULL: unbounded */
 	struct notes *notes;   /* may be NULL: notes are dropped */
 	struct str tenant;
+	struct str
+		request_id; /* what log lines of all servers concerned have; "": none */
 	struct trace trace;
 };
 

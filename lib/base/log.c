@@ -123,6 +123,31 @@ static void add_head(struct buf *b, bool json, enum log_level level, const char 
 	add_pair(b, json, "level", str_of(level_names[level]));
 }
 
+static void add_end(struct buf *b, bool json)
+{
+	if (json)
+		buf_byte(b, '}');
+	buf_byte(b, '\n');
+	write_line(atomic_load_explicit(&sink_fd, memory_order_relaxed), buf_view(b));
+	buf_deinit(b);
+}
+
+void log_fields_at(enum log_level level, const char *file, int line,
+		   const struct log_field *v, size_t n)
+{
+	struct buf b;
+	bool json = atomic_load_explicit(&line_format, memory_order_relaxed) == LOG_JSON;
+	if (!log_enabled(level))
+		return;
+	int saved_errno = errno;
+	buf_init(&b, SIZE_MAX);
+	add_head(&b, json, level, file, line);
+	for (size_t i = 0; i < n; i++)
+		add_pair(&b, json, v[i].key, v[i].value);
+	add_end(&b, json);
+	errno = saved_errno;
+}
+
 void log_at(struct ctx *ctx, enum log_level level, const char *file, int line,
 	    const char *fmt, ...)
 {
@@ -155,11 +180,7 @@ void log_at(struct ctx *ctx, enum log_level level, const char *file, int line,
 			 (unsigned long long)ctx->trace.id_lo);
 		add_pair(&b, json, "trace_id", str_of(id));
 	}
-	if (json)
-		buf_byte(&b, '}');
-	buf_byte(&b, '\n');
-	write_line(atomic_load_explicit(&sink_fd, memory_order_relaxed), buf_view(&b));
-	buf_deinit(&b);
+	add_end(&b, json);
 	if (msg != small)
 		free(msg);
 	errno = saved_errno;

@@ -19,6 +19,14 @@ bool log_enabled(enum log_level level);
 /* The message is printf-formatted; put values of outsiders into it with %.*s, they are escaped. */
 void log_at(struct ctx *ctx, enum log_level level, const char *file, int line,
 	    const char *fmt, ...) PRINTF_LIKE(5, 6);
+/* A line of pairs instead, in their order, behind ts, caller and level. Keys are plain words with dots. */
+struct log_field {
+	const char *key;
+	struct str value;
+};
+void log_fields_at(enum log_level level, const char *file, int line,
+		   const struct log_field *v, size_t n);
+#define log_fields(level, v, n) log_fields_at((level), __FILE__, __LINE__, (v), (n))
 
 #define log_debug(ctx, ...)                                                              \
 	do {                                                                             \

@@ -61,7 +61,9 @@ static int answer(struct http_call *c, struct err *e)
 	const char *handler = c->route->name ? c->route->name : c->route->path;
 	uint64_t start = time_mono_ns();
 
+	c->ctx.request_id = http_request_id(r);
 	http_metrics_begin(m, handler, r->method);
+	http_log_start(c, handler, false);
 	struct span span;
 	span_begin_kind(&span, &c->ctx, SPAN_SERVER, "HTTP ", r->path);
 	if (span.ctx) {
@@ -80,8 +82,10 @@ static int answer(struct http_call *c, struct err *e)
 			 rc < 0 && !w->head_sent ? 500 : w->status);
 	span_end(&span, rc < 0 ? e : NULL);
 	/* Counted before the client can see the end of its answer. */
-	http_metrics_end(m, handler, r->method, rc < 0 && !w->head_sent ? 500 : w->status,
-			 time_mono_ns() - start);
+	int status = rc < 0 && !w->head_sent ? 500 : w->status;
+	uint64_t took_ns = time_mono_ns() - start;
+	http_metrics_end(m, handler, r->method, status, took_ns);
+	http_log_end(c, handler, status, took_ns);
 	if (rc < 0) {
 		if (e->code != E_CANCELLED || !cancel_is(c->cancel))
 			log_warn(&c->ctx, "%.*s %.*s: %s", STR_FMT(r->method),

@@ -132,6 +132,7 @@ static void answer_on_loop(struct http_conn *c,
 	http_resp_init(w, call, true);
 	if (handler)
 		http_metrics_begin(m, handler, call->req.method);
+	http_log_start(call, handler, true);
 	if (handle(arg, &ctx, &call->req, w, &e) < 0 &&
 	    http_resp_error(w, &ctx, 500, &e) < 0)
 		w->close = true;
@@ -139,6 +140,7 @@ static void answer_on_loop(struct http_conn *c,
 	if (handler)
 		http_metrics_end(m, handler, call->req.method, w->status,
 				 time_mono_ns() - start);
+	http_log_end(call, handler, w->status, time_mono_ns() - start);
 }
 
 struct plain {

@@ -96,6 +96,7 @@ struct http_server_opts {
 	struct http_auth *auth;
 	const struct http_kv *headers; /* on every answer */
 	struct trace_sink *trace;      /* of requests on request threads; NULL: off */
+	const struct request_log *log; /* conf/request_log.h; NULL: off */
 	size_t n_headers;
 };
 struct http_server;

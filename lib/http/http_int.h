@@ -53,13 +53,21 @@ void http_metrics_begin(struct http_metrics *m, const char *handler, struct str 
 void http_metrics_end(struct http_metrics *m, const char *handler, struct str method,
 		      int status, uint64_t took_ns);
 
+/* ---- log of requests ---- */
+struct http_call;
+/* X-Request-ID, where it can be passed on; "": none. */
+struct str http_request_id(const struct http_req *r);
+/* Beside http_metrics_begin and _end; nothing where logging is off. `handler` NULL: not logged. */
+void http_log_start(struct http_call *c, const char *handler, bool on_loop);
+void http_log_end(const struct http_call *c, const char *handler, int status,
+		  uint64_t took_ns);
+
 /* ---- answer ---- */
 enum http_coding { HTTP_IDENTITY, HTTP_GZIP, HTTP_DEFLATE };
 struct http_resp_header {
 	struct http_resp_header *next;
 	struct str k, v;
 };
-struct http_call;
 struct http_resp {
 	struct http_call *call;
 	int status;
@@ -111,6 +119,7 @@ struct http_call {
 	int minor;
 	bool keep_alive, released;
 	bool ask_auth; /* the worker is to look at the credentials first */
+	bool logged;   /* its end, too, is to be logged */
 	/* the worker's from task_request on */
 	struct budget budget;
 	struct arena arena;

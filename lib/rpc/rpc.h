@@ -96,7 +96,8 @@ struct rpc_server_opts {
 	size_t send_window; /* bytes queued unsent per stream before rpc_send waits; 0: 256 KiB */
 	struct net_tls
 		*tls; /* NULL: plain; kept by the caller until the server has stopped */
-	struct trace_sink *trace; /* of calls on request threads; NULL: off */
+	struct trace_sink *trace;      /* of calls on request threads; NULL: off */
+	const struct request_log *log; /* conf/request_log.h; NULL: off */
 };
 /* grpc.health.v1.Health (Check, Watch; NOT_SERVING until rpc_server_ready) and server reflection (v1, v1alpha) are
  * always served. */
@@ -145,7 +146,7 @@ struct rpc_call_opts {
 	size_t n_meta;
 };
 /* Begin a call: request sent, answers read ahead. Returns before any answer. Deadline and token of
- * ctx are the call's (grpc-timeout); its tenant goes along as thanos-tenant and stands in the handler's ctx
+ * ctx are the call's (grpc-timeout); its tenant goes along as thanos-tenant, its request id as request-id, and they stand in the handler's ctx
  * there. `wake` (may be NULL) is called, from a loop, whenever something arrived after rpc_stream_try said
  * PIPE_AGAIN. WORKER */
 MUST_CHECK int rpc_open(struct rpc_channel *c, struct ctx *ctx, const char *method,

@@ -24,7 +24,7 @@ static void give_credit(void *arg)
 
 static void end(struct rpc_call *call, enum rpc_code code, struct str text)
 {
-	rpc_call_count(call, code, true);
+	rpc_call_count(call, code, true, text);
 	rpc_call_finish(call, code, text);
 }
 
@@ -48,7 +48,7 @@ static struct rpc_chunk *next(struct rpc_call *call, bool *ended)
 	}
 	pthread_mutex_unlock(&call->mu);
 	if (left)
-		rpc_call_count(call, RPC_CANCELLED, true);
+		rpc_call_count(call, RPC_CANCELLED, true, STR("client has left"));
 	if (owed) {
 		atomic_fetch_add(&call->refs, 1);
 		loop_post(call->loop, give_credit, call);

@@ -320,7 +320,7 @@ void rpc_call_finish(struct rpc_call *call, enum rpc_code code, struct str text)
 	pthread_mutex_unlock(&call->mu);
 }
 
-void rpc_call_count(struct rpc_call *call, enum rpc_code code, bool ran)
+void rpc_call_count(struct rpc_call *call, enum rpc_code code, bool ran, struct str text)
 {
 	struct rpc_server_method *m = call->method;
 	if (!m || (size_t)code >= RPC_N_CODES || atomic_exchange(&call->counted, true))
@@ -329,6 +329,8 @@ void rpc_call_count(struct rpc_call *call, enum rpc_code code, bool ran)
 	if (ran)
 		metric_observe(m->seconds, (double)(time_mono_ns() - call->start_ns) /
 						   (double)NS_PER_S);
+	if (m->logged)
+		rpc_log_end(call, code, text);
 }
 
 /* ---- the loop's side ---- */
@@ -461,7 +463,7 @@ void rpc_call_end_stream(struct rpc_call *call)
 	if (early)
 		cancel_now(call->ctx.cancel, "client has left");
 	if (early && rpc_bidi_is_idle(call))
-		rpc_call_count(call, RPC_CANCELLED, false);
+		rpc_call_count(call, RPC_CANCELLED, false, STR("client has left"));
 	pthread_mutex_lock(&call->mu);
 	call->gone = true;
 	struct rpc_chunk *rest = call->head;

@@ -11,6 +11,7 @@
 
 #define MAX_DRAINING 8
 #define MAX_META     16
+#define OWN_META     3 /* of these: tenant, request id, trace */
 
 struct rpc_channel {
 	_Atomic uint32_t refs; /* the owner's, and each stream's */

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "base/time.h"
+#include "conf/request_log.h"
 #include "rpc/rpc_server_h2.h"
 
 #define FLUSH_NS NS_PER_S /* for last answers and GOAWAY to leave */
@@ -276,6 +277,7 @@ static void add_method(struct rpc_server *s, const struct rpc_method *m)
 	struct str path = str_of(m->path), service, method, type = rpc_path_type(path);
 	BUG_ON(!rpc_path_split(path, &service, &method));
 	*x = (struct rpc_server_method){ .m = *m };
+	x->logged = s->o.log && request_log_has(s->o.log, path, 0);
 	x->started = metric_at(s->metrics, M_STARTED, method, service, type);
 	x->received = metric_at(s->metrics, M_RECEIVED, method, service, type);
 	x->sent = metric_at(s->metrics, M_SENT, method, service, type);

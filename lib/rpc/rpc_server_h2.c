@@ -43,7 +43,7 @@ static void refuse(struct rpc_call *call, enum rpc_code code, const char *text)
 	if (call->decided)
 		return;
 	call->decided = true;
-	rpc_call_count(call, code, false);
+	rpc_call_count(call, code, false, str_of(text));
 	rpc_frame_deinit(&call->in);
 	rpc_call_finish(call, code, str_of(text));
 }
@@ -114,6 +114,8 @@ static void check_headers(struct rpc_call *call)
 	if (atomic_load(&srv->stopping))
 		refuse(call, RPC_UNAVAILABLE, "server is stopping");
 	agree_encoding(call);
+	if (call->method->logged && !call->decided)
+		rpc_log_start(call);
 }
 
 static void run(void *arg)
@@ -124,6 +126,8 @@ static void run(void *arg)
 	struct span span = { 0 };
 	enum rpc_code code = RPC_OK;
 	call->ctx.tenant = rpc_call_meta(call, "thanos-tenant");
+	call->ctx.request_id = call->request_id[0] ? str_of(call->request_id)
+						   : rpc_call_meta(call, "request-id");
 	if (call->srv->o.trace && m->how != RPC_ON_LOOP) {
 		trace_begin(&call->ctx, call->srv->o.trace,
 			    rpc_call_meta(call, "traceparent"), false);
@@ -143,8 +147,9 @@ static void run(void *arg)
 	if (call->fill)
 		ref_put(&call->fill->ref);
 	call->fill = NULL;
-	rpc_call_count(call, code, true);
-	rpc_call_finish(call, code, rc < 0 ? str_of(err_text(&e)) : STR_NULL);
+	struct str text = rc < 0 ? str_of(err_text(&e)) : STR_NULL;
+	rpc_call_count(call, code, true, text);
+	rpc_call_finish(call, code, text);
 	rpc_call_unref(call);
 }
 
@@ -185,7 +190,7 @@ static void decode_watch(void *arg)
 		loop_post(call->loop, watch, call);
 		return;
 	}
-	rpc_call_count(call, code, true);
+	rpc_call_count(call, code, true, str_of(err_text(&e)));
 	rpc_call_finish(call, code, str_of(err_text(&e)));
 	rpc_call_unref(call);
 }

@@ -19,6 +19,7 @@
 struct rpc_server_method {
 	struct rpc_method m;
 	bool watch; /* Health/Watch: stays open without a handler */
+	bool logged;
 	struct metric *started, *received, *sent, *seconds, *handled[RPC_N_CODES];
 };
 
@@ -75,7 +76,8 @@ struct rpc_call {
 
 	/* set by the loop before the handler runs, then read only */
 	struct rpc_server_method *method;
-	struct buf meta; /* name NUL value NUL ... */
+	struct buf meta;     /* name NUL value NUL ... */
+	char request_id[27]; /* made here, for the log; "": none */
 	struct budget budget;
 	struct ctx ctx;
 	enum rpc_encoding in_enc, out_enc; /* in_enc: messages are tagged */
@@ -112,10 +114,14 @@ MUST_CHECK int rpc_call_untag(struct rpc_call *call, struct view *msg,
 			      enum rpc_code *code, struct err *e);
 /* The status; afterwards nothing is sent. Any thread. */
 void rpc_call_finish(struct rpc_call *call, enum rpc_code code, struct str text);
-/* The end of the call in the metrics, the first time only; ran: a handler did. */
-void rpc_call_count(struct rpc_call *call, enum rpc_code code, bool ran);
+/* The end of the call in metrics and log, the first time only; ran: a handler did. */
+void rpc_call_count(struct rpc_call *call, enum rpc_code code, bool ran, struct str text);
 void rpc_call_start(struct rpc_call *call);	 /* LOOP: submit what there is */
 void rpc_call_end_stream(struct rpc_call *call); /* LOOP: the stream is gone */
+
+/* ---- rpc_log.c: lines about calls of methods that are `logged` ---- */
+void rpc_log_start(struct rpc_call *call); /* LOOP; its request id, too */
+void rpc_log_end(const struct rpc_call *call, enum rpc_code code, struct str text);
 
 /* ---- rpc_bidi.c: clients that send many messages; LOOP ---- */
 MUST_CHECK int rpc_bidi_message(struct rpc_call *call, struct view v, struct err *e);

@@ -18,19 +18,21 @@ static void put_meta(struct rpc_stream *s, struct str name, struct str value)
 	s->n_meta++;
 }
 
-/* The call's own entries, the tenant and the trace that it belongs to. */
+/* The call's own entries; tenant, request and trace that it belongs to. */
 static int take_meta(struct rpc_stream *s, struct ctx *ctx, const struct rpc_call_opts *o,
 		     struct err *e)
 {
 	char parent[TRACEPARENT_N + 1];
 	buf_init(&s->meta, LIMIT_HTTP_HEADER_BYTES);
-	if (o->n_meta / 2 >= MAX_META)
+	if (o->n_meta / 2 > MAX_META - OWN_META)
 		return err_set(ctx, e, E_LIMIT, "more than %d metadata entries",
-			       MAX_META - 1);
+			       MAX_META - OWN_META);
 	for (size_t i = 0; i + 1 < o->n_meta; i += 2)
 		put_meta(s, o->meta[i], o->meta[i + 1]);
 	if (ctx && ctx->tenant.n)
 		put_meta(s, STR("thanos-tenant"), ctx->tenant);
+	if (ctx && ctx->request_id.n)
+		put_meta(s, STR("request-id"), ctx->request_id);
 	if (ctx && trace_format(ctx, parent))
 		put_meta(s, STR("traceparent"), str_of(parent));
 	return buf_check(&s->meta, ctx, "metadata", e);

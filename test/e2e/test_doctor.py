@@ -45,6 +45,10 @@ def main(checks, procs):
     says(os.path.join(home, "missing.yaml"), 1, "missing.yaml: No such file or directory")
     says(file("web.yaml", "basic_auth_users: {a: plain}\n"), 1, "no bcrypt hash for user 'a'")
 
+    says(file("log.yaml", "options: {level: INFO, decision: {log_end: true}}\n"), 0, "ok ", "request logging of HTTP and gRPC")
+    says(file("log.yaml", "grpc:\n  options: {level: WARN}\n"), 1, "FAIL ", "log.yaml: 2:20: grpc.options.level")
+    says(file("log.yaml", "http: {}\n"), 0, "warn ", "logs nothing")
+
     says(flags("store", "--bogus"), 1, "unknown long flag '--bogus'")
     says(flags("store", f"--objstore.config-file={bucket}", f"--data-dir={data}"), 0, "the flags of thanosc store are right",
          "put, get, range, list and delete work")
@@ -53,6 +57,9 @@ def main(checks, procs):
 
     says(flags("store", f'--objstore.config="{{type: FILESYSTEM, config: {{directory: /proc/nowhere}}}}"', f"--data-dir={data}"), 1,
          "FAIL  --objstore.config: ", "/proc/nowhere")
+
+    says(flags("store", f"--objstore.config-file={bucket}", f"--data-dir={data}", "--request.logging-config=\"options: {level: X}\""), 1,
+         "FAIL  --request.logging-config: ", "options.level")
 
     # A Prometheus that wants a password, played by a querier, which asks for it the same way.
     web = file("guard.yaml", f"basic_auth_users: {{alice: '{crypt.crypt('secret', '$2b$04$abcdefghijklmnopqrstuu')}'}}\n")

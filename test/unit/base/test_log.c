@@ -108,3 +108,29 @@ Test(log, lines_of_threads_do_not_mix)
 	}
 	cr_assert_eq(n, 300);
 }
+
+Test(log, fields_are_written_in_their_order)
+{
+	const struct log_field v[] = { { "http.method", STR("GET /a\nb") },
+				       { "http.request_id", STR("") },
+				       { "msg", STR("done") } };
+	sink_open(LOG_INFO, LOG_LOGFMT);
+	log_fields(LOG_DEBUG, v, 3);
+	errno = 77;
+	log_fields(LOG_INFO, v, 3);
+	cr_assert_eq(errno, 77);
+	sink_close();
+	cr_assert_not_null(strstr(text, "Z caller=test_log.c:"));
+	cr_assert(str_has_suffix(str_of(text),
+				 STR(" level=info http.method=\"GET /a\\nb\" "
+				     "http.request_id=\"\" msg=done\n")),
+		  "%s", text);
+	sink_open(LOG_INFO, LOG_JSON);
+	log_fields(LOG_ERROR, v, 3);
+	sink_close();
+	cr_assert(
+		str_has_suffix(str_of(text),
+			       STR(",\"level\":\"error\",\"http.method\":\"GET /a\\nb\","
+				   "\"http.request_id\":\"\",\"msg\":\"done\"}\n")),
+		"%s", text);
+}
