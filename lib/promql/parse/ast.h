@@ -99,6 +99,16 @@ struct fn_sig {
 #define FN_NO_ARG_TIME	4u /* vector argument defaults to vector(time()) */
 #define FN_EXPERIMENTAL 8u /* needs PROMQL_EXPERIMENTAL_FUNCTIONS */
 extern const struct fn_sig fn_sigs[FN_ID_COUNT];
+/* How many types the signature names; what follows has the last one's. */
+static inline size_t fn_n_types(const struct fn_sig *f)
+{
+	return f->min_args + (f->min_args != f->max_args ? 1u : 0u);
+}
+static inline enum value_type fn_arg_type(const struct fn_sig *f, size_t i)
+{
+	size_t last = MIN(fn_n_types(f), ARRAY_LEN(f->arg)) - 1;
+	return f->arg[MIN(i, last)];
+}
 
 enum at_kind { AT_NONE, AT_TIME, AT_START, AT_END };
 struct select_node {		  /* instant or range selector */
@@ -117,6 +127,8 @@ struct match_node {	    /* of a vector-vector operator */
 	bool given;	    /* on or ignoring was written */
 	struct str *labels; /* sorted */
 	size_t n_labels;
+	struct str *written; /* as they stand in the text */
+	size_t n_written;
 	enum {
 		CARD_ONE_TO_ONE,
 		CARD_MANY_TO_ONE,
@@ -138,6 +150,7 @@ enum dur_op {
 	DUR_MOD,
 	DUR_POW,
 	DUR_NEG,   /* l NULL */
+	DUR_POS,   /* l NULL: a sign, or what parentheses around a number make */
 	DUR_STEP,  /* step() of the query; l, r NULL */
 	DUR_RANGE, /* range() of the query; l, r NULL */
 	DUR_MIN_OF,
@@ -149,6 +162,7 @@ struct expr {
 	enum value_type type;
 	uint32_t pos, end; /* byte range in the query */
 	uint32_t depth;	   /* of the tree from here: 1 + that of the deepest child */
+	bool unit; /* NUMBER: written as a duration, as which it is printed, too */
 	union {
 		double num;
 		struct str str;
@@ -177,6 +191,8 @@ struct expr {
 			struct expr *e, *param; /* param NULL: none */
 			struct str *labels;	/* sorted, unique */
 			size_t n_labels;
+			struct str *written; /* as they stand in the text */
+			size_t n_written;
 			bool without, given; /* given: by or without was written */
 		} aggr;
 		struct {

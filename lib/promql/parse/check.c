@@ -41,18 +41,34 @@ static int check_arg_count(struct parser *p, const struct expr *x)
 			  want, f->name, x->call.n);
 }
 
+/* The second argument of info chooses labels: {...} alone, which may match everything. */
+static int check_info(struct parser *p, const struct expr *x)
+{
+	const struct expr *labels = x->call.arg[1];
+	if (labels->type != TYPE_VECTOR)
+		return parse_fail(
+			p, x->pos,
+			"expected type instant vector in call to function \"info\", got %s",
+			value_type_text(labels->type));
+	if (labels->kind != EXPR_VECTOR)
+		return parse_fail(p, labels->pos, "expected label selectors only");
+	if (labels->s.sel.name.n)
+		return parse_fail(
+			p, labels->pos,
+			"expected label selectors only, got vector selector instead");
+	return 0;
+}
+
 static int check_call(struct parser *p, const struct expr *x)
 {
 	const struct fn_sig *f = &fn_sigs[x->call.fn];
-	if (check_arg_count(p, x) < 0)
+	bool info = x->call.fn == FN_ID_info && x->call.n > 1;
+	if (check_arg_count(p, x) < 0 || (info && check_info(p, x) < 0))
 		return -1;
 	struct str context = str_fmt(p->a, "call to function \"%s\"", f->name);
-	size_t last = f->max_args < 0 ? f->min_args : (size_t)f->max_args;
-	for (size_t i = 0; i < x->call.n; i++) {
-		size_t k = MIN(i, MIN(last, ARRAY_LEN(f->arg)) - 1);
-		if (want_type(p, x->call.arg[i], f->arg[k], context.p) < 0)
+	for (size_t i = 0; i < x->call.n - info; i++)
+		if (want_type(p, x->call.arg[i], fn_arg_type(f, i), context.p) < 0)
 			return -1;
-	}
 	return 0;
 }
 
@@ -110,13 +126,23 @@ static int check_binary(struct parser *p, const struct expr *x)
 			p, is_operand(l->type) ? r->pos : l->pos,
 			"binary expression must contain only scalar and instant vector "
 			"types");
+	bool fills = m->fill_left || m->fill_right;
 	bool vectors = l->type == TYPE_VECTOR && r->type == TYPE_VECTOR;
 	if (!vectors && m->n_labels)
 		return parse_fail(p, x->pos,
 				  "vector matching only allowed between instant vectors");
+	if (!vectors && fills)
+		return parse_fail(
+			p, x->pos,
+			"filling in missing series only allowed between instant "
+			"vectors");
 	if (vectors && op_is_set(op) && m->card != CARD_MANY_TO_MANY)
 		return parse_fail(p, x->pos, "no grouping allowed for \"%s\" operation",
 				  op_text(op));
+	if (vectors && op_is_set(op) && fills)
+		return parse_fail(
+			p, x->pos,
+			"filling in missing series not allowed for set operators");
 	if (!vectors && op_is_set(op))
 		return parse_fail(
 			p, x->pos,

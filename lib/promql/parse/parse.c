@@ -15,30 +15,32 @@
 
 /* ---- what may stand behind an expression ---- */
 
-static int to_matrix(struct parser *p, struct expr *x, uint32_t open, int64_t range_ms)
+static int to_matrix(struct parser *p, struct expr *x, uint32_t open,
+		     const struct duration *range)
 {
 	if (x->kind != EXPR_VECTOR)
 		return parse_fail(p, open, "ranges only allowed for vector selectors");
-	if (x->s.sel.offset_ms)
+	if (x->s.sel.offset_ms || x->s.sel.offset_expr)
 		return parse_fail(p, open, "no offset modifiers allowed before range");
 	if (x->s.sel.at != AT_NONE)
 		return parse_fail(p, open, "no @ modifiers allowed before range");
 	x->kind = EXPR_MATRIX;
 	x->type = TYPE_MATRIX;
-	x->s.range_ms = range_ms;
+	x->s.range_ms = range->ms;
+	x->s.range_expr = range->e;
 	x->end = p->last_end;
-	return 0;
+	return range->e ? parse_deepen(p, x, range->e) : 0;
 }
 
 /* x[5m], or x[1h:5m], x[1h:] */
 static int parse_brackets(struct parser *p, struct expr **x)
 {
 	uint32_t open = parse_take(p).pos;
-	int64_t range, step = 0;
+	struct duration range, step = { 0 };
 	if (parse_range(p, false, &range) < 0)
 		return -1;
 	if (tok_take(p, "]"))
-		return to_matrix(p, *x, open, range);
+		return to_matrix(p, *x, open, &range);
 	if (!tok_take(p, ":"))
 		return parse_unexpected(p, "subquery or range", "\":\" or \"]\"");
 	if (!tok_is(p, "]") && parse_range(p, true, &step) < 0)
@@ -46,12 +48,16 @@ static int parse_brackets(struct parser *p, struct expr **x)
 	if (!tok_take(p, "]"))
 		return parse_unexpected(p, "subquery selector", "\"]\"");
 	struct expr *s = parse_node(p, EXPR_SUBQUERY, (*x)->pos);
-	if (!s || parse_deepen(p, s, *x) < 0)
+	if (!s || parse_deepen(p, s, *x) < 0 ||
+	    (range.e && parse_deepen(p, s, range.e) < 0) ||
+	    (step.e && parse_deepen(p, s, step.e) < 0))
 		return -1;
 	s->type = TYPE_MATRIX;
 	s->sub.e = *x;
-	s->sub.range_ms = range;
-	s->sub.step_ms = step;
+	s->sub.range_ms = range.ms;
+	s->sub.range_expr = range.e;
+	s->sub.step_ms = step.ms;
+	s->sub.step_expr = step.e;
 	s->end = p->last_end;
 	*x = s;
 	return 0;
@@ -64,9 +70,9 @@ static bool is_selector(const struct expr *x)
 
 static int parse_offset_modifier(struct parser *p, struct expr *x)
 {
-	int64_t ms;
+	struct duration d;
 	parse_take(p);
-	if (parse_offset(p, &ms) < 0)
+	if (parse_offset(p, &d) < 0)
 		return -1;
 	if (!is_selector(x) && x->kind != EXPR_SUBQUERY)
 		return parse_fail(
@@ -74,11 +80,13 @@ static int parse_offset_modifier(struct parser *p, struct expr *x)
 			"offset modifier must be preceded by an instant vector selector "
 			"or range vector selector or a subquery");
 	int64_t *to = is_selector(x) ? &x->s.sel.offset_ms : &x->sub.offset_ms;
-	if (*to)
+	struct expr **expr = is_selector(x) ? &x->s.sel.offset_expr : &x->sub.offset_expr;
+	if (*to || *expr)
 		return parse_fail(p, x->pos, "offset may not be set multiple times");
-	*to = ms;
+	*to = d.ms;
+	*expr = d.e;
 	x->end = p->last_end;
-	return 0;
+	return d.e ? parse_deepen(p, x, d.e) : 0;
 }
 
 static int parse_at_modifier(struct parser *p, struct expr *x)
@@ -100,6 +108,28 @@ static int parse_at_modifier(struct parser *p, struct expr *x)
 	*to = kind;
 	*(is_selector(x) ? &x->s.sel.at_ms : &x->sub.at_ms) = ms;
 	x->end = p->last_end;
+	return 0;
+}
+
+/* anchored, smoothed */
+static int parse_extended(struct parser *p, struct expr *x)
+{
+	bool anchored = tok_word(p, "anchored");
+	const char *word = anchored ? "anchored" : "smoothed";
+	parse_take(p);
+	if (!(p->features & PROMQL_EXTENDED_RANGE))
+		return parse_fail(p, x->pos,
+				  "%s modifier is experimental and not enabled", word);
+	if (x->kind == EXPR_SUBQUERY)
+		return parse_fail(p, x->pos,
+				  "%s modifier is not supported for subqueries", word);
+	if (!is_selector(x))
+		return parse_fail(p, x->pos, "%s modifier not implemented", word);
+	*(anchored ? &x->s.sel.anchored : &x->s.sel.smoothed) = true;
+	if (x->s.sel.anchored && x->s.sel.smoothed)
+		return parse_fail(
+			p, x->pos,
+			"anchored and smoothed modifiers cannot be used together");
 	return 0;
 }
 
@@ -142,6 +172,7 @@ static int parse_terminal(struct parser *p, struct expr **out)
 	x->type = string ? TYPE_STRING : TYPE_SCALAR;
 	x->end = p->last_end;
 	*out = x;
+	x->unit = t.kind == TOK_DURATION;
 	if (!string)
 		return parse_literal(p, &t, &x->num);
 	x->str = lex_unquote(p->a, t.text);
@@ -185,11 +216,7 @@ static int parse_postfix(struct parser *p, struct expr **out)
 		} else if (tok_is(p, "@")) {
 			rc = parse_at_modifier(p, *out);
 		} else if (tok_word(p, "smoothed") || tok_word(p, "anchored")) {
-			struct tok t = parse_take(p);
-			rc = parse_fail(
-				p, t.pos,
-				"%.*s modifier is experimental and not supported yet",
-				STR_FMT(t.text));
+			rc = parse_extended(p, *out);
 		} else {
 			break;
 		}
@@ -199,23 +226,30 @@ static int parse_postfix(struct parser *p, struct expr **out)
 
 /* ---- operators ---- */
 
-/* Two symbols of native histograms are known, so that they can be refused by
- * name: op OP_COUNT. */
 static bool binary_op(struct parser *p, enum bin_op *op, int *prec)
 {
 	static const struct {
 		const char *text;
 		enum bin_op op;
 		int prec;
-	} rows[] = { { "or", OP_OR, 1 },	   { "and", OP_AND, 2 },
-		     { "unless", OP_UNLESS, 2 },   { "==", OP_EQ, PREC_CMP },
-		     { "!=", OP_NE, PREC_CMP },	   { "<", OP_LT, PREC_CMP },
-		     { ">", OP_GT, PREC_CMP },	   { "<=", OP_LE, PREC_CMP },
-		     { ">=", OP_GE, PREC_CMP },	   { "</", OP_COUNT, PREC_CMP },
-		     { ">/", OP_COUNT, PREC_CMP }, { "+", OP_ADD, 4 },
-		     { "-", OP_SUB, 4 },	   { "*", OP_MUL, 5 },
-		     { "/", OP_DIV, 5 },	   { "%", OP_MOD, 5 },
-		     { "atan2", OP_ATAN2, 5 },	   { "^", OP_POW, PREC_POW } };
+	} rows[] = { { "or", OP_OR, 1 },
+		     { "and", OP_AND, 2 },
+		     { "unless", OP_UNLESS, 2 },
+		     { "==", OP_EQ, PREC_CMP },
+		     { "!=", OP_NE, PREC_CMP },
+		     { "<", OP_LT, PREC_CMP },
+		     { ">", OP_GT, PREC_CMP },
+		     { "<=", OP_LE, PREC_CMP },
+		     { ">=", OP_GE, PREC_CMP },
+		     { "</", OP_TRIM_UPPER, PREC_CMP },
+		     { ">/", OP_TRIM_LOWER, PREC_CMP },
+		     { "+", OP_ADD, 4 },
+		     { "-", OP_SUB, 4 },
+		     { "*", OP_MUL, 5 },
+		     { "/", OP_DIV, 5 },
+		     { "%", OP_MOD, 5 },
+		     { "atan2", OP_ATAN2, 5 },
+		     { "^", OP_POW, PREC_POW } };
 	const struct tok *t = parse_peek(p);
 	if (t->kind != TOK_SYMBOL && t->kind != TOK_KEY)
 		return false;
@@ -235,7 +269,8 @@ static int parse_matching(struct parser *p, struct match_node *m)
 	m->given = true;
 	m->on = tok_word(p, "on");
 	parse_take(p);
-	if (parse_name_list(p, &m->labels, &m->n_labels, true) < 0)
+	if (parse_name_list(p, &m->written, &m->n_written) < 0 ||
+	    parse_sort_names(p, m->written, m->n_written, &m->labels, &m->n_labels) < 0)
 		return -1;
 	if (!tok_word(p, "group_left") && !tok_word(p, "group_right"))
 		return 0;
@@ -243,7 +278,49 @@ static int parse_matching(struct parser *p, struct match_node *m)
 	parse_take(p);
 	if (!tok_is(p, "(") && parse_begins_expr(p))
 		return 0;
-	return parse_name_list(p, &m->include, &m->n_include, false);
+	return parse_name_list(p, &m->include, &m->n_include);
+}
+
+/* Behind fill, fill_left, fill_right: "(" [sign] number ")" */
+static int parse_fill_value(struct parser *p, double *v)
+{
+	parse_take(p);
+	if (parse_want(p, "(") < 0)
+		return -1;
+	bool neg = tok_take(p, "-");
+	if (!neg)
+		(void)tok_take(p, "+");
+	if (parse_peek(p)->kind != TOK_NUMBER && parse_peek(p)->kind != TOK_DURATION)
+		return parse_unexpected(p, NULL, NULL);
+	struct tok t = parse_take(p);
+	if (parse_literal(p, &t, v) < 0)
+		return -1;
+	*v = neg ? -*v : *v;
+	return parse_want(p, ")");
+}
+
+/* fill alone, or fill_left and fill_right, each once, in any order */
+static int parse_fill(struct parser *p, struct match_node *m)
+{
+	if (tok_word(p, "fill")) {
+		m->fill_left = m->fill_right = true;
+		if (parse_fill_value(p, &m->left) < 0)
+			return -1;
+		m->right = m->left;
+		return 0;
+	}
+	for (int i = 0; i < 2; i++) {
+		if (tok_word(p, "fill_left") && !m->fill_left) {
+			m->fill_left = true;
+			if (parse_fill_value(p, &m->left) < 0)
+				return -1;
+		} else if (tok_word(p, "fill_right") && !m->fill_right) {
+			m->fill_right = true;
+			if (parse_fill_value(p, &m->right) < 0)
+				return -1;
+		}
+	}
+	return 0;
 }
 
 static int parse_modifiers(struct parser *p, struct expr *x)
@@ -253,13 +330,7 @@ static int parse_modifiers(struct parser *p, struct expr *x)
 	x->bin.ret_bool = tok_word(p, "bool");
 	if (x->bin.ret_bool)
 		parse_take(p);
-	if (parse_matching(p, m) < 0)
-		return -1;
-	if (tok_word(p, "fill") || tok_word(p, "fill_left") || tok_word(p, "fill_right"))
-		return parse_fail(p, parse_peek(p)->pos,
-				  "%.*s modifier is experimental and not supported yet",
-				  STR_FMT(parse_peek(p)->text));
-	return 0;
+	return parse_matching(p, m) < 0 || parse_fill(p, m) < 0 ? -1 : 0;
 }
 
 /* The operator is the look-ahead, *out its left side. */
@@ -269,9 +340,6 @@ static int parse_right_side(struct parser *p, enum bin_op op, int prec, struct e
 	struct tok t = parse_take(p);
 	if (!x)
 		return -1;
-	if (op == OP_COUNT)
-		return parse_fail(p, t.pos, "operator %.*s is not supported yet",
-				  STR_FMT(t.text));
 	x->bin.op = op;
 	x->bin.op_pos = t.pos;
 	x->bin.l = l;
@@ -279,6 +347,11 @@ static int parse_right_side(struct parser *p, enum bin_op op, int prec, struct e
 	    parse_expr(p, op == OP_POW ? prec : prec + 1, &x->bin.r) < 0 ||
 	    parse_deepen(p, x, l) < 0 || parse_deepen(p, x, x->bin.r) < 0)
 		return -1;
+	if ((x->bin.match.fill_left || x->bin.match.fill_right) &&
+	    !(p->features & PROMQL_FILL))
+		return parse_fail(
+			p, x->pos,
+			"binop fill modifiers are experimental and not enabled");
 	bool scalars = l->type == TYPE_SCALAR && x->bin.r->type == TYPE_SCALAR;
 	x->type = scalars ? TYPE_SCALAR : TYPE_VECTOR;
 	x->end = x->bin.r->end;

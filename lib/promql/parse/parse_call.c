@@ -33,14 +33,12 @@ static int parse_args(struct parser *p, struct args *out)
 
 /* ---- aggregations ---- */
 
-static bool aggr_by_name(struct str name, enum aggr_op *op)
+static enum aggr_op aggr_by_name(struct str name)
 {
-	for (int i = 0; i < AGG_LIMITK; i++)
-		if (str_eq_nocase(name, str_of(aggr_op_text((enum aggr_op)i)))) {
-			*op = (enum aggr_op)i;
-			return true;
-		}
-	return false; /* limitk, limit_ratio */
+	int i = 0;
+	while (!str_eq_nocase(name, str_of(aggr_op_text((enum aggr_op)i))))
+		i++;
+	return (enum aggr_op)i;
 }
 
 static int parse_grouping(struct parser *p, struct expr *x)
@@ -51,7 +49,10 @@ static int parse_grouping(struct parser *p, struct expr *x)
 	parse_take(p);
 	x->aggr.given = true;
 	x->aggr.without = without;
-	return parse_name_list(p, &x->aggr.labels, &x->aggr.n_labels, true);
+	if (parse_name_list(p, &x->aggr.written, &x->aggr.n_written) < 0)
+		return -1;
+	return parse_sort_names(p, x->aggr.written, x->aggr.n_written, &x->aggr.labels,
+				&x->aggr.n_labels);
 }
 
 static int set_aggr_args(struct parser *p, const struct tok *name, struct expr *x,
@@ -60,10 +61,12 @@ static int set_aggr_args(struct parser *p, const struct tok *name, struct expr *
 	if (a->n == 0)
 		return parse_fail(p, x->pos,
 				  "no arguments for aggregate expression provided");
-	if (!aggr_by_name(name->text, &x->aggr.op))
+	x->aggr.op = aggr_by_name(name->text);
+	if (x->aggr.op >= AGG_LIMITK && !(p->features & PROMQL_EXPERIMENTAL_FUNCTIONS))
 		return parse_fail(p, x->pos,
-				  "%.*s() is experimental and not supported yet",
-				  STR_FMT(name->text));
+				  "%s() is experimental and must be enabled with "
+				  "--enable-feature=promql-experimental-functions",
+				  aggr_op_text(x->aggr.op));
 	size_t want = x->aggr.op >= AGG_TOPK ? 2 : 1;
 	if (a->n != want)
 		return parse_fail(
@@ -112,11 +115,10 @@ int parse_call(struct parser *p, const struct tok *name, struct expr **out)
 	if (fn == FN_ID_COUNT)
 		return parse_fail(p, name->pos, "unknown function with name \"%.*s\"",
 				  STR_FMT(name->text));
-	if (fn_sigs[fn].traits & FN_EXPERIMENTAL)
-		return parse_fail(
-			p, name->pos,
-			"function \"%.*s\" is experimental and not supported yet",
-			STR_FMT(name->text));
+	if ((fn_sigs[fn].traits & FN_EXPERIMENTAL) &&
+	    !(p->features & PROMQL_EXPERIMENTAL_FUNCTIONS))
+		return parse_fail(p, name->pos, "function \"%.*s\" is not enabled",
+				  STR_FMT(name->text));
 	x->call.fn = (enum fn_id)fn;
 	x->call.arg = a.v;
 	x->call.n = a.n;

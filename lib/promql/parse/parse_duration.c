@@ -1,18 +1,13 @@
 /*
- * promql/parse/parse_duration.c - values of numbers and durations, and the
- * places that take them: ranges, subquery steps, offsets, the @ modifier.
+ * promql/parse/parse_duration.c - values of numbers and durations, and the @ modifier.
  *
  * A duration is a number of seconds anywhere. Numbers are first tried as
  * integers with the prefixes of Go (0x, and 0 for octal: 010 is 8, but 09 is
- * 9), then as floats; digits may be grouped by single underscores. Ranges are
- * kept in ms: what is finer is cut off, as it is at evaluation. Expressions in
- * the place of a literal (5m * 2, step()) are refused by name.
+ * 9), then as floats; digits may be grouped by single underscores.
  */
 #include <math.h>
 
 #include "promql/parse/lex_int.h"
-
-#define MAX_SECONDS (9223372036854775808.0 / 1e9) /* int64 ns */
 
 /* ---- values ---- */
 
@@ -162,118 +157,6 @@ int parse_literal(struct parser *p, const struct tok *t, double *seconds)
 				     : duration_value(p, t, seconds);
 }
 
-/* ---- ranges and offsets ---- */
-
-static bool is_literal(const struct tok *t)
-{
-	return t->kind == TOK_NUMBER || t->kind == TOK_DURATION;
-}
-
-static bool operator_follows(struct parser *p)
-{
-	const struct tok *t = parse_peek(p);
-	return t->kind == TOK_SYMBOL && t->text.n == 1 && strchr("+-*/%^", *t->text.p);
-}
-
-struct signed_literal {
-	uint32_t pos, literal_pos; /* of the first sign; behind the last */
-	int signs;
-	double seconds;
-};
-
-/*
- * A literal with any number of signs. 1: no literal here, nothing wrong yet;
- * -1: failed. A duration expression fails, if it begins as one.
- */
-static int signed_literal(struct parser *p, struct signed_literal *out)
-{
-	bool neg = false;
-	out->pos = parse_peek(p)->pos;
-	for (out->signs = 0; tok_is(p, "-") || tok_is(p, "+"); out->signs++)
-		neg ^= str_eqz(parse_take(p).text, "-");
-	const struct tok *t = parse_peek(p);
-	out->literal_pos = t->pos;
-	if (tok_is(p, "("))
-		return parse_fail(p, t->pos,
-				  "duration expressions are not supported yet");
-	if (t->kind == TOK_KEY && t->key == KEY_CALL && !tok_word(p, "start") &&
-	    !tok_word(p, "end")) {
-		struct tok word = parse_take(p);
-		if (tok_is(p, "("))
-			return parse_fail(
-				p, word.pos,
-				"duration expressions are not supported yet: %.*s()",
-				STR_FMT(word.text));
-		return 1;
-	}
-	if (!is_literal(t))
-		return 1;
-	struct tok literal = parse_take(p);
-	if (parse_literal(p, &literal, &out->seconds) < 0)
-		return -1;
-	if (neg)
-		out->seconds = -out->seconds;
-	return 0;
-}
-
-static int out_of_range(struct parser *p, uint32_t pos)
-{
-	return parse_fail(p, pos, "duration out of range");
-}
-
-static int64_t to_ms(double seconds)
-{
-	double ns = round(seconds * 1e9);
-	if (ns >= 9223372036854775807.0)
-		return INT64_MAX / 1000000;
-	if (ns <= -9223372036854775807.0)
-		return INT64_MIN / 1000000;
-	return (int64_t)ns / 1000000;
-}
-
-int parse_range(struct parser *p, bool step, int64_t *ms)
-{
-	struct signed_literal s;
-	int rc = signed_literal(p, &s);
-	if (rc > 0)
-		return step ? parse_unexpected(
-				      p, "subquery selector",
-				      "number, duration, step(), range(), or \"]\"")
-			    : parse_unexpected(p, "subquery or range selector",
-					       "number, duration, step(), or range()");
-	if (rc < 0)
-		return -1;
-	if (!(fabs(s.seconds) <= MAX_SECONDS))
-		return out_of_range(p, s.literal_pos);
-	if (operator_follows(p))
-		return parse_fail(p, s.pos, "duration expressions are not supported yet");
-	if (s.seconds <= 0)
-		return parse_fail(p, s.pos, "duration must be greater than 0");
-	*ms = to_ms(s.seconds);
-	return 0;
-}
-
-int parse_offset(struct parser *p, int64_t *ms)
-{
-	struct signed_literal s;
-	int rc = signed_literal(p, &s);
-	if (rc > 0)
-		return parse_unexpected(p, "offset",
-					"number, duration, step(), or range()");
-	if (rc < 0)
-		return -1;
-	/*
-	 * x offset -5m * 2 multiplies x: the offset is one literal with one sign. Two signs are an
-	 * expression, to which what follows belongs.
-	 */
-	if (s.signs > 1 && operator_follows(p))
-		return parse_fail(p, s.pos, "duration expressions are not supported yet");
-	if (!(fabs(s.seconds) <= MAX_SECONDS))
-		return out_of_range(p, s.signs > 1 ? s.literal_pos : s.pos);
-	*ms = to_ms(s.seconds);
-	return 0;
-}
-
 /* ---- @ ---- */
 
 static int at_seconds(struct parser *p, uint32_t pos, double s, int64_t *ms)
@@ -303,7 +186,7 @@ int parse_at(struct parser *p, uint32_t pos, enum at_kind *kind, int64_t *ms)
 	bool neg = tok_is(p, "-");
 	if (!tok_take(p, "-"))
 		(void)tok_take(p, "+");
-	if (!is_literal(parse_peek(p)))
+	if (!tok_is_literal(parse_peek(p)))
 		return parse_unexpected(p, "@", "timestamp");
 	struct tok t = parse_take(p);
 	if (parse_literal(p, &t, &seconds) < 0)

@@ -72,6 +72,11 @@ bool tok_take(struct parser *p, const char *symbol); /* taken, if it is this one
 /* Take `symbol` or fail as any syntax error does. */
 MUST_CHECK int parse_want(struct parser *p, const char *symbol);
 
+static inline bool tok_is_literal(const struct tok *t)
+{
+	return t->kind == TOK_NUMBER || t->kind == TOK_DURATION;
+}
+
 /* lex.c; lex_number.c: a number or duration at l->at, false: malformed, l->at
  * behind what was read. */
 void lex_token(struct parser *p, struct tok *t);
@@ -88,11 +93,17 @@ struct str lex_unquote(struct arena *a, struct str quoted);
 /* The value of a NUMBER or DURATION token: seconds; -1: out of range or
  * malformed. */
 MUST_CHECK int parse_literal(struct parser *p, const struct tok *t, double *seconds);
-/* Behind "[" or ":" (range) or `offset`: ms. */
-MUST_CHECK int parse_range(struct parser *p, bool step, int64_t *ms);
-MUST_CHECK int parse_offset(struct parser *p, int64_t *ms);
 /* Behind "@"; `pos` is where the expression begins. */
 MUST_CHECK int parse_at(struct parser *p, uint32_t pos, enum at_kind *kind, int64_t *ms);
+
+/* parse_durexpr.c */
+struct duration {
+	int64_t ms;
+	struct expr *e; /* NULL: ms is the value; else it is known by promql_resolve */
+};
+/* Behind "[" or ":" (range) or `offset`. */
+MUST_CHECK int parse_range(struct parser *p, bool step, struct duration *out);
+MUST_CHECK int parse_offset(struct parser *p, struct duration *out);
 
 /* A node; NULL: the budget is used up, the error is set. */
 struct expr *parse_node(struct parser *p, enum expr_kind kind, uint32_t pos);
@@ -107,7 +118,10 @@ bool parse_may_be_metric(const struct tok *t);
 /* A metric name (already taken; NULL: none), braces, or both. */
 MUST_CHECK int parse_selector(struct parser *p, const struct tok *name,
 			      struct expr **out);
-MUST_CHECK int parse_name_list(struct parser *p, struct str **out, size_t *n, bool sort);
+MUST_CHECK int parse_name_list(struct parser *p, struct str **out, size_t *n);
+/* A copy, sorted, each name once. */
+MUST_CHECK int parse_sort_names(struct parser *p, const struct str *v, size_t n,
+				struct str **out, size_t *n_out);
 
 /* check.c: types, after the syntax is clean */
 MUST_CHECK int check_expr(struct parser *p, const struct expr *x);

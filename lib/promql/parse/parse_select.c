@@ -148,7 +148,7 @@ static int parse_name(struct parser *p, struct str *out)
 }
 
 /* "(" names ")"; a comma may stand behind the last. */
-int parse_name_list(struct parser *p, struct str **out, size_t *n, bool sort)
+int parse_name_list(struct parser *p, struct str **out, size_t *n)
 {
 	size_t cap = 0, k = 0;
 	struct str *v = NULL;
@@ -162,7 +162,25 @@ int parse_name_list(struct parser *p, struct str **out, size_t *n, bool sort)
 		if (!tok_take(p, ",") && !tok_is(p, ")"))
 			return parse_unexpected(p, "grouping opts", "\",\" or \")\"");
 	}
-	*n = sort && k ? sort_unique(v, k) : k;
+	*n = k;
 	*out = v;
+	return 0;
+}
+
+int parse_sort_names(struct parser *p, const struct str *v, size_t n, struct str **out,
+		     size_t *n_out)
+{
+	*out = NULL;
+	*n_out = 0;
+	if (n == 0)
+		return 0;
+	struct str *to = arena_try(p->a, p->ctx, n * sizeof(*to), p->e);
+	if (!to) {
+		p->failed = true;
+		return -1;
+	}
+	memcpy(to, v, n * sizeof(*to));
+	*n_out = sort_unique(to, n);
+	*out = to;
 	return 0;
 }

@@ -6,10 +6,15 @@
 
 void parsing_init(struct parsing *t, struct str query)
 {
+	parsing_init_with(t, query, 0);
+}
+
+void parsing_init_with(struct parsing *t, struct str query, unsigned features)
+{
 	ctx_init(&t->ctx, NULL, 0);
 	arena_init(&t->a, NULL);
 	t->e = ERR_INIT;
-	t->rc = promql_parse(&t->ctx, &t->a, query, 0, &t->x, &t->e);
+	t->rc = promql_parse(&t->ctx, &t->a, query, features, &t->x, &t->e);
 }
 
 void parsing_deinit(struct parsing *t)

@@ -16,7 +16,8 @@ struct parsing { /* one query with all that belongs to it */
 	struct expr *x;
 	int rc;
 };
-void parsing_init(struct parsing *t, struct str query);
+void parsing_init(struct parsing *t, struct str query); /* without features */
+void parsing_init_with(struct parsing *t, struct str query, unsigned features);
 void parsing_deinit(struct parsing *t);
 
 #endif

@@ -335,48 +335,90 @@ static const struct row as_prometheus[] = {
 			      "call to function \"rate\", got instant vector"),
 };
 
-static const struct row not_yet[] = {
-	ROW("max_of(1, 2)", "1:1: parse error: function \"max_of\" is experimental "
-			    "and not supported yet"),
-	ROW("info(a)", "1:1: parse error: function \"info\" is experimental and "
-		       "not supported yet"),
-	ROW("start()", "1:1: parse error: function \"start\" is experimental and "
-		       "not supported yet"),
+/* What needs a feature, without it. */
+static const struct row not_enabled[] = {
+	ROW("max_of(1, 2)", "1:1: parse error: function \"max_of\" is not enabled"),
+	ROW("1 + info(a)", "1:5: parse error: function \"info\" is not enabled"),
+	ROW("start()", "1:1: parse error: function \"start\" is not enabled"),
 	ROW("limitk(1, a)",
-	    "1:1: parse error: limitk() is experimental and not supported yet"),
-	ROW("limit_ratio(0.5, a) by (b)", "1:1: parse error: limit_ratio() is "
-					  "experimental and not supported yet"),
-	ROW("a + fill(0) b", "1:5: parse error: fill modifier is experimental and "
-			     "not supported yet"),
+	    "1:1: parse error: limitk() is experimental and must be enabled "
+	    "with --enable-feature=promql-experimental-functions"),
+	ROW("a + limit_ratio(0.5, a) by (b)",
+	    "1:5: parse error: limit_ratio() is experimental and must be enabled with "
+	    "--enable-feature=promql-experimental-functions"),
+	ROW("1 + a + fill(0) b", "1:1: parse error: binop fill modifiers are "
+				 "experimental and not enabled"),
 	ROW("a + on (x) group_left () fill_left(1) b",
-	    "1:26: parse error: fill_left modifier is experimental and not "
-	    "supported yet"),
-	ROW("foo smoothed", "1:5: parse error: smoothed modifier is experimental "
-			    "and not supported yet"),
-	ROW("rate(foo[5m] anchored)", "1:14: parse error: anchored modifier is "
-				      "experimental and not supported yet"),
-	ROW("a </ 5", "1:3: parse error: operator </ is not supported yet"),
-	ROW("sum(a >/ 5)", "1:7: parse error: operator >/ is not supported yet"),
-	ROW("foo[5m * 2]",
-	    "1:5: parse error: duration expressions are not supported yet"),
-	ROW("foo[(5m)]", "1:5: parse error: duration expressions are not supported yet"),
-	ROW("foo[step()]",
-	    "1:5: parse error: duration expressions are not supported yet: step()"),
-	ROW("foo[5m:min_of(1, 2)]", "1:8: parse error: duration expressions are "
-				    "not supported yet: min_of()"),
-	ROW("foo offset (5m)",
-	    "1:12: parse error: duration expressions are not supported yet"),
-	ROW("foo offset -step()", "1:13: parse error: duration expressions are not "
-				  "supported yet: step()"),
-	ROW("foo offset --5m * 2",
-	    "1:12: parse error: duration expressions are not supported yet"),
+	    "1:1: parse error: binop fill modifiers are experimental and not enabled"),
+	ROW("foo smoothed",
+	    "1:1: parse error: smoothed modifier is experimental and not enabled"),
+	ROW("rate(foo[5m] anchored)",
+	    "1:6: parse error: anchored modifier is experimental and not enabled"),
 };
 
-static void expect_errors(const struct row *rows, size_t n)
+/* What only exists with all features. */
+static const struct row of_features[] = {
+	ROW("limitk(a)", "1:1: parse error: wrong number of arguments for aggregate "
+			 "expression provided, expected 2, got 1"),
+	ROW("limit_ratio(\"x\", a)",
+	    "1:13: parse error: expected type scalar in aggregation "
+	    "parameter, got string"),
+	ROW("max_of(1)",
+	    "1:1: parse error: expected 2 argument(s) in call to \"max_of\", got 1"),
+	ROW("sort_by_label(a, b)",
+	    "1:18: parse error: expected type string in call to function "
+	    "\"sort_by_label\", got instant vector"),
+	ROW("histogram_quantiles(a, \"q\")",
+	    "1:1: parse error: expected at least 3 argument(s) in "
+	    "call to \"histogram_quantiles\", got 2"),
+	ROW("info(a, b)", "1:9: parse error: expected label selectors only, got vector "
+			  "selector instead"),
+	ROW("info(a, ({x=\"1\"}))", "1:9: parse error: expected label selectors only"),
+	ROW("info(a, {x=\"1\"}[5m])", "1:1: parse error: expected type instant vector in "
+				      "call to function \"info\", got range vector"),
+	ROW("a + fill b", "1:10: parse error: unexpected identifier \"b\""),
+	ROW("a + fill() b", "1:10: parse error: unexpected \")\""),
+	ROW("a + fill(b) c", "1:10: parse error: unexpected identifier \"b\""),
+	ROW("a + fill(0) fill(1) b", "1:17: parse error: unexpected \"(\""),
+	ROW("a and fill(0) b",
+	    "1:1: parse error: filling in missing series not allowed for set operators"),
+	ROW("1 + fill(0) b", "1:1: parse error: filling in missing series only allowed "
+			     "between instant vectors"),
+	ROW("foo smoothed anchored", "1:1: parse error: anchored and smoothed modifiers "
+				     "cannot be used together"),
+	ROW("foo[5m:] smoothed", "1:1: parse error: smoothed modifier is not supported "
+				 "for subqueries"),
+	ROW("(foo) anchored", "1:1: parse error: anchored modifier not implemented"),
+	ROW("foo[5m / 0]", "1:8: parse error: division by zero"),
+	ROW("foo[5m % 0 s]",
+	    "1:12: parse error: unexpected character: 's', expected ':'"),
+	ROW("foo[-(5m)", "1:10: parse error: unclosed left bracket"),
+	ROW("foo[5m + ]",
+	    "1:10: parse error: unexpected \"]\" in subquery or range selector, "
+	    "expected number, duration, step(), or range()"),
+	ROW("foo[(5m]",
+	    "1:8: parse error: unexpected \"]\" in subquery or range selector, "
+	    "expected number, duration, step(), or range()"),
+	ROW("foo[5m:step]",
+	    "1:12: parse error: unexpected \"]\" in subquery selector, expected "
+	    "number, duration, step(), range(), or \"]\""),
+	ROW("foo offset (5m", "1:15: parse error: unclosed left parenthesis"),
+	ROW("foo offset min_of(1)",
+	    "1:20: parse error: unexpected \")\" in offset, expected "
+	    "number, duration, step(), or range()"),
+	ROW("foo offset start()", "1:12: parse error: unexpected \"start\" in offset, "
+				  "expected number, duration, step(), or range()"),
+	ROW("foo offset (5m) offset 1s",
+	    "1:1: parse error: offset may not be set multiple times"),
+	ROW("foo offset (5m)[1m]",
+	    "1:16: parse error: no offset modifiers allowed before range"),
+};
+
+static void expect_errors(const struct row *rows, size_t n, unsigned features)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct parsing t;
-		parsing_init(&t, rows[i].query);
+		parsing_init_with(&t, rows[i].query, features);
 		cr_expect(t.rc < 0 && t.e.code == E_PARSE &&
 				  strcmp(err_text(&t.e), rows[i].text) == 0,
 			  "%.*s: got %s, want %s", STR_FMT(rows[i].query),
@@ -387,10 +429,19 @@ static void expect_errors(const struct row *rows, size_t n)
 
 Test(promql_parse, errors_have_prometheus_texts)
 {
-	expect_errors(as_prometheus, ARRAY_LEN(as_prometheus));
+	expect_errors(as_prometheus, ARRAY_LEN(as_prometheus), 0);
+	expect_errors(as_prometheus, ARRAY_LEN(as_prometheus), PROMQL_ALL);
 }
 
-Test(promql_parse, what_is_not_stable_is_refused_by_name)
+Test(promql_parse, what_is_experimental_needs_its_feature)
 {
-	expect_errors(not_yet, ARRAY_LEN(not_yet));
+	expect_errors(not_enabled, ARRAY_LEN(not_enabled), 0);
+	for (size_t i = 0; i < ARRAY_LEN(not_enabled); i++) {
+		struct parsing t;
+		parsing_init_with(&t, not_enabled[i].query, PROMQL_ALL);
+		cr_expect_eq(t.rc, 0, "%.*s: %s", STR_FMT(not_enabled[i].query),
+			     err_text(&t.e));
+		parsing_deinit(&t);
+	}
+	expect_errors(of_features, ARRAY_LEN(of_features), PROMQL_ALL);
 }
