@@ -2,7 +2,8 @@
  * dedup/decode.c - all samples of one series into arrays: what selectors read.
  *
  * Plain path: chunks that do not overlap and hold raw floats are decoded straight into the output, one
- * call a chunk, no work a sample beside that. Chunks outside the range are not looked at; of the first
+ * call a chunk, no work a sample beside that; start timestamps are a column that exists from the first chunk on
+ * that has any. Chunks outside the range are not looked at; of the first
  * and last one the samples outside are cut off. Everything else (histograms, downsampled chunks) comes
  * through decoders that show columns.
  *
@@ -20,13 +21,13 @@ struct job {
 	int64_t mint_ms, maxt_ms;
 };
 
-/* Samples a chunk can hold at most, whatever its count says: a sample takes two bits at least. */
+/* Samples a chunk can hold at most, whatever its count says: a sample takes a bit at least, two in XOR. */
 static size_t bound_of(const struct chunk_view *c, enum sample_aggr want)
 {
 	const struct chunk_part *p = &c->part[AGGR_RAW];
 	if (!p->p)
 		p = &c->part[want == SAMPLE_COUNTER ? AGGR_COUNTER : AGGR_COUNT];
-	return MIN(chunk_count(*p), (size_t)p->n * 4 + 2);
+	return MIN(chunk_count(*p), (size_t)p->n * (p->enc == CHUNK_XOR ? 4 : 8) + 2);
 }
 
 static int reserve(struct job *j, struct arena *a, struct sample_cols *c, size_t need)
@@ -37,12 +38,18 @@ static int reserve(struct job *j, struct arena *a, struct sample_cols *c, size_t
 	int64_t *t = arena_try(a, j->ctx, cap * sizeof *t, j->e);
 	double *v = t ? arena_try(a, j->ctx, cap * sizeof *v, j->e) : NULL;
 	const struct hist **h = NULL;
+	int64_t *st = NULL;
 	if (v && c->h) {
 		h = arena_try(a, j->ctx, cap * sizeof *h, j->e);
 		if (h && c->n)
 			memcpy(h, c->h, c->n * sizeof *h);
 	}
-	if (!v || (c->h && !h))
+	if (v && c->st_ms) {
+		st = arena_try(a, j->ctx, cap * sizeof *st, j->e);
+		if (st && c->n)
+			memcpy(st, c->st_ms, c->n * sizeof *st);
+	}
+	if (!v || (c->h && !h) || (c->st_ms && !st))
 		return -1;
 	if (c->n) {
 		memcpy(t, c->t_ms, c->n * sizeof *t);
@@ -51,6 +58,7 @@ static int reserve(struct job *j, struct arena *a, struct sample_cols *c, size_t
 	c->t_ms = t;
 	c->v = v;
 	c->h = h;
+	c->st_ms = st;
 	c->cap = cap;
 	return 0;
 }
@@ -64,6 +72,18 @@ static int want_hists(struct job *j, struct arena *a, struct sample_cols *c)
 	if (!c->h)
 		return -1;
 	memset(c->h, 0, MAX(c->cap, 1u) * sizeof *c->h);
+	return 0;
+}
+
+/* From now on c has start timestamps: all samples so far have none. */
+static int want_starts(struct job *j, struct arena *a, struct sample_cols *c)
+{
+	if (c->st_ms)
+		return 0;
+	c->st_ms = arena_try(a, j->ctx, MAX(c->cap, 1u) * sizeof *c->st_ms, j->e);
+	if (!c->st_ms)
+		return -1;
+	memset(c->st_ms, 0, MAX(c->cap, 1u) * sizeof *c->st_ms);
 	return 0;
 }
 
@@ -90,13 +110,18 @@ static void trim(const struct job *j, struct sample_cols *c, size_t from)
 	memmove(c->v + from, c->v + skip, (end - skip) * sizeof *c->v);
 	if (c->h)
 		memmove(c->h + from, c->h + skip, (end - skip) * sizeof *c->h);
+	if (c->st_ms)
+		memmove(c->st_ms + from, c->st_ms + skip,
+			(end - skip) * sizeof *c->st_ms);
 }
 
 static int append(struct job *j, struct arena *a, struct sample_cols *c,
 		  const struct columns *cols)
 {
 	size_t from = c->n;
-	if (reserve(j, a, c, c->n + cols->n) < 0 || (!cols->v && want_hists(j, a, c) < 0))
+	if (reserve(j, a, c, c->n + cols->n) < 0 ||
+	    (!cols->v && want_hists(j, a, c) < 0) ||
+	    (cols->st_ms && want_starts(j, a, c) < 0))
 		return -1;
 	memcpy(c->t_ms + from, cols->t_ms, cols->n * sizeof *c->t_ms);
 	if (cols->v)
@@ -105,26 +130,42 @@ static int append(struct job *j, struct arena *a, struct sample_cols *c,
 		memset(c->v + from, 0, cols->n * sizeof *c->v);
 	for (size_t i = 0; c->h && i < cols->n; i++)
 		c->h[from + i] = cols->v ? NULL : cols->h[i];
+	for (size_t i = 0; c->st_ms && i < cols->n; i++)
+		c->st_ms[from + i] = cols->st_ms ? cols->st_ms[i] : 0;
 	c->n += cols->n;
 	trim(j, c, from);
 	return 0;
+}
+
+static bool is_float(struct chunk_part p)
+{
+	return p.enc == CHUNK_XOR || p.enc == CHUNK_XOR2;
 }
 
 static int raw_floats(struct job *j, struct arena *a, struct chunk_part p,
 		      struct sample_cols *c)
 {
 	size_t from = c->n, count = chunk_count(p);
-	if (count > (size_t)p.n * 4 + 2)
-		return err_set(NULL, j->e, E_CORRUPT,
-			       "XOR chunk: %zu samples in %u bytes", count, p.n);
-	if (reserve(j, a, c, from + count) < 0)
+	bool starts = chunk_has_starts(p);
+	int n;
+	if (count > (size_t)p.n * (p.enc == CHUNK_XOR ? 4 : 8) + 2)
+		return err_set(NULL, j->e, E_CORRUPT, "%s chunk: %zu samples in %u bytes",
+			       chunk_enc_name(p.enc), count, p.n);
+	if (reserve(j, a, c, from + count) < 0 || (starts && want_starts(j, a, c) < 0))
 		return -1;
-	int n = chunk_xor_decode(p.p, p.n, c->t_ms + from, c->v + from, c->cap - from,
-				 j->e);
+	if (p.enc == CHUNK_XOR)
+		n = chunk_xor_decode(p.p, p.n, c->t_ms + from, c->v + from, c->cap - from,
+				     j->e);
+	else
+		n = chunk_xor2_decode(p.p, p.n, c->t_ms + from, c->v + from,
+				      starts ? c->st_ms + from : NULL, c->cap - from,
+				      j->e);
 	if (n < 0)
 		return -1;
 	if (c->h)
 		memset(c->h + from, 0, (size_t)n * sizeof *c->h);
+	if (c->st_ms && !starts)
+		memset(c->st_ms + from, 0, (size_t)n * sizeof *c->st_ms);
 	c->n += (size_t)n;
 	trim(j, c, from);
 	return 0;
@@ -186,8 +227,7 @@ static int decode_lane(struct job *j, struct arena *a, const struct chunk_view *
 		return -1;
 	for (size_t i = 0; i < n; i++) {
 		struct chunk_part p = chunks[i].part[AGGR_RAW];
-		int rc = p.enc == CHUNK_XOR ? raw_floats(j, a, p, c)
-					    : raw_hists(j, a, &d, p, c);
+		int rc = is_float(p) ? raw_floats(j, a, p, c) : raw_hists(j, a, &d, p, c);
 		if (rc < 0)
 			return -1;
 	}
@@ -202,7 +242,8 @@ static int unite(struct job *j, struct arena *a, const struct sample_cols *x,
 {
 	size_t i = 0, k = 0, n = 0;
 	if (reserve(j, a, out, x->n + y->n) < 0 ||
-	    ((x->h || y->h) && want_hists(j, a, out) < 0))
+	    ((x->h || y->h) && want_hists(j, a, out) < 0) ||
+	    ((x->st_ms || y->st_ms) && want_starts(j, a, out) < 0))
 		return -1;
 	while (i < x->n || k < y->n) {
 		bool from_x = k == y->n || (i < x->n && x->t_ms[i] <= y->t_ms[k]);
@@ -214,6 +255,8 @@ static int unite(struct job *j, struct arena *a, const struct sample_cols *x,
 		out->v[n] = s->v[at];
 		if (out->h)
 			out->h[n] = s->h ? s->h[at] : NULL;
+		if (out->st_ms)
+			out->st_ms[n] = s->st_ms ? s->st_ms[at] : 0;
 		n++;
 		i += from_x;
 		k += !from_x;
@@ -243,12 +286,14 @@ static int fold_by_penalty(struct job *j, struct arena *tmp,
 			   struct sample_cols *out)
 {
 	size_t total = 0;
-	bool hists = false;
+	bool hists = false, starts = false;
 	for (size_t i = 0; i < n; i++) {
 		total += lane[i].n;
 		hists |= lane[i].h != NULL;
+		starts |= lane[i].st_ms != NULL;
 	}
-	if (reserve(j, j->a, out, total) < 0 || (hists && want_hists(j, j->a, out) < 0))
+	if (reserve(j, j->a, out, total) < 0 || (hists && want_hists(j, j->a, out) < 0) ||
+	    (starts && want_starts(j, j->a, out) < 0))
 		return -1;
 	penalty_fold(lane, n, counter, tmp, out);
 	return 0;
@@ -256,12 +301,15 @@ static int fold_by_penalty(struct job *j, struct arena *tmp,
 
 static int copy_cols(struct job *j, const struct sample_cols *c, struct sample_cols *out)
 {
-	if (reserve(j, j->a, out, c->n) < 0 || (c->h && want_hists(j, j->a, out) < 0))
+	if (reserve(j, j->a, out, c->n) < 0 || (c->h && want_hists(j, j->a, out) < 0) ||
+	    (c->st_ms && want_starts(j, j->a, out) < 0))
 		return -1;
 	memcpy(out->t_ms, c->t_ms, c->n * sizeof *c->t_ms);
 	memcpy(out->v, c->v, c->n * sizeof *c->v);
 	if (c->h)
 		memcpy(out->h, c->h, c->n * sizeof *c->h);
+	if (c->st_ms)
+		memcpy(out->st_ms, c->st_ms, c->n * sizeof *c->st_ms);
 	out->n = c->n;
 	return 0;
 }
@@ -279,8 +327,8 @@ static int decode_lanes(struct job *j, struct arena *tmp, const struct chunk_vie
 	size_t full = 0;
 	bool floats = true;
 	for (size_t i = 0; i < n; i++)
-		floats &= chunks[i].part[AGGR_RAW].p &&
-			  chunks[i].part[AGGR_RAW].enc == CHUNK_XOR;
+		floats &=
+			chunks[i].part[AGGR_RAW].p && is_float(chunks[i].part[AGGR_RAW]);
 	for (uint32_t k = 0; part && k < n_lanes; k++) {
 		size_t m = 0;
 		for (size_t i = 0; i < n; i++)
@@ -326,6 +374,7 @@ int dedup_decode(struct ctx *ctx, struct arena *a, struct chunk_view *chunks, si
 	bool plain;
 	out->n = 0;
 	out->h = NULL;
+	out->st_ms = NULL;
 	n = in_range(chunks, n, mint_ms, maxt_ms, &plain);
 	if (n == 0)
 		return 0;

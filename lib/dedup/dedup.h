@@ -73,6 +73,7 @@ struct sample_cols {
 	int64_t *t_ms;
 	double *v;	       /* undefined where h[i] != NULL */
 	const struct hist **h; /* NULL: no histogram in the series */
+	int64_t *st_ms; /* start timestamps, 0: that sample has none; NULL: none at all */
 	size_t n, cap;
 };
 MUST_CHECK int dedup_decode(struct ctx *ctx, struct arena *a, struct chunk_view *chunks,

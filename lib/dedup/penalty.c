@@ -221,6 +221,8 @@ void penalty_fold(const struct sample_cols *lanes, size_t n, bool counter,
 		out->t_ms[k] = top->t;
 		if (out->h)
 			out->h[k] = l->c->h ? l->c->h[l->i] : NULL;
+		if (out->st_ms)
+			out->st_ms[k] = l->c->st_ms ? l->c->st_ms[l->i] : 0;
 		out->v[k++] = leaf_shown(l);
 	}
 	out->n = k;

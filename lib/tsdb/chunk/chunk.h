@@ -44,6 +44,14 @@ void chunk_decoder_keep(struct chunk_decoder *d, struct arena *keep);
 int chunk_xor_decode(const uint8_t *p, size_t n, int64_t *t_ms, double *v, size_t cap,
 		     struct err *e);
 
+/*
+ * The same for XOR2; st[] gets start timestamps (0: none) if the chunk has any, which chunk_has_starts tells for all
+ * encodings.
+ */
+int chunk_xor2_decode(const uint8_t *p, size_t n, int64_t *t_ms, double *v, int64_t *st,
+		      size_t cap, struct err *e);
+bool chunk_has_starts(struct chunk_part c);
+
 /* Split an AggrChunk (encoding 0xff) into view.part[COUNT..COUNTER]. */
 MUST_CHECK int chunk_aggr_split(const uint8_t *p, size_t n, struct chunk_view *out,
 				struct err *e);

@@ -42,6 +42,11 @@ uint32_t chunk_count(struct chunk_part c)
 	return hist_has_st(c.enc) ? n & HIST_ST_COUNT_MAX : n;
 }
 
+bool chunk_has_starts(struct chunk_part c)
+{
+	return (c.enc == CHUNK_XOR2 || hist_has_st(c.enc)) && c.n > 2 && c.p[2] != 0;
+}
+
 const char *chunk_enc_name(unsigned enc)
 {
 	switch (enc) {

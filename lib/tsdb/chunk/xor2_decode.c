@@ -149,3 +149,18 @@ int xor2_run(struct xor2_state *s, int64_t *t, double *v, int64_t *st, size_t ma
 	*got = i;
 	return rc;
 }
+
+int chunk_xor2_decode(const uint8_t *p, size_t n, int64_t *t_ms, double *v, int64_t *st,
+		      size_t cap, struct err *e)
+{
+	struct xor2_state s;
+	size_t got;
+	if (xor2_begin(&s, p, n, e) < 0)
+		return -1;
+	if (s.total > cap)
+		return err_set(NULL, e, E_INVALID, "XOR2 chunk: %u samples, room for %zu",
+			       s.total, cap);
+	if (xor2_run(&s, t_ms, v, st, s.total, &got, e) < 0)
+		return -1;
+	return (int)got;
+}
