@@ -125,6 +125,22 @@ struct series_cols {
 		*st_ms; /* start timestamps, 0: that sample has none; NULL: none at all */
 	size_t n;
 };
+/*
+ * Samples looked at, as Prometheus counts them: each window's anew at each step. A histogram counts as many samples
+ * of 16 bytes as it takes.
+ */
+struct sample_tally {
+	uint64_t n;
+	uint64_t *by_step;	/* NULL: only the sum is wanted */
+	const uint64_t *weight; /* of the samples before each; NULL: they weigh 1 each */
+};
+static inline void tally_add(struct sample_tally *t, uint32_t step, size_t lo, size_t hi)
+{
+	uint64_t n = t->weight ? t->weight[hi] - t->weight[lo] : hi - lo;
+	t->n += n;
+	if (t->by_step)
+		t->by_step[step] += n;
+}
 /* A window function over whole series: see fn_range.c. */
 struct range_call {
 	struct grid grid;
@@ -134,6 +150,9 @@ struct range_call {
 	int64_t range_ms, offset_ms; /* offset positive: back */
 	bool fixed;		     /* @: every step looks at at_ms */
 	int64_t at_ms;
+	bool anchored, smoothed; /* looks look_ms behind the range, and (smoothed) ahead of it */
+	int64_t look_ms;
+	struct sample_tally *tally; /* of the series that is evaluated; NULL: not counted */
 };
 /* What the evaluation of one series may touch besides its columns. */
 struct range_env {
@@ -144,6 +163,7 @@ struct range_env {
 	unsigned
 		said; /* bits of the function's own: what was annotated for this series */
 	struct err *e;
+	struct arena *scratch; /* for what is gone when eval returns; NULL: arena */
 };
 struct range_fn {
 	enum fn_id fn;

@@ -28,14 +28,22 @@ static inline size_t window_pass(const struct series_cols *s, size_t at, int64_t
 	return to;
 }
 
-/* Move the window to step i; false: no sample inside. */
+/* Move the window to (from, to], which is that of step i; false: no sample inside. */
+static inline bool slide_to(const struct range_call *c, const struct series_cols *s,
+			    uint32_t i, int64_t from, int64_t to, struct window *w)
+{
+	w->lo = window_pass(s, w->lo, from, &w->lo_pace);
+	w->hi = window_pass(s, MAX(w->hi, w->lo), to, &w->hi_pace);
+	if (c->tally)
+		tally_add(c->tally, i, w->lo, w->hi);
+	return w->hi > w->lo;
+}
+
 static inline bool slide(const struct range_call *c, const struct series_cols *s,
 			 uint32_t i, struct window *w)
 {
 	int64_t ref = range_ref(c, i);
-	w->lo = window_pass(s, w->lo, ref - c->range_ms, &w->lo_pace);
-	w->hi = window_pass(s, MAX(w->hi, w->lo), ref, &w->hi_pace);
-	return w->hi > w->lo;
+	return slide_to(c, s, i, ref - c->range_ms, ref, w);
 }
 
 static inline void put(struct row *out, uint32_t i, double v)

@@ -153,7 +153,7 @@ int xor2_run(struct xor2_state *s, int64_t *t, double *v, int64_t *st, size_t ma
 int chunk_xor2_decode(const uint8_t *p, size_t n, int64_t *t_ms, double *v, int64_t *st,
 		      size_t cap, struct err *e)
 {
-	struct xor2_state s;
+	struct xor2_state s = { 0 };
 	size_t got;
 	if (xor2_begin(&s, p, n, e) < 0)
 		return -1;
