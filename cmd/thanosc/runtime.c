@@ -448,6 +448,7 @@ static int serve_http(struct runtime *r, const struct http_route *routes, size_t
 				      .auth = r->web.auth,
 				      .headers = r->web.headers,
 				      .n_headers = r->web.n_headers,
+				      .no_http2 = r->web.no_http2,
 				      .prefix =
 					      str_dupz(&r->arena, r->opts->route_prefix),
 				      .n_root = 3,

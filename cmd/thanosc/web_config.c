@@ -9,6 +9,7 @@
  *   basic_auth_users:
  *     alice: $2y$10$...              # bcrypt
  *   http_server_config:
+ *     http2: false                   # speak HTTP/1.1 only
  *     headers: { X-Frame-Options: deny }
  */
 #include "web_config.h"
@@ -24,6 +25,7 @@ struct tls_part {
 	struct conf_strs ciphers, curves;
 };
 struct http_part {
+	bool http2;
 	const struct doc *headers;
 };
 struct file {
@@ -64,14 +66,14 @@ static const struct yopt tls_rows[] = {
 	{ .name = "client_allowed_sans", .type = OPT_NOT_YET, .def = "" },
 	{ 0 }
 };
-static const struct yopt http_rows[] = {
-	/* HTTP/1.1 is what is spoken; a client that prefers h2 falls back by ALPN. */
-	{ .name = "http2", .type = OPT_NO_EFFECT },
-	{ .name = "headers",
-	  .nest = YOPT_ANY,
-	  .off = offsetof(struct http_part, headers) },
-	{ 0 }
-};
+static const struct yopt http_rows[] = { { .name = "http2",
+					   .type = OPT_BOOL,
+					   .off = offsetof(struct http_part, http2),
+					   .def = "true" },
+					 { .name = "headers",
+					   .nest = YOPT_ANY,
+					   .off = offsetof(struct http_part, headers) },
+					 { 0 } };
 static const struct yopt file_rows[] = { { .name = "tls_server_config",
 					   .nest = YOPT_MAP,
 					   .off = offsetof(struct file, tls),
@@ -207,6 +209,7 @@ static int open_tls(struct web_config *w, const struct tls_part *t, struct err *
 		.ciphers = joined(a, t->ciphers),
 		.curves = joined(a, t->curves),
 		.http1 = true,
+		.h2 = !w->no_http2,
 	};
 	return net_tls_new(&o, &w->tls, e) < 0 ? err_wrap(NULL, e, "%s", w->path) : 0;
 }
@@ -245,6 +248,7 @@ int web_config_open(struct web_config *w, struct str path, struct err *e)
 	if (read_file(w, &w->arena, &f, e) < 0 || read_users(w, &w->arena, &f, e) < 0 ||
 	    read_headers(w, &f, e) < 0)
 		return -1;
+	w->no_http2 = !f.http.http2;
 	return open_tls(w, &f.tls, e);
 }
 

@@ -14,12 +14,13 @@ struct web_config {
 	struct http_auth *auth; /* has no users where none are named */
 	struct http_kv *headers;
 	size_t n_headers;
+	bool no_http2;	  /* HTTP/1.1 only */
 	int64_t mtime_ns; /* of the file that is in use, or was refused last */
 	uint64_t size;
 };
 /* path empty: nothing is configured, and all members are NULL. WORKER. Errors name file, line and column. */
 MUST_CHECK int web_config_open(struct web_config *w, struct str path, struct err *e);
-/* Users of a file that has changed are taken over: 1; TLS and headers need a new start. WORKER */
+/* Users of a file that has changed are taken over: 1; the rest needs a new start. WORKER */
 MUST_CHECK int web_config_reload(struct web_config *w, struct err *e);
 void web_config_close(struct web_config *w);
 

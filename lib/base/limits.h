@@ -14,7 +14,8 @@
 #define LIMIT_META_BYTES	 (16u << 20) /* a block's meta.json */
 #define LIMIT_HTTP_HEADER_BYTES	 (64u << 10) /* request line and headers */
 #define LIMIT_HTTP_BODY_BYTES	 (10u << 20) /* a request's form body */
-#define LIMIT_HTTP_CONNS	 4096
+#define LIMIT_HTTP_CONNS	 16384
+#define LIMIT_HTTP2_STREAMS	 100u	     /* requests at a time on one connection */
 #define LIMIT_RPC_REQUEST_BYTES	 (16u << 20) /* a StoreAPI request */
 #define LIMIT_RPC_MESSAGE_BYTES	 (1u << 30)  /* a StoreAPI answer message */
 #define LIMIT_REMOTE_READ_FRAME	 (50u << 20) /* a frame of a streamed remote read */

@@ -11,12 +11,14 @@
 #include "base/time.h"
 #include "http/http_int.h"
 
-struct http_call *http_call_new(struct http_server *s, struct http_conn *conn)
+struct http_call *http_call_new(struct http_server *s, const struct http_framing *f,
+				void *client)
 {
 	struct http_call *c = xcalloc(1, sizeof(*c));
 	atomic_init(&c->refs, 1);
 	c->server = s;
-	c->conn = conn;
+	c->framing = f;
+	c->client = client;
 	budget_init(&c->budget, s->o.budget, "request", NULL, 0);
 	arena_init(&c->arena, &c->budget);
 	c->req.arena = &c->arena;
@@ -49,7 +51,22 @@ void http_call_unref(struct http_call *c)
 		return;
 	http_call_release(c);
 	cancel_unref(c->cancel);
+	if (c->running && atomic_fetch_sub(&c->running->refs, 1) == 1)
+		free(c->running);
 	free(c);
+}
+
+void http_call_drop(struct http_call *c)
+{
+	if (!c)
+		return;
+	c->client = NULL;
+	if (c->pipe) {
+		cancel_now(c->cancel, "client disconnected");
+		pipe_close(c->pipe, "client disconnected");
+		pipe_unref(c->pipe);
+	}
+	http_call_unref(c);
 }
 
 /* The handler, then its answer to the last byte. 0, or -1: what was sent must be cut. */
@@ -109,6 +126,8 @@ void http_call_run(void *arg)
 		pipe_fail(pipe, &e);
 	pipe_unref(pipe);
 	http_call_release(c);
+	if (c->running)
+		atomic_fetch_sub(&c->running->n, 1);
 	http_server_count(s, 0, -1);
 	http_call_unref(c);
 }

@@ -23,7 +23,6 @@
 
 #define PIPELINE_MAX ((size_t)64 << 10)
 #define INPUT_MAX    (PIPELINE_MAX + ((size_t)256 << 10)) /* and one read of the loop */
-#define PIPE_BYTES   ((size_t)256 << 10)
 #define LINGER_NS    NS_PER_S
 
 enum conn_state { CONN_READ, CONN_RUN, CONN_FLUSH, CONN_LINGER };
@@ -37,9 +36,9 @@ struct http_conn {
 	struct h1_parser *parser;
 	enum conn_state st;
 	struct http_call *call; /* the request being read or answered */
-	struct http_match match;
-	struct str query;
-	struct buf in; /* came while it could not be parsed */
+	struct h2_conn *h2;	/* speaks HTTP/2: what follows is unused */
+	struct buf in;		/* came while it could not be parsed */
+	bool begun;		/* which protocol it speaks is known */
 	bool in_body, paused, eof;
 	uint64_t linger_until;
 	size_t last_unsent; /* at the timer's last look */
@@ -84,22 +83,12 @@ static void begin_linger(struct http_conn *c)
 
 static void drop_call(struct http_conn *c)
 {
-	struct http_call *call = c->call;
-	if (!call)
-		return;
+	http_call_drop(c->call);
 	c->call = NULL;
-	call->conn = NULL;
-	if (call->pipe && c->st == CONN_RUN) {
-		cancel_now(call->cancel, "client disconnected");
-		pipe_close(call->pipe, "client disconnected");
-		pipe_unref(call->pipe);
-	}
-	http_call_unref(call);
 }
 
-static void on_close(void *arg, const struct err *why)
+void http_conn_gone(struct http_conn *c, const struct err *why)
 {
-	struct http_conn *c = arg;
 	struct http_server *s = c->server;
 	if (why)
 		log_debug(NULL, "http: %s", err_text(why));
@@ -114,84 +103,17 @@ static void on_close(void *arg, const struct err *why)
 	http_server_count(s, -1, 0);
 }
 
-/* ---- answers made here ---- */
-
-/* Run `handle` on the loop and write its answer. */
-static void answer_on_loop(struct http_conn *c,
-			   int (*handle)(void *arg, struct ctx *ctx,
-					 const struct http_req *r, struct http_resp *w,
-					 struct err *e),
-			   void *arg, const char *handler)
+static void on_close(void *arg, const struct err *why)
 {
-	struct http_call *call = c->call;
-	struct http_resp *w = &call->resp;
-	struct http_metrics *m = &c->server->metrics;
-	struct ctx ctx = { .budget = &call->budget };
-	struct err e = ERR_INIT;
-	uint64_t start = time_mono_ns();
-	http_resp_init(w, call, true);
-	if (handler)
-		http_metrics_begin(m, handler, call->req.method);
-	http_log_start(call, handler, true);
-	if (handle(arg, &ctx, &call->req, w, &e) < 0 &&
-	    http_resp_error(w, &ctx, 500, &e) < 0)
-		w->close = true;
-	http_resp_loop_out(w, c->net);
-	if (handler)
-		http_metrics_end(m, handler, call->req.method, w->status,
-				 time_mono_ns() - start);
-	http_log_end(call, handler, w->status, time_mono_ns() - start);
-}
-
-struct plain {
-	int status;
-	const char *text;
-	const char *name; /* one more header, or NULL */
-	struct str value;
-};
-
-static int reply_plain(void *arg, struct ctx *ctx, const struct http_req *r,
-		       struct http_resp *w, struct err *e)
-{
-	const struct plain *p = arg;
-	(void)r;
-	if (p->name)
-		http_add_header(w, p->name, p->value);
-	if (p->status == 204) {
-		http_status(w, 204);
-		return 0;
-	}
-	struct str text = str_fmt(r->arena, "%s\n", p->text);
-	return http_reply(w, ctx, p->status, "text/plain; charset=utf-8", text, e);
+	http_conn_gone(arg, why);
 }
 
 /* Refuse what was not read to its end: the connection closes behind the answer. */
 static void refuse(struct http_conn *c, int status, const char *text)
 {
-	struct plain p = { .status = status, .text = text };
 	c->call->keep_alive = false;
-	answer_on_loop(c, reply_plain, &p, NULL);
+	http_answer_plain(c->call, status, text);
 	begin_linger(c);
-}
-
-static void answer_no_route(struct http_conn *c)
-{
-	struct plain p = { .status = c->match.status };
-	switch (p.status) {
-	case 404: p.text = "404 page not found"; break;
-	case 302:
-		p.text = "Found";
-		p.name = "Location";
-		p.value = str_fmt(&c->call->arena, "%s/", c->server->prefix);
-		break;
-	case 400: p.text = "malformed request target"; break;
-	default: p.text = http_reason(p.status); break;
-	}
-	if (c->match.allow) {
-		p.name = "Allow";
-		p.value = str_of(c->match.allow);
-	}
-	answer_on_loop(c, reply_plain, &p, NULL);
 }
 
 /* ---- running ---- */
@@ -246,117 +168,45 @@ static void drain(struct http_conn *c)
 			 c->server->o.body_timeout_ns);
 }
 
-static void on_wake(void *arg)
+static void wake(struct http_call *call)
 {
-	struct http_call *call = arg;
-	if (call->conn)
-		drain(call->conn);
-	http_call_unref(call);
+	drain(call->client);
 }
 
-/* Under the pipe's lock, on the worker's thread. */
-static void wake(void *arg)
+/* An answer made on the loop. */
+static void made(struct http_call *call)
 {
-	struct http_call *call = arg;
-	loop_post(call->loop, on_wake, http_call_ref(call));
-}
-
-static void answer_busy(struct http_conn *c, const struct err *why)
-{
-	struct plain p = { .status = 503, .text = err_text(why) };
-	answer_on_loop(c, reply_plain, &p, NULL);
-}
-
-/* False: no thread is free; the call is still ours alone. */
-static bool start_worker(struct http_conn *c, struct err *e)
-{
-	struct http_call *call = c->call;
-	struct http_server *s = c->server;
-	struct pipe_opts po = { .limit = PIPE_BYTES };
-	ctx_init(&call->ctx, &call->budget, 0);
-	if (s->o.trace)
-		trace_begin(&call->ctx, s->o.trace,
-			    http_header(&call->req, "traceparent"),
-			    http_header(&call->req, "x-thanos-force-tracing").n > 0);
-	call->cancel = cancel_ref(call->ctx.cancel);
-	call->loop = net_conn_loop(c->net);
-	call->pipe = pipe_new(&po);
-	pipe_consumer_wake(call->pipe, wake, call);
-	http_resp_init(&call->resp, call, false);
-	http_call_ref(call);
-	http_server_count(s, 0, 1);
-	c->st = CONN_RUN;
-	loop_timer_stop(c->timer);
-	if (task_request(s->pool, http_call_run, call, e) == 0) {
-		/* The first look at the pipe makes it tell us of more. */
-		loop_post(call->loop, on_wake, http_call_ref(call));
-		return true;
+	struct http_conn *c = call->client;
+	struct str body;
+	struct buf head;
+	if (http_resp_loop_out(&call->resp, &head, &body)) {
+		net_conn_write(c->net, head.p, head.n);
+		net_conn_write(c->net, body.p, body.n);
 	}
-	http_server_count(s, 0, -1);
-	http_resp_deinit(&call->resp);
-	pipe_unref(call->pipe);
-	pipe_unref(call->pipe);
-	call->pipe = NULL;
-	http_call_unref(call);
-	return false;
+	buf_deinit(&head);
 }
 
-static int reply_unauthorized(void *arg, struct ctx *ctx, const struct http_req *r,
-			      struct http_resp *w, struct err *e)
-{
-	(void)arg, (void)r;
-	return http_auth_refuse(HTTP_AUTH_BAD, w, ctx, e);
-}
-
-/* Paths without a route are told to those only who may ask. */
-static int reply_no_route(void *arg, struct ctx *ctx, const struct http_req *r,
-			  struct http_resp *w, struct err *e)
-{
-	(void)arg, (void)r;
-	return http_reply(w, ctx, 404, "text/plain; charset=utf-8",
-			  STR("404 page not found\n"), e);
-}
+static const struct http_framing framing = { false, (size_t)256 << 10, made, wake };
 
 /* The request is complete. */
 static void dispatch(struct http_conn *c)
 {
-	static const struct http_route none = { "GET",		"",   HTTP_ON_REQUEST,
-						reply_no_route, NULL, "none" };
 	struct http_call *call = c->call;
-	struct http_req *r = &call->req;
-	const struct http_route *route = c->match.route;
-	enum http_auth_verdict may =
-		c->server->o.auth ? http_auth_look(c->server->o.auth, r) : HTTP_AUTH_OK;
-	struct err e = ERR_INIT;
-	r->body = h1_body(c->parser);
+	call->req.body = h1_body(c->parser);
 	call->body = h1_take_body(c->parser, &call->body_charged);
-	call->ask_auth = may == HTTP_AUTH_ASK;
-	if (!route && call->ask_auth)
-		route = &none;
-	if (may == HTTP_AUTH_BAD) {
-		answer_on_loop(c, reply_unauthorized, NULL, NULL);
-	} else if (!route) {
-		answer_no_route(c);
-	} else if (http_params_parse(r, c->query, &e) < 0) {
-		struct plain p = { .status = 413, .text = err_text(&e) };
-		answer_on_loop(c, reply_plain, &p, NULL);
-	} else if (route->where == HTTP_ON_LOOP && !call->ask_auth) {
-		answer_on_loop(c, route->handle, route->arg,
-			       route->name ? route->name : route->path);
+	if (http_dispatch(call)) {
+		c->st = CONN_RUN;
+		loop_timer_stop(c->timer);
 	} else {
-		call->route = route;
-		if (start_worker(c, &e))
-			return;
-		answer_busy(c, &e);
+		answer_done(c, call->resp.close);
 	}
-	answer_done(c, call->resp.close);
 }
 
 /* ---- reading ---- */
 
 static void begin_request(struct http_conn *c)
 {
-	c->call = http_call_new(c->server, c);
+	c->call = http_call_new(c->server, &framing, c);
 	c->in_body = false;
 	h1_begin(c->parser, &c->call->arena, &c->call->budget);
 	loop_timer_start(c->timer, c->server->o.header_timeout_ns, 0);
@@ -371,15 +221,14 @@ static void on_head(struct http_conn *c)
 	r->target = h->target;
 	r->headers = h->headers;
 	r->n_headers = h->n_headers;
-	r->peer = str_dupz(&call->arena, str_of(net_conn_peer(c->net)));
 	call->minor = h->minor;
 	call->keep_alive = h->keep_alive && !str_eq(h->method, STR("CONNECT"));
-	http_route_find(c->server, r, &c->query, &c->match);
+	http_dispatch_head(call, c->net);
 	if (!h->has_body)
 		return;
-	if (!c->match.route) { /* no use in reading the body */
+	if (!call->match.route) { /* no use in reading the body */
 		call->keep_alive = false;
-		answer_no_route(c);
+		http_answer_no_route(call);
 		begin_linger(c);
 		return;
 	}
@@ -445,9 +294,41 @@ static void process_input(struct http_conn *c)
 		end_of_input(c);
 }
 
+static void become_h2(struct http_conn *c, const uint8_t *p, size_t n)
+{
+	struct buf first = c->in;
+	buf_init(&c->in, INPUT_MAX);
+	loop_timer_stop(c->timer);
+	c->h2 = h2_conn_start(c->server, c, c->net);
+	h2_conn_feed(c->h2, first.p, first.n);
+	h2_conn_feed(c->h2, p, n);
+	buf_deinit(&first);
+}
+
+/* The first bytes tell the protocol: TLS has agreed on it, plain HTTP/2 begins with a preface. True: they are taken. */
+static bool begin_protocol(struct http_conn *c, const uint8_t *p, size_t n)
+{
+	static const char pri[] = "PRI ";
+	bool h2 = net_conn_alpn_h2(c->net);
+	if (!h2 && !net_conn_is_tls(c->net) && !c->server->o.no_http2) {
+		size_t k = MIN(n, sizeof(pri) - 1 - c->in.n);
+		h2 = memcmp(pri + c->in.n, p, k) == 0;
+		if (h2 && c->in.n + k < sizeof(pri) - 1) {
+			buf_add(&c->in, p, n);
+			return true;
+		}
+	}
+	c->begun = true;
+	if (h2)
+		become_h2(c, p, n);
+	return h2;
+}
+
 static void on_data(void *arg, const uint8_t *p, size_t n)
 {
 	struct http_conn *c = arg;
+	if (!c->begun && begin_protocol(c, p, n))
+		return;
 	if (c->st == CONN_FLUSH || c->st == CONN_LINGER)
 		return;
 	if (c->in_body)
@@ -522,6 +403,10 @@ static void on_timer(void *arg)
 
 void http_conn_stop(struct http_conn *c, enum http_stop how)
 {
+	if (c->h2) {
+		h2_conn_stop(c->h2, how);
+		return;
+	}
 	bool idle =
 		c->st == CONN_READ && c->in.n == 0 && !(c->call && h1_started(c->parser));
 	if (how == HTTP_STOP_CLOSE || (how == HTTP_STOP_CANCEL && c->st != CONN_RUN))

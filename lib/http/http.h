@@ -90,7 +90,7 @@ struct http_server_opts {
 	uint64_t body_timeout_ns;   /* 0: 60 s without progress, reading or writing */
 	size_t max_body;	    /* 0: LIMIT_HTTP_BODY_BYTES */
 	struct budget *budget;	    /* of each request: parent; may be NULL */
-	bool cors;
+	bool cors, no_http2;	    /* plain HTTP/2; over TLS it is agreed on by ALPN */
 	/* NULL: plain, everybody; kept by the caller until the server has stopped, as headers are. */
 	struct net_tls *tls;
 	struct http_auth *auth;

@@ -92,8 +92,8 @@ MUST_CHECK int http_resp_error(struct http_resp *w, struct ctx *ctx, int status,
 			       const struct err *why);
 /* WORKER: send what is left; the pipe's end is the caller's affair. */
 MUST_CHECK int http_resp_finish(struct http_resp *w, struct ctx *ctx, struct err *e);
-/* LOOP: head and body of an answer made on the loop. */
-void http_resp_loop_out(struct http_resp *w, struct net_conn *to);
+/* LOOP: the head of an answer made on the loop; false: it cannot be made. The body is *body, until the call ends. */
+bool http_resp_loop_out(struct http_resp *w, struct buf *head, struct str *body);
 const char *http_reason(int status);
 
 /* ---- authentication ---- */
@@ -107,15 +107,32 @@ MUST_CHECK int http_auth_refuse(enum http_auth_verdict v, struct http_resp *w,
 				struct ctx *ctx, struct err *e);
 
 /* ---- call ---- */
-struct http_conn;
+struct http_call;
+/*
+ * How answers of one protocol reach the client; LOOP. The head is text in HTTP/1.1; in HTTP/2 it is fields, each
+ * a name, 0, its value, 0, and in the pipe it is one message of its own, before those of the body.
+ */
+struct http_framing {
+	bool h2;
+	size_t pipe_bytes;
+	void (*made)(struct http_call *c); /* on the loop: c->resp is to be sent */
+	void (*wake)(struct http_call *c); /* by a worker: look at c->pipe */
+};
+struct http_running { /* handlers on request threads that one connection began; SHARED */
+	_Atomic uint32_t refs, n;
+};
 struct http_call {
 	_Atomic uint32_t refs; /* connection; worker; posts under way */
 	struct http_server *server;
 	struct loop *loop;
-	struct http_conn *conn; /* LOOP; NULL once the connection has gone */
-	struct cancel *cancel;	/* the token of ctx; SHARED */
-	struct pipe *pipe;	/* worker -> loop; NULL for answers made on the loop */
+	const struct http_framing *framing;
+	void *client; /* of the framing; LOOP; NULL once the client has gone */
+	struct http_running *running; /* NULL: not counted */
+	struct cancel *cancel;	      /* the token of ctx; SHARED */
+	struct pipe *pipe; /* worker -> loop; NULL for answers made on the loop */
 	const struct http_route *route;
+	struct http_match match;
+	struct str query;
 	int minor;
 	bool keep_alive, released;
 	bool ask_auth; /* the worker is to look at the credentials first */
@@ -129,13 +146,25 @@ struct http_call {
 	size_t body_charged;
 	struct http_resp resp;
 };
-struct http_call *http_call_new(struct http_server *s, struct http_conn *c);
+struct http_call *http_call_new(struct http_server *s, const struct http_framing *f,
+				void *client);
 struct http_call *http_call_ref(struct http_call *c);
 void http_call_unref(struct http_call *c);
 /* Free all but the shared part: the worker when it is done, else the last unref. */
 void http_call_release(struct http_call *c);
 void http_call_run(
 	void *call); /* task_request's function: handler, answer, end. WORKER */
+/* LOOP: the client has gone, or has its whole answer; gives the client's reference back. */
+void http_call_drop(struct http_call *c);
+
+/* ---- dispatch; LOOP ---- */
+/* The head is complete but for c->req's method, target and headers: who asks, and what answers it. */
+void http_dispatch_head(struct http_call *c, struct net_conn *from);
+/* The request is complete. True: a worker has it; false: it was answered. */
+bool http_dispatch(struct http_call *c);
+/* Answers that need no handler. */
+void http_answer_plain(struct http_call *c, int status, const char *text);
+void http_answer_no_route(struct http_call *c);
 
 /* ---- server ---- */
 struct http_shard { /* LOOP: the connections of one loop */
@@ -162,10 +191,21 @@ struct http_server {
 void http_server_count(struct http_server *s, int conns, int running);
 
 /* ---- connection; LOOP ---- */
+struct http_conn;
 void http_conn_accept(void *server, struct net_conn *net);
 /* IDLE: idle ones close, the others when their answer is out; CANCEL: tokens, too; CLOSE: all. */
 enum http_stop { HTTP_STOP_IDLE, HTTP_STOP_CANCEL, HTTP_STOP_CLOSE };
 void http_conn_stop(struct http_conn *c, enum http_stop how);
 struct http_conn *http_conn_next(const struct http_conn *c);
+/* The connection of an HTTP/2 session has gone. */
+void http_conn_gone(struct http_conn *c, const struct err *why);
+
+/* ---- HTTP/2; LOOP ---- */
+struct h2_conn;
+/* Takes the connection over; upgraded: the request that asked for it, complete, or NULL. */
+struct h2_conn *h2_conn_start(struct http_server *s, struct http_conn *owner,
+			      struct net_conn *net);
+void h2_conn_feed(struct h2_conn *h, const uint8_t *p, size_t n);
+void h2_conn_stop(struct h2_conn *h, enum http_stop how);
 
 #endif

@@ -2,6 +2,7 @@
  * http/reply.c - the answer: status, headers, and a body that is compressed, framed and handed to the loop.
  *
  *   http_write -> [raw, until coding is decided] -> gzip? -> slab of 64 KiB -> chunk frame -> pipe -> loop
+ *                                                              (of HTTP/1.1; HTTP/2 frames on the loop)
  *
  * Nothing leaves before a slab is full, so that an answer that fits in one gets Content-Length and an error
  * can still replace it. Each slab keeps room before and behind its bytes for the frame of a chunk; it goes to
@@ -129,14 +130,25 @@ static struct str header_value(struct arena *a, struct str v)
 	return str_n(p, v.n);
 }
 
+/* The frame of the message is made here: no handler says how long it is, nor what is of one hop. */
+static bool is_framing(struct str k)
+{
+	static const char *const names[] = { "Content-Length",	  "Connection",
+					     "Keep-Alive",	  "Proxy-Connection",
+					     "Upgrade",		  "TE",
+					     "Transfer-Encoding", "Trailer" };
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (str_eq_nocase(k, str_of(names[i])))
+			return true;
+	return false;
+}
+
 void http_add_header(struct http_resp *w, const char *name, struct str value)
 {
 	struct str k = str_of(name);
 	struct arena *a = w->call->req.arena;
-	if (str_eq_nocase(k, STR("Content-Length")) ||
-	    str_eq_nocase(k, STR("Connection")) ||
-	    str_eq_nocase(k, STR("Transfer-Encoding")))
-		return; /* the frame of the message is made here */
+	if (is_framing(k))
+		return;
 	if (str_eq_nocase(k, STR("Content-Encoding")))
 		w->has_coding = true;
 	struct http_resp_header *h = ARENA_NEW(a, struct http_resp_header);
@@ -148,16 +160,47 @@ void http_add_header(struct http_resp *w, const char *name, struct str value)
 
 /* ---- head ---- */
 
-static void add_date(struct buf *b)
+/* One field as the framing has it. */
+static void put_field(const struct http_resp *w, struct buf *b, struct str k,
+		      struct str v)
+{
+	if (!w->call->framing->h2) {
+		buf_fmt(b, "%.*s: %.*s\r\n", STR_FMT(k), STR_FMT(v));
+		return;
+	}
+	uint8_t *to = buf_room(b, k.n);
+	for (size_t i = 0; to && i < k.n; i++)
+		to[i] = (uint8_t)(k.p[i] >= 'A' && k.p[i] <= 'Z' ? k.p[i] + 32 : k.p[i]);
+	if (to)
+		buf_commit(b, k.n);
+	buf_byte(b, 0);
+	buf_str(b, v);
+	buf_byte(b, 0);
+}
+
+static void put_status(const struct http_resp *w, struct buf *b)
+{
+	char text[16];
+	if (!w->call->framing->h2) {
+		buf_fmt(b, "HTTP/1.1 %d %s\r\n", w->status, http_reason(w->status));
+		return;
+	}
+	snprintf(text, sizeof(text), "%d", w->status);
+	put_field(w, b, STR(":status"), str_of(text));
+}
+
+static void put_date(const struct http_resp *w, struct buf *b)
 {
 	static const char days[] = "SunMonTueWedThuFriSat";
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	char text[64];
 	time_t now = (time_t)(time_wall_ms() / 1000);
 	struct tm tm;
 	gmtime_r(&now, &tm);
-	buf_fmt(b, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n",
-		days + 3 * tm.tm_wday, tm.tm_mday, months + 3 * tm.tm_mon,
-		tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	snprintf(text, sizeof(text), "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT",
+		 days + 3 * tm.tm_wday, tm.tm_mday, months + 3 * tm.tm_mon,
+		 tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	put_field(w, b, STR("Date"), str_of(text));
 }
 
 static bool no_body(int status)
@@ -165,41 +208,16 @@ static bool no_body(int status)
 	return status == 204 || status == 304;
 }
 
-/* length < 0: not known. */
-static void make_head(struct http_resp *w, int64_t length, struct buf *b)
+/* What HTTP/1 says about the body and the connection beyond Content-Length. */
+static void put_h1_frame(struct http_resp *w, int64_t length, struct buf *b)
 {
-	static const char cors[] =
-		"Access-Control-Allow-Headers: Accept, Authorization, Content-Type, Origin\r\n"
-		"Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n"
-		"Access-Control-Allow-Origin: *\r\n"
-		"Access-Control-Expose-Headers: Date\r\n";
-	const struct http_call *call = w->call;
-	bool http10 = call->minor == 0;
-	w->close |= atomic_load(&call->server->stopping);
-	buf_fmt(b, "HTTP/1.1 %d %s\r\n", w->status, http_reason(w->status));
-	if (call->server->o.cors)
-		buf_str(b, STR(cors));
-	for (size_t i = 0; i < call->server->o.n_headers; i++)
-		buf_fmt(b, "%.*s: %.*s\r\n", STR_FMT(call->server->o.headers[i].k),
-			STR_FMT(call->server->o.headers[i].v));
-	for (const struct http_resp_header *h = w->headers; h; h = h->next)
-		buf_fmt(b, "%.*s: %.*s\r\n", STR_FMT(h->k), STR_FMT(h->v));
-	if (!w->on_loop)
-		buf_str(b, STR("Vary: Accept-Encoding\r\n"));
-	if (w->decided && w->coding != HTTP_IDENTITY)
-		buf_fmt(b, "Content-Encoding: %s\r\n",
-			w->coding == HTTP_GZIP ? "gzip" : "deflate");
-	add_date(b);
-	if (no_body(w->status))
-		;
-	else if (length >= 0)
-		buf_fmt(b, "Content-Length: %lld\r\n", (long long)length);
-	else if (w->is_head)
-		;
-	else if (http10)
-		w->close = true; /* the end of the connection ends the body */
-	else
-		w->chunked = true;
+	bool http10 = w->call->minor == 0;
+	if (length < 0 && !no_body(w->status) && !w->is_head) {
+		if (http10)
+			w->close = true; /* the end of the connection ends the body */
+		else
+			w->chunked = true;
+	}
 	if (w->chunked)
 		buf_str(b, STR("Transfer-Encoding: chunked\r\n"));
 	if (w->close)
@@ -207,6 +225,40 @@ static void make_head(struct http_resp *w, int64_t length, struct buf *b)
 	else if (http10)
 		buf_str(b, STR("Connection: keep-alive\r\n"));
 	buf_str(b, STR("\r\n"));
+}
+
+/* length < 0: not known. */
+static void make_head(struct http_resp *w, int64_t length, struct buf *b)
+{
+	static const struct http_kv cors[] = {
+		{ STR("Access-Control-Allow-Headers"),
+		  STR("Accept, Authorization, Content-Type, Origin") },
+		{ STR("Access-Control-Allow-Methods"), STR("GET, POST, OPTIONS") },
+		{ STR("Access-Control-Allow-Origin"), STR("*") },
+		{ STR("Access-Control-Expose-Headers"), STR("Date") },
+	};
+	const struct http_server_opts *o = &w->call->server->o;
+	char text[32];
+	w->close |= atomic_load(&w->call->server->stopping);
+	put_status(w, b);
+	for (size_t i = 0; o->cors && i < ARRAY_LEN(cors); i++)
+		put_field(w, b, cors[i].k, cors[i].v);
+	for (size_t i = 0; i < o->n_headers; i++)
+		put_field(w, b, o->headers[i].k, o->headers[i].v);
+	for (const struct http_resp_header *h = w->headers; h; h = h->next)
+		put_field(w, b, h->k, h->v);
+	if (!w->on_loop)
+		put_field(w, b, STR("Vary"), STR("Accept-Encoding"));
+	if (w->decided && w->coding != HTTP_IDENTITY)
+		put_field(w, b, STR("Content-Encoding"),
+			  w->coding == HTTP_GZIP ? STR("gzip") : STR("deflate"));
+	put_date(w, b);
+	if (length >= 0 && !no_body(w->status)) {
+		snprintf(text, sizeof(text), "%lld", (long long)length);
+		put_field(w, b, STR("Content-Length"), str_of(text));
+	}
+	if (!w->call->framing->h2)
+		put_h1_frame(w, length, b);
 	w->head_sent = true;
 }
 
@@ -423,20 +475,16 @@ int http_resp_finish(struct http_resp *w, struct ctx *ctx, struct err *e)
 
 /* ---- on the loop ---- */
 
-void http_resp_loop_out(struct http_resp *w, struct net_conn *to)
+bool http_resp_loop_out(struct http_resp *w, struct buf *head, struct str *body)
 {
-	struct buf head;
 	struct err e = ERR_INIT;
-	buf_init(&head, (size_t)1 << 20);
+	buf_init(head, (size_t)1 << 20);
 	w->decided = true;
-	make_head(w, (int64_t)w->raw_n, &head);
-	if (buf_check(&head, NULL, "head of the answer", &e) < 0) {
-		log_error(NULL, "%s %s: %s", w->call->req.peer, "answer", err_text(&e));
-		w->close = true;
-	} else {
-		net_conn_write(to, head.p, head.n);
-		if (!w->is_head && !no_body(w->status))
-			net_conn_write(to, w->raw.p, w->raw.n);
-	}
-	buf_deinit(&head);
+	make_head(w, (int64_t)w->raw_n, head);
+	*body = w->is_head || no_body(w->status) ? STR_NULL : buf_view(&w->raw);
+	if (buf_check(head, NULL, "head of the answer", &e) == 0)
+		return true;
+	log_error(NULL, "%s %s: %s", w->call->req.peer, "answer", err_text(&e));
+	w->close = true;
+	return false;
 }

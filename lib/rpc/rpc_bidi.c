@@ -16,8 +16,8 @@ static void give_credit(void *arg)
 {
 	struct rpc_call *call = arg;
 	if (call->conn) {
-		rpc_session_credit(call->conn->s, call->id, &call->owed);
-		rpc_session_flush(call->conn->s);
+		h2_session_credit(call->conn->s, call->id, &call->owed);
+		h2_session_flush(call->conn->s);
 	}
 	rpc_call_unref(call);
 }

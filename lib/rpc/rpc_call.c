@@ -121,12 +121,12 @@ static void kick(void *arg)
 	call->posted = false;
 	pthread_mutex_unlock(&call->mu);
 	if (call->conn) {
-		struct rpc_session *s = call->conn->s;
+		struct h2_session *s = call->conn->s;
 		if (!call->submitted)
 			rpc_call_start(call);
 		else
 			(void)nghttp2_session_resume_data(s->h2, call->id);
-		rpc_session_flush(s);
+		h2_session_flush(s);
 	}
 	rpc_call_unref(call);
 }
@@ -145,10 +145,10 @@ static void reset(void *arg)
 {
 	struct rpc_call *call = arg;
 	if (call->conn) {
-		struct rpc_session *s = call->conn->s;
+		struct h2_session *s = call->conn->s;
 		(void)nghttp2_submit_rst_stream(s->h2, NGHTTP2_FLAG_NONE, call->id,
 						NGHTTP2_CANCEL);
-		rpc_session_flush(s);
+		h2_session_flush(s);
 	}
 	rpc_call_unref(call);
 }

@@ -125,13 +125,13 @@ static void stream_end(struct rpc_stream *s, enum rpc_code code, const char *why
 	rpc_stream_unref(s);
 }
 
-static struct rpc_stream *stream_of(struct rpc_session *s, int32_t id)
+static struct rpc_stream *stream_of(struct h2_session *s, int32_t id)
 {
 	return nghttp2_session_get_stream_user_data(s->h2, id);
 }
 
 /* HTTP/2 lets go of the stream, too: no callback finds it afterwards. */
-static void reset(struct rpc_session *ss, int32_t id)
+static void reset(struct h2_session *ss, int32_t id)
 {
 	nghttp2_session_set_stream_user_data(ss->h2, id, NULL);
 	nghttp2_submit_rst_stream(ss->h2, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
@@ -139,12 +139,12 @@ static void reset(struct rpc_session *ss, int32_t id)
 
 /* ---- session callbacks ---- */
 
-static void on_begin(struct rpc_session *s, int32_t id)
+static void on_begin(struct h2_session *s, int32_t id)
 {
 	(void)s, (void)id;
 }
 
-static void on_header(struct rpc_session *ss, int32_t id, struct str name,
+static void on_header(struct h2_session *ss, int32_t id, struct str name,
 		      struct str value)
 {
 	struct rpc_stream *s = stream_of(ss, id);
@@ -168,7 +168,7 @@ static void on_header(struct rpc_session *ss, int32_t id, struct str name,
 }
 
 /* What answers with another status than 200 is no gRPC server, whatever the body is: it is not read. */
-static void on_headers(struct rpc_session *ss, int32_t id, bool end)
+static void on_headers(struct h2_session *ss, int32_t id, bool end)
 {
 	struct rpc_stream *s = stream_of(ss, id);
 	char text[400];
@@ -185,11 +185,11 @@ static void on_headers(struct rpc_session *ss, int32_t id, bool end)
 
 static void credit(struct rpc_stream *s, bool always)
 {
-	struct rpc_session *ss = s->session;
+	struct h2_session *ss = s->session;
 	if (ss && !ss->closing) {
 		if (always || !pipe_full(s->pipe))
-			rpc_session_credit(ss, s->id, &s->held);
-		rpc_session_flush(ss);
+			h2_session_credit(ss, s->id, &s->held);
+		h2_session_flush(ss);
 	}
 	rpc_stream_unref(s);
 }
@@ -218,7 +218,7 @@ void rpc_stream_rouse(void *arg)
 	loop_post(s->channel->loop, on_credit, s);
 }
 
-static void on_data(struct rpc_session *ss, int32_t id, const uint8_t *p, size_t n)
+static void on_data(struct h2_session *ss, int32_t id, const uint8_t *p, size_t n)
 {
 	struct rpc_stream *s = stream_of(ss, id);
 	struct err e = ERR_INIT;
@@ -244,10 +244,10 @@ static void on_data(struct rpc_session *ss, int32_t id, const uint8_t *p, size_t
 	}
 	s->held += arrived;
 	if (s->hungry || !pipe_full(s->pipe))
-		rpc_session_credit(ss, id, &s->held);
+		h2_session_credit(ss, id, &s->held);
 }
 
-static void on_end(struct rpc_session *ss, int32_t id)
+static void on_end(struct h2_session *ss, int32_t id)
 {
 	(void)ss, (void)id;
 }
@@ -263,7 +263,7 @@ static void start_again(struct rpc_stream *s)
 	start(s);
 }
 
-static void on_stream_close(struct rpc_session *ss, int32_t id, uint32_t h2_error)
+static void on_stream_close(struct h2_session *ss, int32_t id, uint32_t h2_error)
 {
 	struct rpc_stream *s = stream_of(ss, id);
 	char text[400];
@@ -298,7 +298,7 @@ static void on_stream_close(struct rpc_session *ss, int32_t id, uint32_t h2_erro
 /* ---- sessions ---- */
 
 /* All streams of ss (NULL: those that wait for a connection). */
-static void fail_streams(struct rpc_channel *c, const struct rpc_session *ss,
+static void fail_streams(struct rpc_channel *c, const struct h2_session *ss,
 			 enum rpc_code code, const char *why)
 {
 	struct rpc_stream *next;
@@ -314,15 +314,15 @@ static void retire(struct rpc_channel *c)
 {
 	if (c->n_draining == MAX_DRAINING) {
 		struct err e = ERR_INIT;
-		struct rpc_session *oldest = c->draining[0];
+		struct h2_session *oldest = c->draining[0];
 		err_set(NULL, &e, E_UNAVAILABLE,
 			"%s: more than %d connections are draining", c->addr,
 			MAX_DRAINING);
 		fail_streams(c, oldest, RPC_UNAVAILABLE, err_text(&e));
-		rpc_session_close(oldest, &e);
+		h2_session_close(oldest, &e);
 		c->n_draining--;
 		memmove(&c->draining[0], &c->draining[1],
-			c->n_draining * sizeof(struct rpc_session *));
+			c->n_draining * sizeof(struct h2_session *));
 		c->n_closing++;
 	}
 	c->draining[c->n_draining++] = c->session;
@@ -333,7 +333,7 @@ static void retire(struct rpc_channel *c)
  * Requests still queued here (the peer bounds its streams) would be refused by nghttp2 only when their turn
  * comes: they go elsewhere at once.
  */
-static void on_goaway(struct rpc_session *ss)
+static void on_goaway(struct h2_session *ss)
 {
 	struct rpc_channel *c = ss->owner;
 	struct rpc_stream *next;
@@ -350,7 +350,7 @@ static void on_goaway(struct rpc_session *ss)
 	}
 }
 
-static void forget(struct rpc_channel *c, const struct rpc_session *ss)
+static void forget(struct rpc_channel *c, const struct h2_session *ss)
 {
 	if (c->session == ss) {
 		c->session = NULL;
@@ -360,7 +360,7 @@ static void forget(struct rpc_channel *c, const struct rpc_session *ss)
 		if (c->draining[i] == ss) {
 			c->n_draining--;
 			memmove(&c->draining[i], &c->draining[i + 1],
-				(c->n_draining - i) * sizeof(struct rpc_session *));
+				(c->n_draining - i) * sizeof(struct h2_session *));
 			return;
 		}
 	c->n_closing--;
@@ -375,18 +375,18 @@ static void done_if_freed(struct rpc_channel *c)
 	loop_op_done(op, NULL);
 }
 
-static void on_gone(struct rpc_session *ss, const struct err *why)
+static void on_gone(struct h2_session *ss, const struct err *why)
 {
 	struct rpc_channel *c = ss->owner;
 	forget(c, ss);
 	fail_streams(c, ss, RPC_UNAVAILABLE, err_text(why));
-	rpc_session_free(ss);
+	h2_session_free(ss);
 	done_if_freed(c);
 }
 
-static const struct rpc_session_ops session_ops = { on_begin,  on_header, on_headers,
-						    on_data,   on_end,	  on_stream_close,
-						    on_goaway, on_gone,	  NULL };
+static const struct h2_session_ops session_ops = { on_begin,  on_header, on_headers,
+						   on_data,   on_end,	 on_stream_close,
+						   on_goaway, on_gone,	 NULL };
 
 /* ---- requests ---- */
 
@@ -448,7 +448,7 @@ static void submit(struct rpc_stream *s)
 	}
 	s->session = c->session;
 	s->session->streams++;
-	rpc_session_flush(s->session);
+	h2_session_flush(s->session);
 }
 
 static void on_dialled(void *arg, struct net_conn *conn, const struct err *why)
@@ -463,14 +463,14 @@ static void on_dialled(void *arg, struct net_conn *conn, const struct err *why)
 		fail_streams(c, NULL, RPC_UNAVAILABLE, err_text(&c->last_error));
 		return;
 	}
-	struct rpc_session_opts o = { .stream_window = (uint32_t)c->o.stream_window,
-				      .conn_window = (uint32_t)c->o.conn_window,
-				      .keepalive_ns = c->o.keepalive_ns,
-				      .ping_timeout_ns = 5 * NS_PER_S };
+	struct h2_session_opts o = { .stream_window = (uint32_t)c->o.stream_window,
+				     .conn_window = (uint32_t)c->o.conn_window,
+				     .keepalive_ns = c->o.keepalive_ns,
+				     .ping_timeout_ns = 5 * NS_PER_S };
 	c->backoff_ns = c->next_try_ns = 0;
 	if (c->o.tls)
 		net_conn_tls(conn, c->o.tls, c->host);
-	c->session = rpc_session_new(conn, &o, &session_ops, c);
+	c->session = h2_session_new(conn, &o, &session_ops, c);
 	struct rpc_stream *next;
 	for (struct rpc_stream *s = c->streams; s; s = next) {
 		next = s->next;
@@ -525,12 +525,12 @@ static void close_op_free(struct loop_op *op)
 static void close_on_loop(struct loop_op *op)
 {
 	struct rpc_stream *s = CONTAINER_OF(op, struct close_op, base)->stream;
-	struct rpc_session *ss = s->session;
+	struct h2_session *ss = s->session;
 	if (ss && !ss->closing)
 		reset(ss, s->id);
 	stream_end(s, RPC_CANCELLED, "closed by the caller");
 	if (ss)
-		rpc_session_flush(ss);
+		h2_session_flush(ss);
 	loop_op_done(op, NULL);
 }
 
@@ -596,9 +596,9 @@ static void free_on_loop(struct loop_op *op)
 	while (c->streams)
 		stream_end(c->streams, RPC_CANCELLED, err_text(&e));
 	if (c->session)
-		rpc_session_close(c->session, &e);
+		h2_session_close(c->session, &e);
 	for (uint32_t i = 0; i < c->n_draining; i++)
-		rpc_session_close(c->draining[i], &e);
+		h2_session_close(c->draining[i], &e);
 	c->free_op = op;
 	done_if_freed(c);
 }

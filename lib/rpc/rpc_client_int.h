@@ -21,8 +21,8 @@ struct rpc_channel {
 	struct str host; /* of addr */
 	struct metric_set *metrics;
 	/* LOOP: */
-	struct rpc_session *session; /* takes new calls */
-	struct rpc_session
+	struct h2_session *session; /* takes new calls */
+	struct h2_session
 		*draining[MAX_DRAINING]; /* oldest first; said GOAWAY, or dying */
 	uint32_t n_draining;
 	uint32_t n_closing; /* sessions that were dropped for others, not gone yet */
@@ -44,7 +44,7 @@ struct rpc_stream {
 	size_t n_meta;
 	/* LOOP: */
 	struct rpc_stream *next, **link; /* of the channel's list */
-	struct rpc_session *session;	 /* NULL: waits for one, or ended */
+	struct h2_session *session;	 /* NULL: waits for one, or ended */
 	int32_t id;
 	size_t sent, held; /* of the request; received bytes not yet credited */
 	struct rpc_frame frame;

@@ -60,14 +60,14 @@ static void conn_unref(struct rpc_conn *c)
 		free(c);
 }
 
-void rpc_server_on_gone(struct rpc_session *s, const struct err *why)
+void rpc_server_on_gone(struct h2_session *s, const struct err *why)
 {
 	struct rpc_conn *c = s->owner;
 	struct rpc_server *srv = c->srv;
 	(void)why;
 	while (c->calls)
 		rpc_call_end_stream(c->calls);
-	rpc_session_free(s);
+	h2_session_free(s);
 	c->s = NULL;
 	pthread_mutex_lock(&srv->mu);
 	if (c->prev)
@@ -86,17 +86,18 @@ static void on_accept(void *arg, struct net_conn *conn)
 {
 	struct rpc_server *srv = arg;
 	struct rpc_conn *c = xcalloc(1, sizeof(*c));
-	struct rpc_session_opts o = { .server = true,
-				      .max_streams = srv->o.max_streams,
-				      .stream_window = RPC_SERVER_WINDOW,
-				      .conn_window = RPC_SERVER_CONN_WINDOW,
-				      .age_ns = srv->o.max_connection_age_ns };
+	struct h2_session_opts o = { .server = true,
+				     .max_streams = srv->o.max_streams,
+				     .stream_window = RPC_SERVER_WINDOW,
+				     .conn_window = RPC_SERVER_CONN_WINDOW,
+				     .strict_pings = true,
+				     .age_ns = srv->o.max_connection_age_ns };
 	atomic_init(&c->refs, 1);
 	c->srv = srv;
 	c->loop = net_conn_loop(conn);
 	if (srv->o.tls)
 		net_conn_tls(conn, srv->o.tls, STR_NULL);
-	c->s = rpc_session_new(conn, &o, &rpc_server_h2_ops, c);
+	c->s = h2_session_new(conn, &o, &rpc_server_h2_ops, c);
 	pthread_mutex_lock(&srv->mu);
 	c->next = srv->conns;
 	if (c->next)
@@ -105,7 +106,7 @@ static void on_accept(void *arg, struct net_conn *conn)
 	srv->n_conns++;
 	pthread_mutex_unlock(&srv->mu);
 	if (atomic_load(&srv->stopping))
-		rpc_session_close(c->s, NULL);
+		h2_session_close(c->s, NULL);
 }
 
 static void for_all(struct rpc_server *srv, void (*fn)(void *arg))
@@ -174,7 +175,7 @@ static void job_drain(void *arg)
 			     rpc_bidi_is_idle(call)))
 				rpc_call_finish(call, RPC_UNAVAILABLE,
 						STR("server is stopping"));
-		rpc_session_drain(c->s, UINT64_MAX);
+		h2_session_drain(c->s, UINT64_MAX);
 	}
 	conn_unref(c);
 }
@@ -192,7 +193,7 @@ static void job_end(void *arg)
 	struct rpc_conn *c = arg;
 	if (c->s && !c->s->closing) {
 		(void)nghttp2_session_terminate_session(c->s->h2, NGHTTP2_NO_ERROR);
-		rpc_session_flush(c->s);
+		h2_session_flush(c->s);
 	}
 	conn_unref(c);
 }
@@ -201,7 +202,7 @@ static void job_close(void *arg)
 {
 	struct rpc_conn *c = arg;
 	if (c->s)
-		rpc_session_close(c->s, NULL);
+		h2_session_close(c->s, NULL);
 	conn_unref(c);
 }
 

@@ -15,19 +15,18 @@
 #include "rpc/rpc_server_int.h"
 #include "rpc/rpc_server_h2.h"
 
-static struct rpc_call *call_of(struct rpc_session *s, int32_t id)
+static struct rpc_call *call_of(struct h2_session *s, int32_t id)
 {
 	return nghttp2_session_get_stream_user_data(s->h2, id);
 }
 
-static void on_begin(struct rpc_session *s, int32_t id)
+static void on_begin(struct h2_session *s, int32_t id)
 {
 	struct rpc_call *call = rpc_call_new(s->owner, id);
 	nghttp2_session_set_stream_user_data(s->h2, id, call);
 }
 
-static void on_header(struct rpc_session *s, int32_t id, struct str name,
-		      struct str value)
+static void on_header(struct h2_session *s, int32_t id, struct str name, struct str value)
 {
 	struct rpc_call *call = call_of(s, id);
 	if (!call || call->checked)
@@ -51,7 +50,7 @@ static void refuse(struct rpc_call *call, enum rpc_code code, const char *text)
 /* Not gRPC at all: a plain HTTP status. */
 static void refuse_http(struct rpc_call *call, const char *status)
 {
-	struct rpc_session *s = call->conn->s;
+	struct h2_session *s = call->conn->s;
 	nghttp2_nv nv = { (uint8_t *)(uintptr_t) ":status", (uint8_t *)(uintptr_t)status,
 			  7, 3, NGHTTP2_NV_FLAG_NONE };
 	call->decided = call->submitted = true;
@@ -242,7 +241,7 @@ static void dispatch(struct rpc_call *call)
 	hand_over(call);
 }
 
-static void on_headers(struct rpc_session *s, int32_t id, bool end)
+static void on_headers(struct h2_session *s, int32_t id, bool end)
 {
 	struct rpc_call *call = call_of(s, id);
 	if (!call)
@@ -255,7 +254,7 @@ static void on_headers(struct rpc_session *s, int32_t id, bool end)
 		dispatch(call);
 }
 
-static void on_data(struct rpc_session *s, int32_t id, const uint8_t *p, size_t n)
+static void on_data(struct h2_session *s, int32_t id, const uint8_t *p, size_t n)
 {
 	struct rpc_call *call = call_of(s, id);
 	struct err e = ERR_INIT;
@@ -286,17 +285,17 @@ static void on_data(struct rpc_session *s, int32_t id, const uint8_t *p, size_t 
 		return;
 	}
 	if (rpc_bidi_may_credit(call))
-		rpc_session_credit(s, id, &call->owed);
+		h2_session_credit(s, id, &call->owed);
 }
 
-static void on_end(struct rpc_session *s, int32_t id)
+static void on_end(struct h2_session *s, int32_t id)
 {
 	struct rpc_call *call = call_of(s, id);
 	if (call)
 		dispatch(call);
 }
 
-static void on_stream_close(struct rpc_session *s, int32_t id, uint32_t h2_error)
+static void on_stream_close(struct h2_session *s, int32_t id, uint32_t h2_error)
 {
 	struct rpc_call *call = call_of(s, id);
 	(void)h2_error;
@@ -307,7 +306,7 @@ static void on_stream_close(struct rpc_session *s, int32_t id, uint32_t h2_error
 }
 
 /* What half a request holds is held for so long only. */
-static void on_tick(struct rpc_session *s, uint64_t now)
+static void on_tick(struct h2_session *s, uint64_t now)
 {
 	struct rpc_conn *c = s->owner;
 	for (struct rpc_call *call = c->calls; call; call = call->next)
@@ -317,7 +316,7 @@ static void on_tick(struct rpc_session *s, uint64_t now)
 			       "request is not whole in time");
 }
 
-const struct rpc_session_ops rpc_server_h2_ops = {
+const struct h2_session_ops rpc_server_h2_ops = {
 	.on_begin = on_begin,
 	.on_header = on_header,
 	.on_headers = on_headers,

@@ -45,7 +45,7 @@ struct rpc_conn { /* LOOP; refs: the session, and each job posted for it */
 	_Atomic uint32_t refs;
 	struct rpc_server *srv;
 	struct loop *loop;
-	struct rpc_session *s;	      /* NULL: gone */
+	struct h2_session *s;	      /* NULL: gone */
 	struct rpc_call *calls;	      /* whose stream is open */
 	struct rpc_conn *next, *prev; /* srv->mu */
 };

@@ -144,29 +144,29 @@ Test(rpc_drain, streams_are_read_and_closed_after_their_channel)
 struct aged {
 	struct loop *loop;
 	const char *addr;
-	struct rpc_session *s;
+	struct h2_session *s;
 	uint64_t close_ns;
 	_Atomic int gone;
 };
 
-static void aged_gone(struct rpc_session *s, const struct err *why)
+static void aged_gone(struct h2_session *s, const struct err *why)
 {
 	struct aged *a = s->owner;
 	a->close_ns = s->close_ns;
-	rpc_session_free(s);
+	h2_session_free(s);
 	atomic_store(&a->gone, 1);
 }
 
-static const struct rpc_session_ops aged_ops = { .on_gone = aged_gone };
+static const struct h2_session_ops aged_ops = { .on_gone = aged_gone };
 
 static void aged_dialled(void *arg, struct net_conn *c, const struct err *why)
 {
 	struct aged *a = arg;
-	struct rpc_session_opts o = { .stream_window = 65535,
-				      .conn_window = 65535,
-				      .age_ns = 1 };
+	struct h2_session_opts o = { .stream_window = 65535,
+				     .conn_window = 65535,
+				     .age_ns = 1 };
 	cr_assert(why == NULL);
-	a->s = rpc_session_new(c, &o, &aged_ops, a);
+	a->s = h2_session_new(c, &o, &aged_ops, a);
 }
 
 static void aged_begin(void *arg)

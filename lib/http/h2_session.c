@@ -1,5 +1,5 @@
 /*
- * rpc/rpc_session.c - one HTTP/2 connection: nghttp2 on a net connection, without any gRPC.
+ * http/h2_session.c - one HTTP/2 connection: nghttp2 on a net connection.
  *
  * nghttp2 does no I/O: received bytes are fed to it (mem_recv), and what it wants to send is drained
  * (mem_send) into the connection while that is not full; the rest follows on drain. Callbacks run
@@ -7,19 +7,24 @@
  *
  * Credit: windows are never updated by nghttp2 itself. Connection credit is given the moment bytes
  * arrive, so a stream that nobody reads stops itself only. Stream credit is the owner's affair
- * (rpc_session_credit), in steps of a quarter window. The call of nghttp2 that credits both windows at
+ * (h2_session_credit), in steps of a quarter window. The call of nghttp2 that credits both windows at
  * once is never used.
  *
- * The end: whoever wants it calls rpc_session_close, which closes the conn; on_close then tells the
+ * The end: whoever wants it calls h2_session_close, which closes the conn; on_close then tells the
  * owner once (on_gone), who ends its streams and frees the session. A connection that nghttp2 has no
  * more use for (after GOAWAY, when the last stream ended) is finished by flush.
+ *
+ * Peers that only keep us busy: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, unknown frames and empty DATA use up a
+ * client's patience, which comes back with time and with each frame of an answer that it lets us send; when it is
+ * gone the connection ends by GOAWAY(ENHANCE_YOUR_CALM). Rapid resets and CONTINUATION floods are counted by
+ * nghttp2. A peer that takes none of our answers to its frames is not read either until it does.
  *
  * One timer a second serves keepalive (PING when nothing came for keepalive_ns while streams are
  * open), the maximum age, and the time a drain may take. A drain says GOAWAY twice, as RFC 9113 §6.8
  * advises: first with the largest stream number, so that no request under way is lost, a second
  * later with the true one.
  */
-#include "rpc/rpc_int.h"
+#include "http/h2_session.h"
 
 #include <stdlib.h>
 
@@ -34,7 +39,13 @@
 #define PING_MIN_NS (9 * NS_PER_S)
 #define MAX_STRIKES 2
 
-void rpc_session_flush(struct rpc_session *s)
+#define PATIENCE       1000u /* frames that ask for nothing */
+#define PATIENCE_PER_S 100u
+#define PATIENCE_PER_SENT                                                                \
+	3u /* clients credit both windows for each DATA, some a little more often */
+#define MAX_UNSENT_FRAMES 1000u
+
+void h2_session_flush(struct h2_session *s)
 {
 	const uint8_t *p;
 	ssize_t n = 0;
@@ -49,7 +60,7 @@ void rpc_session_flush(struct rpc_session *s)
 		struct err e = ERR_INIT;
 		err_set(NULL, &e, E_INTERNAL, "HTTP/2 to %s: %s", net_conn_peer(s->conn),
 			nghttp2_strerror((int)n));
-		rpc_session_close(s, &e);
+		h2_session_close(s, &e);
 		return;
 	}
 	bool over =
@@ -57,10 +68,17 @@ void rpc_session_flush(struct rpc_session *s)
 	if (over || s->calmed) {
 		s->closing = true;
 		net_conn_finish(s->conn);
+		return;
+	}
+	bool pause = s->server && net_conn_full(s->conn) &&
+		     nghttp2_session_get_outbound_queue_size(s->h2) > MAX_UNSENT_FRAMES;
+	if (pause != s->paused) {
+		s->paused = pause;
+		net_conn_pause(s->conn, pause);
 	}
 }
 
-void rpc_session_close(struct rpc_session *s, const struct err *why)
+void h2_session_close(struct h2_session *s, const struct err *why)
 {
 	if (why && s->why.code == E_OK)
 		s->why = *why;
@@ -69,7 +87,7 @@ void rpc_session_close(struct rpc_session *s, const struct err *why)
 }
 
 /* Not consume_stream, which waits for half a window. */
-void rpc_session_credit(struct rpc_session *s, int32_t id, size_t *owed)
+void h2_session_credit(struct h2_session *s, int32_t id, size_t *owed)
 {
 	if (*owed < s->quarter)
 		return;
@@ -81,7 +99,7 @@ void rpc_session_credit(struct rpc_session *s, int32_t id, size_t *owed)
 
 static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *f, void *arg)
 {
-	struct rpc_session *s = arg;
+	struct h2_session *s = arg;
 
 	(void)h2;
 	if (s->server && f->hd.type == NGHTTP2_HEADERS &&
@@ -95,7 +113,7 @@ static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *f, void *a
 static int on_header(nghttp2_session *h2, const nghttp2_frame *f, const uint8_t *name,
 		     size_t nn, const uint8_t *value, size_t nv, uint8_t flags, void *arg)
 {
-	struct rpc_session *s = arg;
+	struct h2_session *s = arg;
 
 	(void)h2, (void)flags;
 	if (f->hd.type == NGHTTP2_HEADERS)
@@ -103,25 +121,65 @@ static int on_header(nghttp2_session *h2, const nghttp2_frame *f, const uint8_t 
 	return 0;
 }
 
-static void on_ping(struct rpc_session *s)
+static void calm_down(struct h2_session *s, const char *why)
 {
-	static const char why[] = "too_many_pings"; /* as go-grpc's clients look for */
-	uint64_t now = time_mono_ns();
-	bool early = s->last_ping_ns && now - s->last_ping_ns < PING_MIN_NS;
-
-	s->last_ping_ns = now;
-	if (!s->server || !early || s->strikes++ < MAX_STRIKES || s->calmed)
+	if (s->calmed)
 		return;
 	s->calmed = true;
 	(void)nghttp2_submit_goaway(s->h2, NGHTTP2_FLAG_NONE,
 				    nghttp2_session_get_last_proc_stream_id(s->h2),
 				    NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)why,
-				    sizeof(why) - 1);
+				    strlen(why));
+}
+
+static void on_ping(struct h2_session *s)
+{
+	uint64_t now = time_mono_ns();
+	bool early = s->last_ping_ns && now - s->last_ping_ns < PING_MIN_NS;
+
+	s->last_ping_ns = now;
+	if (s->strict_pings && early && s->strikes++ >= MAX_STRIKES)
+		calm_down(s, "too_many_pings"); /* as go-grpc's clients look for */
+}
+
+static bool asks_for_nothing(const nghttp2_frame_hd *hd)
+{
+	switch (hd->type) {
+	case NGHTTP2_HEADERS:
+	case NGHTTP2_CONTINUATION:
+	case NGHTTP2_RST_STREAM:
+	case NGHTTP2_GOAWAY: return false;
+	case NGHTTP2_DATA:
+		return hd->length == 0 && !(hd->flags & NGHTTP2_FLAG_END_STREAM);
+	case NGHTTP2_PING:
+	case NGHTTP2_SETTINGS: return !(hd->flags & NGHTTP2_FLAG_ACK);
+	default: return true;
+	}
+}
+
+static int on_begin_frame(nghttp2_session *h2, const nghttp2_frame_hd *hd, void *arg)
+{
+	struct h2_session *s = arg;
+
+	(void)h2;
+	if (!s->server || !asks_for_nothing(hd))
+		return 0;
+	if (s->patience == 0) {
+		uint64_t back =
+			(time_mono_ns() - s->patience_ns) * PATIENCE_PER_S / NS_PER_S;
+		s->patience = (uint32_t)MIN(back, PATIENCE);
+		s->patience_ns += back * NS_PER_S / PATIENCE_PER_S;
+	}
+	if (s->patience == 0)
+		calm_down(s, "too many frames that ask for nothing");
+	else
+		s->patience--;
+	return 0;
 }
 
 static int on_frame_recv(nghttp2_session *h2, const nghttp2_frame *f, void *arg)
 {
-	struct rpc_session *s = arg;
+	struct h2_session *s = arg;
 	bool end = f->hd.flags & NGHTTP2_FLAG_END_STREAM;
 
 	(void)h2;
@@ -151,7 +209,7 @@ static int on_frame_recv(nghttp2_session *h2, const nghttp2_frame *f, void *arg)
 static int on_chunk(nghttp2_session *h2, uint8_t flags, int32_t id, const uint8_t *p,
 		    size_t n, void *arg)
 {
-	struct rpc_session *s = arg;
+	struct h2_session *s = arg;
 
 	(void)flags;
 	(void)nghttp2_session_consume_connection(h2, n);
@@ -165,15 +223,15 @@ static int on_chunk(nghttp2_session *h2, uint8_t flags, int32_t id, const uint8_
  */
 static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *f, void *arg)
 {
-	struct rpc_session *s = arg;
+	struct h2_session *s = arg;
 	int32_t id = f->hd.stream_id;
 
-	if (f->hd.type == NGHTTP2_HEADERS || f->hd.type == NGHTTP2_DATA) {
-		s->strikes = 0;
-		s->last_ping_ns = 0;
-	}
-	if (s->server && f->hd.type == NGHTTP2_HEADERS &&
-	    (f->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
+	if (f->hd.type != NGHTTP2_HEADERS && f->hd.type != NGHTTP2_DATA)
+		return 0;
+	s->strikes = 0;
+	s->last_ping_ns = 0;
+	s->patience = MIN(s->patience + PATIENCE_PER_SENT, PATIENCE);
+	if (s->server && (f->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
 	    nghttp2_session_get_stream_remote_close(h2, id) == 0)
 		(void)nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, id,
 						NGHTTP2_NO_ERROR);
@@ -182,7 +240,7 @@ static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *f, void *arg)
 
 static int on_stream_close(nghttp2_session *h2, int32_t id, uint32_t error, void *arg)
 {
-	struct rpc_session *s = arg;
+	struct h2_session *s = arg;
 
 	(void)h2;
 	if (s->streams)
@@ -193,11 +251,9 @@ static int on_stream_close(nghttp2_session *h2, int32_t id, uint32_t error, void
 
 /* ---- the connection's callbacks ---- */
 
-static void on_data(void *arg, const uint8_t *p, size_t n)
+void h2_session_feed(struct h2_session *s, const uint8_t *p, size_t n)
 {
-	struct rpc_session *s = arg;
-
-	if (s->closing)
+	if (s->closing || n == 0)
 		return;
 	s->heard_ns = time_mono_ns();
 	s->busy = true;
@@ -207,30 +263,44 @@ static void on_data(void *arg, const uint8_t *p, size_t n)
 		struct err e = ERR_INIT;
 		err_set(NULL, &e, E_UNAVAILABLE, "HTTP/2 from %s: %s",
 			net_conn_peer(s->conn), nghttp2_strerror((int)rc));
-		rpc_session_close(s, &e);
+		h2_session_close(s, &e);
 		return;
 	}
-	rpc_session_flush(s);
+	h2_session_flush(s);
+}
+
+static void on_data(void *arg, const uint8_t *p, size_t n)
+{
+	h2_session_feed(arg, p, n);
+}
+
+bool h2_session_upgrade(struct h2_session *s, struct str settings, bool is_head)
+{
+	if (nghttp2_session_upgrade2(s->h2, (const uint8_t *)settings.p, settings.n,
+				     is_head, NULL) != 0)
+		return false;
+	s->streams++;
+	return true;
 }
 
 static void on_eof(void *arg)
 {
-	struct rpc_session *s = arg;
+	struct h2_session *s = arg;
 	struct err e = ERR_INIT;
 
 	err_set(NULL, &e, E_UNAVAILABLE, "connection closed by %s",
 		net_conn_peer(s->conn));
-	rpc_session_close(s, &e);
+	h2_session_close(s, &e);
 }
 
 static void on_drain(void *arg)
 {
-	rpc_session_flush(arg);
+	h2_session_flush(arg);
 }
 
 static void on_close(void *arg, const struct err *why)
 {
-	struct rpc_session *s = arg;
+	struct h2_session *s = arg;
 	struct err e = s->why.code != E_OK ? s->why : why ? *why : ERR_INIT;
 
 	if (e.code == E_OK)
@@ -244,7 +314,7 @@ static const struct net_conn_ops conn_ops = { on_data, on_eof, on_drain, on_clos
 
 /* ---- time ---- */
 
-void rpc_session_drain(struct rpc_session *s, uint64_t grace_ns)
+void h2_session_drain(struct h2_session *s, uint64_t grace_ns)
 {
 	uint64_t close_ns = time_after_ns(grace_ns);
 
@@ -258,10 +328,10 @@ void rpc_session_drain(struct rpc_session *s, uint64_t grace_ns)
 					    nghttp2_session_get_last_proc_stream_id(
 						    s->h2),
 					    NGHTTP2_NO_ERROR, NULL, 0);
-	rpc_session_flush(s);
+	h2_session_flush(s);
 }
 
-static void keepalive(struct rpc_session *s, uint64_t now)
+static void keepalive(struct h2_session *s, uint64_t now)
 {
 	struct err e = ERR_INIT;
 
@@ -269,47 +339,64 @@ static void keepalive(struct rpc_session *s, uint64_t now)
 	    now - s->heard_ns >= s->ping_timeout_ns) {
 		err_set(NULL, &e, E_UNAVAILABLE, "%s does not answer keepalive",
 			net_conn_peer(s->conn));
-		rpc_session_close(s, &e);
+		h2_session_close(s, &e);
 	} else if (!s->ping_ns && s->streams && s->keepalive_ns &&
 		   now - s->heard_ns >= s->keepalive_ns) {
 		s->ping_ns = now;
 		(void)nghttp2_submit_ping(s->h2, NGHTTP2_FLAG_NONE, NULL);
-		rpc_session_flush(s);
+		h2_session_flush(s);
 	}
+}
+
+/* Also of a connection that is only to write its last bytes. */
+static bool is_stalled(struct h2_session *s, uint64_t now)
+{
+	size_t unsent = net_conn_unsent(s->conn);
+
+	if (unsent == 0 || unsent < s->last_unsent)
+		s->moved_ns = now;
+	s->last_unsent = unsent;
+	return s->stall_ns && now - s->moved_ns >= s->stall_ns;
 }
 
 static void on_tick(void *arg)
 {
-	struct rpc_session *s = arg;
+	struct h2_session *s = arg;
 	uint64_t now = time_mono_ns();
 
+	if (is_stalled(s, now)) {
+		struct err e = ERR_INIT;
+		err_set(NULL, &e, E_TIMEOUT, "%s takes no bytes", net_conn_peer(s->conn));
+		h2_session_close(s, &e);
+		return;
+	}
 	if (s->calmed) { /* whether GOAWAY was read or not */
-		rpc_session_close(s, NULL);
+		h2_session_close(s, NULL);
 		return;
 	}
 	if (s->closing)
 		return;
 	if (s->age_ns && !s->goaway_ns && now - s->started_ns >= s->age_ns)
-		rpc_session_drain(s, UINT64_MAX);
+		h2_session_drain(s, UINT64_MAX);
 	if (s->goaway_ns && now >= s->goaway_ns) {
 		s->goaway_ns = UINT64_MAX;
 		(void)nghttp2_submit_goaway(s->h2, NGHTTP2_FLAG_NONE,
 					    nghttp2_session_get_last_proc_stream_id(
 						    s->h2),
 					    NGHTTP2_NO_ERROR, NULL, 0);
-		rpc_session_flush(s);
+		h2_session_flush(s);
 	}
 	if (s->closing)
 		return;
 	if (s->close_ns && now >= s->close_ns) {
-		rpc_session_close(s, NULL);
+		h2_session_close(s, NULL);
 		return;
 	}
 	if (s->server && !s->settled && now - s->started_ns >= PREFACE_NS) {
 		struct err e = ERR_INIT;
 		err_set(NULL, &e, E_TIMEOUT, "%s does not begin to speak HTTP/2",
 			net_conn_peer(s->conn));
-		rpc_session_close(s, &e);
+		h2_session_close(s, &e);
 		return;
 	}
 	if (s->ops->on_tick)
@@ -320,7 +407,7 @@ static void on_tick(void *arg)
 
 /* ---- life ---- */
 
-static nghttp2_session *h2_new(struct rpc_session *s, bool server)
+static nghttp2_session *h2_new(struct h2_session *s, bool server)
 {
 	nghttp2_session_callbacks *cb;
 	nghttp2_option *opt;
@@ -328,6 +415,7 @@ static nghttp2_session *h2_new(struct rpc_session *s, bool server)
 
 	BUG_ON(nghttp2_session_callbacks_new(&cb) != 0 || nghttp2_option_new(&opt) != 0);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
+	nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
 	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_chunk);
@@ -346,10 +434,10 @@ static nghttp2_session *h2_new(struct rpc_session *s, bool server)
 	return h2;
 }
 
-struct rpc_session *rpc_session_new(struct net_conn *c, const struct rpc_session_opts *o,
-				    const struct rpc_session_ops *ops, void *owner)
+struct h2_session *h2_session_new(struct net_conn *c, const struct h2_session_opts *o,
+				  const struct h2_session_ops *ops, void *owner)
 {
-	struct rpc_session *s = xcalloc(1, sizeof *s);
+	struct h2_session *s = xcalloc(1, sizeof *s);
 	nghttp2_settings_entry set[4];
 	size_t n = 0;
 
@@ -363,7 +451,10 @@ struct rpc_session *rpc_session_new(struct net_conn *c, const struct rpc_session
 	s->quarter = MAX(o->stream_window / 4, 1u);
 	s->ping_timeout_ns = o->ping_timeout_ns;
 	s->age_ns = o->age_ns;
-	s->started_ns = s->heard_ns = time_mono_ns();
+	s->stall_ns = o->stall_ns;
+	s->strict_pings = o->strict_pings;
+	s->patience = PATIENCE;
+	s->started_ns = s->heard_ns = s->moved_ns = s->patience_ns = time_mono_ns();
 	s->h2 = h2_new(s, o->server);
 	if (o->server) {
 		set[n++] =
@@ -383,11 +474,11 @@ struct rpc_session *rpc_session_new(struct net_conn *c, const struct rpc_session
 	s->timer = loop_timer_new(s->loop, on_tick, s);
 	loop_timer_start(s->timer, TICK_NS, TICK_NS);
 	net_conn_set_ops(c, &conn_ops, s);
-	rpc_session_flush(s);
+	h2_session_flush(s);
 	return s;
 }
 
-void rpc_session_free(struct rpc_session *s)
+void h2_session_free(struct h2_session *s)
 {
 	loop_timer_free(s->timer);
 	nghttp2_session_del(s->h2);
