@@ -150,9 +150,11 @@ struct range_call {
 	int64_t range_ms, offset_ms; /* offset positive: back */
 	bool fixed;		     /* @: every step looks at at_ms */
 	int64_t at_ms;
-	bool anchored, smoothed; /* looks look_ms behind the range, and (smoothed) ahead of it */
+	bool anchored,
+		smoothed; /* looks look_ms behind the range, and (smoothed) ahead of it */
 	int64_t look_ms;
-	struct sample_tally *tally; /* of the series that is evaluated; NULL: not counted */
+	struct sample_tally
+		*tally; /* of the series that is evaluated; NULL: not counted */
 };
 /* What the evaluation of one series may touch besides its columns. */
 struct range_env {
