@@ -23,7 +23,8 @@ struct query_opts {
 		response_timeout_ms, info_timeout_ms, unhealthy_ms, max_concurrent,
 		max_selects;
 	bool partial_response, auto_downsampling, dynamic_lookback;
-	struct str tenant_header, default_tenant, tenant_label;
+	struct str tenant_header, default_tenant, tenant_label, tenant_field;
+	struct str dns_resolver;
 	bool enforce_tenancy;
 	bool rule_partial, target_partial, metadata_partial, exemplar_partial,
 		status_partial;
@@ -263,6 +264,19 @@ static const struct opt rows[] = {
 	  .off = AT(tenant_label),
 	  .def = "tenant_id",
 	  .help = "Label that holds the tenant, for --query.enforce-tenancy." },
+	{ .name = "query.tenant-certificate-field",
+	  .type = OPT_ENUM,
+	  .off = AT(tenant_field),
+	  .def = "",
+	  .choices = "|organization|organizationalUnit|commonName",
+	  .help = "Field of the TLS client's certificate that tells the tenant; headers then do not." },
+	{ .name = "store.sd-dns-resolver",
+	  .type = OPT_ENUM,
+	  .off = AT(dns_resolver),
+	  .def = "miekgdns",
+	  .choices = "golang|miekgdns",
+	  .bits = OPTF_HIDDEN,
+	  .help = "Both ask the name servers of resolv.conf; golang looks into /etc/hosts first." },
 	{ 0 }
 };
 static const struct opt *const tables[] = {
@@ -384,6 +398,28 @@ static void on_set(void *arg, struct disc_set *set)
 	endpoints_apply(q->endpoints, set);
 }
 
+static enum api_tenant_field tenant_field(struct str name)
+{
+	return str_eqz(name, "organization")	     ? API_TENANT_ORGANIZATION
+	       : str_eqz(name, "organizationalUnit") ? API_TENANT_UNIT
+	       : str_eqz(name, "commonName")	     ? API_TENANT_COMMON_NAME
+						     : API_TENANT_HEADER;
+}
+
+static void check_tenant_source(const struct query_run *q)
+{
+	enum net_tls_auth auth = q->rt.web.auth_of_clients;
+	if (q->o.tenant_field.n == 0 || auth == TLS_AUTH_IF_GIVEN ||
+	    auth == TLS_AUTH_VERIFIED)
+		return;
+	log_warn(
+		NULL, "--query.tenant-certificate-field: %s",
+		auth == TLS_AUTH_NONE
+			? "no client is asked for a certificate; set client_auth_type in --http.config"
+			: "certificates are not verified, so that clients may claim any tenant; set client_auth_type to "
+			  "RequireAndVerifyClientCert in --http.config");
+}
+
 static int open_endpoints(struct query_run *q, struct err *e)
 {
 	const struct query_opts *o = &q->o;
@@ -406,6 +442,7 @@ static int open_endpoints(struct query_run *q, struct err *e)
 		.files_interval_ns = (uint64_t)o->sd_interval_ms * NS_PER_MS,
 		.dns_interval_ns = (uint64_t)o->dns_interval_ms * NS_PER_MS,
 		.dns_servers = o->dns_servers,
+		.hosts_file = str_eqz(o->dns_resolver, "golang") ? "/etc/hosts" : NULL,
 		.loops = &q->rt.loops,
 		.pool = q->rt.pool,
 		.metrics = q->rt.metrics,
@@ -484,6 +521,7 @@ static int run(struct query_run *q, struct err *e)
 			       .tenant_header = lower(&q->rt.arena, o->tenant_header),
 			       .default_tenant = o->default_tenant,
 			       .tenant_label = o->tenant_label,
+			       .tenant_field = tenant_field(o->tenant_field),
 			       .enforce_tenancy = o->enforce_tenancy,
 			       .flags = &q->rt.flags,
 			       .version = version_text,
@@ -491,8 +529,10 @@ static int run(struct query_run *q, struct err *e)
 	q->api = api_new(&ao);
 	const struct rpc_method *m = store_service_methods(q->service, &n_methods);
 	const struct http_route *r = api_routes(q->api, &n_routes);
+	q->rt.want_subject = o->tenant_field.n > 0;
 	if (runtime_serve(&q->rt, r, n_routes, m, n_methods, e) < 0)
 		return -1;
+	check_tenant_source(q);
 	first_poll(q);
 	runtime_wait(&q->rt);
 	return 0;

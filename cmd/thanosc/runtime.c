@@ -444,6 +444,7 @@ static int serve_http(struct runtime *r, const struct http_route *routes, size_t
 	struct http_server_opts o = { .addr = r->opts->http_address,
 				      .trace = tracer_sink(r->tracer),
 				      .log = r->request_logs.http,
+				      .want_subject = r->want_subject,
 				      .tls = r->web.tls,
 				      .auth = r->web.auth,
 				      .headers = r->web.headers,

@@ -49,6 +49,7 @@ struct runtime {
 	const char *prefix_header; /* in lower case; "": none */
 	struct tracer *tracer;	   /* NULL: off */
 	struct request_logs request_logs;
+	bool want_subject; /* of clients' certificates, for routes; set before runtime_serve */
 	struct cancel *stop;	 /* cancelled by SIGINT and SIGTERM */
 	struct loop_timer *beat; /* LOOP: systemd's watchdog */
 	_Atomic bool ready;

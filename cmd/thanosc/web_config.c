@@ -211,6 +211,7 @@ static int open_tls(struct web_config *w, const struct tls_part *t, struct err *
 		.http1 = true,
 		.h2 = !w->no_http2,
 	};
+	w->auth_of_clients = auth;
 	return net_tls_new(&o, &w->tls, e) < 0 ? err_wrap(NULL, e, "%s", w->path) : 0;
 }
 

@@ -10,7 +10,8 @@
 struct web_config {
 	struct arena arena;
 	const char *path;
-	struct net_tls *tls;	/* NULL: plain */
+	struct net_tls *tls; /* NULL: plain */
+	enum net_tls_auth auth_of_clients;
 	struct http_auth *auth; /* has no users where none are named */
 	struct http_kv *headers;
 	size_t n_headers;

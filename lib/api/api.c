@@ -67,7 +67,7 @@ static int send_error(struct http_resp *w, struct ctx *ctx, const struct err *wh
 }
 
 int api_run(struct api *api, struct ctx *ctx, const struct http_req *r,
-	    struct http_resp *w, struct err *e, api_work *work)
+	    struct http_resp *w, struct err *e, api_work *work, bool whose)
 {
 	struct err why = ERR_INIT;
 	struct arena a;
@@ -77,7 +77,7 @@ int api_run(struct api *api, struct ctx *ctx, const struct http_req *r,
 	buf_init(&b, MAX_ANSWER);
 	struct call c = { api, ctx, r, w, &a, &why };
 	buf_str(&b, STR("{\"status\":\"success\",\"data\":"));
-	int rc = api_tenant(&c);
+	int rc = whose ? api_tenant(&c) : 0;
 	if (rc == 0)
 		rc = work(&c, &b);
 	notes_view(ctx->notes, &a, &notes);
@@ -99,11 +99,14 @@ int api_run(struct api *api, struct ctx *ctx, const struct http_req *r,
 	return rc;
 }
 
-#define HANDLER(name)                                                                    \
+/* PLAIN: what is the same for every tenant. */
+#define HANDLER(name) RUN(name, true)
+#define PLAIN(name)   RUN(name, false)
+#define RUN(name, whose)                                                                 \
 	static int on_##name(void *arg, struct ctx *ctx, const struct http_req *r,       \
 			     struct http_resp *w, struct err *e)                         \
 	{                                                                                \
-		return api_run(arg, ctx, r, w, e, api_##name);                           \
+		return api_run(arg, ctx, r, w, e, api_##name, whose);                    \
 	}
 HANDLER(query)
 HANDLER(query_range)
@@ -116,10 +119,10 @@ HANDLER(targets)
 HANDLER(metadata)
 HANDLER(exemplars)
 HANDLER(statistics)
-HANDLER(stores)
-HANDLER(buildinfo)
-HANDLER(flags)
-HANDLER(runtimeinfo)
+PLAIN(stores)
+PLAIN(buildinfo)
+PLAIN(flags)
+PLAIN(runtimeinfo)
 
 static const struct http_route routes[] = {
 	{ "GET|POST", "/api/v1/query", HTTP_ON_REQUEST, on_query, NULL, "query" },

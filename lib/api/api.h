@@ -28,6 +28,13 @@ struct api_opts {
 	} partial;
 	const char *tenant_header; /* in lower case */
 	struct str default_tenant, tenant_label;
+	/* Where the tenant stands in the client's certificate; then headers do not count. */
+	enum api_tenant_field {
+		API_TENANT_HEADER,
+		API_TENANT_ORGANIZATION,
+		API_TENANT_UNIT,
+		API_TENANT_COMMON_NAME
+	} tenant_field;
 	bool enforce_tenancy;
 	const struct conf_result *flags;
 	const char *version, *revision;

@@ -56,7 +56,7 @@ MUST_CHECK int api_enforce_exemplars(struct call *c, struct expr *x, struct str 
 /* A handler's work: appends the value of "data" to out. -1: an error answer is written from c->e. */
 typedef int api_work(struct call *c, struct buf *out);
 int api_run(struct api *api, struct ctx *ctx, const struct http_req *r,
-	    struct http_resp *w, struct err *e, api_work *work);
+	    struct http_resp *w, struct err *e, api_work *work, bool whose);
 
 api_work api_query, api_query_range;			/* query.c */
 api_work api_series, api_label_names, api_label_values; /* meta.c */

@@ -1,11 +1,34 @@
 /*
  * api/tenancy.c - whose request this is, and that it sees nobody else's data.
  *
- * The tenant comes from --query.tenant-header, else THANOS-TENANT, else --query.default-tenant-id; it goes along with
- * every call to a store as metadata. With --query.enforce-tenancy each selector gets the tenant's matcher in place of
- * whatever it said about that label.
+ * The tenant comes from --query.tenant-header, else THANOS-TENANT, else --query.default-tenant-id; or from the client's
+ * certificate (--query.tenant-certificate-field), which each request then must have. It goes along with every call to a
+ * store as metadata. With --query.enforce-tenancy each selector gets the tenant's matcher in place of whatever it said
+ * about that label.
  */
 #include "api/api_int.h"
+
+static int from_certificate(struct call *c, struct str *t)
+{
+	static const char *const names[] = {
+		[API_TENANT_ORGANIZATION] = "organization",
+		[API_TENANT_UNIT] = "organizationalUnit",
+		[API_TENANT_COMMON_NAME] = "commonName",
+	};
+	enum api_tenant_field field = c->api->o.tenant_field;
+	const struct http_subject *s = c->req->subject;
+	if (!s)
+		return err_set(
+			c->ctx, c->e, E_INVALID,
+			"could not get required certificate field from client cert");
+	*t = field == API_TENANT_ORGANIZATION ? s->organization
+	     : field == API_TENANT_UNIT	      ? s->unit
+					      : s->common_name;
+	if (t->n)
+		return 0;
+	return err_set(c->ctx, c->e, E_INVALID, "could not get %s field from client cert",
+		       names[field]);
+}
 
 static bool is_valid(struct str tenant)
 {
@@ -23,6 +46,8 @@ int api_tenant(struct call *c)
 		t = http_header(c->req, "thanos-tenant");
 	if (t.n == 0)
 		t = o->default_tenant;
+	if (o->tenant_field != API_TENANT_HEADER && from_certificate(c, &t) < 0)
+		return -1;
 	if (!is_valid(t))
 		return err_set(c->ctx, c->e, E_INVALID, "tenant name not valid");
 	c->ctx->tenant = t;

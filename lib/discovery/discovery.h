@@ -72,6 +72,7 @@ struct disc_opts {
 		dns_grace_ns; /* how long an answer outlives its TTL while servers fail; 0: 1 h */
 	uint64_t dns_limit_ns;	/* of all questions of a round; 0: 15 s */
 	struct str dns_servers; /* "ip:port,..."; empty: of resolv.conf */
+	const char *hosts_file; /* servers are not asked for names in it; NULL: none */
 	struct loops *loops;
 	struct task_pool *pool;
 	struct metric_registry *metrics;

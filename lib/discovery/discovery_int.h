@@ -33,6 +33,12 @@ MUST_CHECK int disc_resolve(struct disc_resolver *r, struct ctx *ctx, struct are
 			    const struct str *names, size_t n, struct disc_addrs *out,
 			    struct err *e);
 
+/* ---- hosts.c: /etc/hosts ---- */
+struct net_dns_answer;
+/* False: the name is not in this text. Else its addresses of the family, maybe none. */
+bool disc_hosts_find(struct arena *a, struct str text, struct str name, bool v6,
+		     struct net_dns_answer *out);
+
 /* ---- files.c: target groups in files ---- */
 struct disc_files;
 MUST_CHECK int disc_files_new(const struct disc_opts *o, struct disc_files **out,

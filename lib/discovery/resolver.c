@@ -12,11 +12,13 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/time.h"
 #include "base/vec.h"
 #include "discovery/discovery_int.h"
+#include "fs/fs.h"
 #include "net/dns.h"
 
 enum { M_RESULTS, M_LOOKUPS, M_FAILURES, M_ROWS };
@@ -72,6 +74,7 @@ struct generation {
 struct disc_resolver {
 	struct loop *loop;
 	struct net_dns_opts dns;
+	const char *hosts_file;
 	uint64_t grace_ns;
 	struct metric_set *metrics;
 	struct generation *now;
@@ -101,6 +104,7 @@ struct disc_resolver *disc_resolver_new(const struct disc_opts *o, enum disc_use
 	r->loop = loops_next(o->loops);
 	r->dns = (struct net_dns_opts){ .servers = o->dns_servers,
 					.limit_ns = o->dns_limit_ns };
+	r->hosts_file = o->hosts_file;
 	r->grace_ns = o->dns_grace_ns ? o->dns_grace_ns : 3600 * NS_PER_S;
 	r->metrics = metric_set_new(o->metrics, rows[users], M_ROWS);
 	r->now = gen_new();
@@ -211,12 +215,41 @@ static void answered(struct disc_resolver *r, struct generation *g, struct quest
 		log_info(NULL, "DNS: %.*s answers again", STR_FMT(q->name));
 }
 
+/* Answer from the file of hosts what it has, so that it is not open any more. */
+static void look_up(struct disc_resolver *r, struct ctx *ctx, struct generation *g)
+{
+	struct err e = ERR_INIT;
+	struct arena a;
+	struct buf b;
+	size_t left = 0;
+	if (!r->hosts_file || g->n_open == 0)
+		return;
+	arena_init(&a, NULL);
+	buf_init(&b, LIMIT_CONFIG_BYTES);
+	if (fs_read_file(ctx, r->hosts_file, LIMIT_CONFIG_BYTES, &b, &e) < 0)
+		log_warn(NULL, "DNS: %s", err_text(&e));
+	for (size_t i = 0; i < g->n_open; i++) {
+		struct question *q = g->open[i];
+		struct net_dns_answer answer;
+		if (q->type != NET_DNS_SRV &&
+		    disc_hosts_find(&a, buf_view(&b), q->name, q->type == NET_DNS_AAAA,
+				    &answer))
+			answered(r, g, q, &answer);
+		else
+			g->open[left++] = q;
+	}
+	g->n_open = left;
+	buf_deinit(&b);
+	arena_deinit(&a);
+}
+
 /* Ask what is open. -1 only when ctx ended. */
 static int ask(struct disc_resolver *r, struct ctx *ctx, struct generation *g,
 	       struct err *e)
 {
 	struct arena a;
 	struct err why = ERR_INIT;
+	look_up(r, ctx, g);
 	size_t n = g->n_open;
 	if (n == 0)
 		return 0;

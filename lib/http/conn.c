@@ -245,7 +245,7 @@ static void on_bad(struct http_conn *c)
 	struct http_call *call = c->call;
 	if (!call->req.peer) { /* before on_head: nothing of the request is known */
 		call->req.method = STR("GET");
-		call->req.peer = str_dupz(&call->arena, str_of(net_conn_peer(c->net)));
+		http_req_peer(c->server, c->net, &call->req);
 		call->minor = 1;
 	}
 	refuse(c, status, why);

@@ -155,10 +155,23 @@ static bool start_worker(struct http_call *call, struct err *e)
 
 /* ---- the request ---- */
 
+void http_req_peer(const struct http_server *s, const struct net_conn *net,
+		   struct http_req *r)
+{
+	struct net_tls_subject subject;
+	r->peer = str_dupz(r->arena, str_of(net_conn_peer(net)));
+	if (s->o.want_subject && net_conn_subject(net, r->arena, &subject)) {
+		struct http_subject *kept = ARENA_NEW(r->arena, struct http_subject);
+		*kept = (struct http_subject){ subject.organization, subject.unit,
+					       subject.common_name };
+		r->subject = kept;
+	}
+}
+
 void http_dispatch_head(struct http_call *c, struct net_conn *from)
 {
 	c->loop = net_conn_loop(from);
-	c->req.peer = str_dupz(&c->arena, str_of(net_conn_peer(from)));
+	http_req_peer(c->server, from, &c->req);
 	http_route_find(c->server, &c->req, &c->query, &c->match);
 }
 

@@ -20,6 +20,9 @@
 struct http_kv {
 	struct str k, v;
 };
+struct http_subject { /* of a client's certificate; empty: it has none */
+	struct str organization, unit, common_name;
+};
 struct http_req { /* FROZEN while the handler runs; memory of the request's arena */
 	struct str method, path; /* path decoded, without the route prefix */
 	struct str target;	 /* as it came */
@@ -28,9 +31,11 @@ struct http_req { /* FROZEN while the handler runs; memory of the request's aren
 	struct http_kv
 		*params; /* query parameters and form body; the body's come first */
 	size_t n_params;
-	struct str body;     /* of methods that have one; form bodies stay here, too */
-	struct str capture;  /* what ":name" or "*" of the route matched */
-	const char *peer;    /* "ip:port" */
+	struct str body;    /* of methods that have one; form bodies stay here, too */
+	struct str capture; /* what ":name" or "*" of the route matched */
+	const char *peer;   /* "ip:port" */
+	const struct http_subject *
+		subject; /* of the client's certificate, where the server wants it; NULL: none */
 	struct arena *arena; /* lives until the answer has been handed over */
 };
 struct str http_header(const struct http_req *r,
@@ -91,6 +96,7 @@ struct http_server_opts {
 	size_t max_body;	    /* 0: LIMIT_HTTP_BODY_BYTES */
 	struct budget *budget;	    /* of each request: parent; may be NULL */
 	bool cors, no_http2;	    /* plain HTTP/2; over TLS it is agreed on by ALPN */
+	bool want_subject;
 	/* NULL: plain, everybody; kept by the caller until the server has stopped, as headers are. */
 	struct net_tls *tls;
 	struct http_auth *auth;

@@ -53,6 +53,10 @@ void http_metrics_begin(struct http_metrics *m, const char *handler, struct str 
 void http_metrics_end(struct http_metrics *m, const char *handler, struct str method,
 		      int status, uint64_t took_ns);
 
+/* Who asks: peer and, if it is wanted, subject of his certificate. dispatch.c, LOOP */
+void http_req_peer(const struct http_server *s, const struct net_conn *net,
+		   struct http_req *r);
+
 /* ---- log of requests ---- */
 struct http_call;
 /* X-Request-ID, where it can be passed on; "": none. */

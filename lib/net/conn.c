@@ -461,6 +461,12 @@ void net_conn_tls(struct net_conn *c, struct net_tls *t, struct str host)
 	tls_send(c);
 }
 
+bool net_conn_subject(const struct net_conn *c, struct arena *a,
+		      struct net_tls_subject *out)
+{
+	return c->tls && tls_conn_subject(c->tls, a, out);
+}
+
 bool net_conn_is_tls(const struct net_conn *c)
 {
 	return c->tls != NULL;

@@ -2,7 +2,7 @@
  * net/dns.h - questions to name servers: many at a time, answers with their TTL.
  *
  * c-ares on a loop, over UDP and, where an answer is cut, TCP; servers, search domains and ndots as resolv.conf
- * says. /etc/hosts is not looked at. What servers send is read by a parser of our own (dns_msg.c): c-ares' own
+ * says. /etc/hosts is not looked at here. What servers send is read by a parser of our own (dns_msg.c): c-ares' own
  * does not tell the TTL of SRV records.
  *
  * Thread  WORKER (reads resolv.conf, waits)

@@ -54,6 +54,13 @@ MUST_CHECK int net_tls_expiry(const char *path, int64_t *unix_s, struct err *e);
  * handshake that fails or takes longer than 10 s ends the connection, with the reason.
  */
 void net_conn_tls(struct net_conn *c, struct net_tls *t, struct str host);
+/* The subject of the certificate that the peer showed: the first organization and unit, the last common name, as UTF-8. */
+struct net_tls_subject {
+	struct str organization, unit, common_name; /* empty: it has none */
+};
+/* False: it showed none, or there is no TLS. Texts lie in the arena. */
+bool net_conn_subject(const struct net_conn *c, struct arena *a,
+		      struct net_tls_subject *out);
 bool net_conn_is_tls(const struct net_conn *c);
 bool net_conn_alpn_h2(
 	const struct net_conn *c); /* agreed on; false before the handshake */

@@ -173,3 +173,37 @@ bool tls_conn_h2(const struct tls_conn *c)
 	SSL_get0_alpn_selected(c->ssl, &p, &n);
 	return n == 2 && memcmp(p, "h2", 2) == 0;
 }
+
+static struct str entry(X509_NAME *name, int nid, bool last, struct arena *a)
+{
+	unsigned char *text = NULL;
+	int at = -1;
+	for (int next; (next = X509_NAME_get_index_by_NID(name, nid, at)) >= 0;) {
+		at = next;
+		if (!last)
+			break;
+	}
+	if (at < 0)
+		return STR("");
+	int n = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(
+						   X509_NAME_get_entry(name, at)));
+	if (n < 0)
+		return STR("");
+	struct str s = str_dup(a, str_n((const char *)text, (size_t)n));
+	OPENSSL_free(text);
+	return s;
+}
+
+bool tls_conn_subject(const struct tls_conn *c, struct arena *a,
+		      struct net_tls_subject *out)
+{
+	X509 *cert = c->open ? SSL_get0_peer_certificate(c->ssl) : NULL;
+	if (!cert)
+		return false;
+	X509_NAME *name = X509_get_subject_name(cert);
+	out->organization = entry(name, NID_organizationName, false, a);
+	out->unit = entry(name, NID_organizationalUnitName, false, a);
+	out->common_name = entry(name, NID_commonName, true, a);
+	ERR_clear_error();
+	return true;
+}

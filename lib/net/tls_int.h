@@ -24,6 +24,8 @@ MUST_CHECK int tls_conn_write(struct tls_conn *c, const uint8_t *p, size_t n,
 void tls_conn_shutdown(struct tls_conn *c); /* close_notify */
 /* Cipher text that must go out: malloc'ed, NULL if none. */
 uint8_t *tls_conn_take(struct tls_conn *c, size_t *n);
+bool tls_conn_subject(const struct tls_conn *c, struct arena *a,
+		      struct net_tls_subject *out);
 bool tls_conn_h2(const struct tls_conn *c);
 
 #endif

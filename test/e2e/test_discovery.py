@@ -294,6 +294,28 @@ def two_names(c, p):
     a.stop()
 
 
+def hosts(c, p):
+    """--store.sd-dns-resolver=golang finds names of /etc/hosts, which miekgdns (the default) does not look at."""
+    with open("/etc/hosts") as f:
+        words = [line.split("#")[0].split() for line in f]
+    name = next((w for line in words if line and line[0].startswith("127.") for w in line[1:] if w != "localhost"), None)
+    if not name:
+        c.skip("/etc/hosts has no name of this host but localhost")
+        return
+    dns = NameServer()
+    dns.set(name, "A", [])
+    a = Store("a", at="0.0.0.0:0")
+    query = start(p, dns, f"--endpoint=dns+{name}:{a.port}", "--store.sd-dns-resolver=golang")
+    c.ok(len(stores_of(query)) == 1, f"golang: {name} is found", stores_of(query))
+    query.stop()
+    query = start(p, dns, f"--endpoint=dns+{name}:{a.port}", "--store.sd-dns-resolver=miekgdns")
+    c.ok(not stores_of(query), f"miekgdns: {name} is not", stores_of(query))
+    query.stop()
+    a.stop()
+    code, err = refused("--store.sd-dns-resolver=nonsense")
+    c.ok(code == 1 and "golang,miekgdns" in err, "an unknown resolver is refused", err)
+
+
 def thousands(c, p):
     dns = NameServer()
     a = Store("a")
@@ -320,7 +342,7 @@ def thousands(c, p):
 def main():
     with Procs() as p:
         c = Checks(p)
-        for part in (names, not_ready_before_names_were_tried, files, configuration, tls, strict, groups, two_names, thousands):
+        for part in (names, not_ready_before_names_were_tried, files, configuration, tls, strict, groups, two_names, hosts, thousands):
             begin = time.monotonic()
             part(c, p)
             print(f"note: {part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)

@@ -24,7 +24,7 @@ MODES = ("sidecar", "store", "query")
 NOT_YET = {
     "sidecar": [],
     "store": ["--index-cache-size=1GB", "--selector.relabel-config=x", "--block-discovery-strategy=other"],
-    "query": ["--query.mode=distributed", "--deduplication.func=chain", "--query.tenant-certificate-field=commonName"],
+    "query": ["--query.mode=distributed", "--deduplication.func=chain", "--query.partition-label=region"],
 }
 COMMON_NOT_YET = ["--request.logging-config=x"]
 NEAR = {"sidecar": ("--prometheus.ulr=http://x", "--prometheus.url"), "store": ("--data-dri=x", "--data-dir"),

@@ -1,10 +1,12 @@
-"""thanosc query behind a reverse proxy and for tenants: --web.route-prefix and friends, --query.tenant-header, --query.enforce-tenancy.
+"""thanosc query behind a reverse proxy and for tenants: --web.route-prefix and friends, --query.tenant-header,
+--query.tenant-certificate-field, --query.enforce-tenancy.
 
 Usage: test_web.py. Ends with "N passed, N failed, N skipped".
 """
 import json
 import os
 import re
+import ssl
 import sys
 import urllib.error
 import urllib.parse
@@ -13,7 +15,8 @@ import urllib.request
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
 import grpc  # noqa: E402
 
-from procs import Checks, Procs, get  # noqa: E402
+from pki import Authority  # noqa: E402
+from procs import Checks, Procs, get, wait  # noqa: E402
 from storeapi import EQ, MSG, FakeStore, make_series  # noqa: E402
 
 T = 1_700_000_000
@@ -137,12 +140,59 @@ def check_enforced(c, p):
     stores.fake.stop()
 
 
+def check_certificate(c, p):
+    """--query.tenant-certificate-field: the tenant is who the client's certificate says, whatever the headers do."""
+    stores = Tenants()
+    ca = Authority(p.dir("pki"))
+    server = ca.leaf("server")
+    shown = {name: ca.leaf(name, subject=subject) for name, subject in (
+        ("full", "/O=org-1/O=org-2/OU=unit-1/OU=unit-2/CN=first/CN=last"), ("bare", "/CN=only"), ("strange", "/O=Ünion/OU=a\\/b/CN=x y"))}
+    tls = f"tls_server_config: {{cert_file: {server[0]}, key_file: {server[1]}"
+    config = p.file("web-if-given.yml", tls + f", client_ca_file: {ca.ca}, client_auth_type: VerifyClientCertIfGiven}}\n")
+
+    def ask_as(q, who, path="query?query=up&time=%d" % T, headers=None):
+        context = ssl.create_default_context(cafile=ca.ca)
+        if who:
+            context.load_cert_chain(*shown[who])
+        r = urllib.request.Request(f"https://127.0.0.1:{q.http}/api/v1/{path}", headers=headers or {})
+        try:
+            with urllib.request.urlopen(r, timeout=10, context=context) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as e:
+            return e.code, json.loads(e.read())
+    none = "could not get required certificate field from client cert"
+    for field, wants in (("organization", {"full": "org-1", "bare": None, "strange": ValueError, None: none}),
+                         ("organizationalUnit", {"full": "unit-1", "bare": None, "strange": ValueError, None: none}),
+                         ("commonName", {"full": "last", "bare": "only", "strange": "x y", None: none})):
+        q = p.thanosc("query", f"--endpoint={stores.fake.grpc}", f"--http.config={config}", f"--query.tenant-certificate-field={field}",
+                      ready=False, name="query-" + field)
+        c.ok(wait(lambda: "msg=ready" in q.text(), 20) and "tenant-certificate-field" not in q.text(), f"{field}: starts without a warning", q.text())
+        stores.take()
+        for who, want in wants.items():
+            got = ask_as(q, who, headers={"THANOS-TENANT": "forged"})
+            seen = [t for t, _ in stores.take()]
+            if want is ValueError or who is None or want is None:
+                text = {ValueError: "tenant name not valid", None: f"could not get {field} field from client cert"}.get(want, none)
+                c.ok(got[0] == 400 and got[1]["error"] == text and got[1]["errorType"] == "bad_data" and not seen, f"{field} of {who}: {text}", f"{got} {seen}")
+            else:
+                c.ok(got[0] == 200 and seen == [want], f"{field} of {who}: {want}", f"{got} {seen}")
+        c.ok(ask_as(q, None, "stores")[0] == 200, f"{field}: what is the same for all needs no tenant", ask_as(q, None, "stores"))
+        q.stop()
+    open_config = p.file("web-any.yml", tls + ", client_auth_type: RequireAnyClientCert}\n")
+    for web, text in ((open_config, "certificates are not verified"), ("", "no client is asked for a certificate")):
+        q = p.thanosc("query", f"--http.config={web}", "--query.tenant-certificate-field=commonName", ready=False, name="query-warned")
+        c.ok(wait(lambda: "msg=ready" in q.text(), 20) and text in q.text(), f"a warning: {text}", q.text())
+        q.stop()
+    stores.fake.stop()
+
+
 def main():
     with Procs() as p:
         c = Checks(p)
         check_prefix(c, p)
         check_header(c, p)
         check_enforced(c, p)
+        check_certificate(c, p)
     return c.end()
 
 

@@ -496,3 +496,37 @@ Test(discovery, a_bad_new_configuration_keeps_the_old_one_and_says_so)
 	SHOWS(&w, "b:1");
 	end(&w);
 }
+
+/* --store.sd-dns-resolver=golang */
+Test(discovery, names_in_the_file_of_hosts_are_not_asked_for)
+{
+	struct world w;
+	begin(&w);
+	write_file(&w, "hosts",
+		   "127.0.0.1\tlocalhost\n"
+		   "#10.7.7.7 both.test\n"
+		   "10.1.1.1   other.test  Both.test fourth.test # c.test\n"
+		   "fd00::1 both.test\n"
+		   "fd00::2 six.test\n"
+		   "10.1.1.2 both.test\n"
+		   "nonsense bad.test");
+	w.o.hosts_file = str_dupz(&w.a, str_fmt(&w.a, "%s/hosts", w.dir));
+	give(&w, &w.o.endpoints, "dns+both.test:1");
+	give(&w, &w.o.endpoints, "dnsdualstack+six.test:2");
+	give(&w, &w.o.endpoints, "dns+c.test:3");
+	give(&w, &w.o.endpoints, "dnssrv+_srv.test:4");
+	dns_server_set(&w.dns, "both.test", 1, 30, "10.9.9.9");
+	dns_server_set(&w.dns, "six.test", 1, 30, "10.9.9.8");
+	dns_server_set(&w.dns, "c.test", 1, 30, "10.9.9.7");
+	dns_server_set(&w.dns, "bad.test", 1, 30, "10.9.9.6");
+	dns_server_set(&w.dns, "fourth.test", 1, 30, "10.9.9.5");
+	dns_server_set(&w.dns, "_srv.test", 33, 30, "fourth.test:9");
+	open_disc(&w);
+	after_round(&w, "10.1.1.1:1 10.1.1.1:4 10.1.1.2:1 10.9.9.7:3 [fd00::2]:2");
+	/* it is read each time */
+	write_file(&w, "hosts", "10.1.1.3 c.test\n");
+	after_round(&w, "10.1.1.3:3 10.9.9.5:4 10.9.9.8:2 10.9.9.9:1");
+	remove_file(&w, "hosts");
+	after_round(&w, "10.9.9.5:4 10.9.9.7:3 10.9.9.8:2 10.9.9.9:1");
+	end(&w);
+}
