@@ -1,35 +1,12 @@
 /*
  * Every query of the recorded answers: what Prometheus answered parses, what it
- * refused is refused with the same words; what is not supported yet says so.
+ * refused is refused with the same words.
  */
-#include <stdio.h>
-
 #include "base/ctx.h"
+#include "recorded.h"
 #include "show.h"
 #include "support/tst.h"
-#include "wire/codec.h"
 #include "wire/json.h"
-
-static void read_file(const char *path, struct buf *out)
-{
-	FILE *f = fopen(path, "rb");
-	cr_assert(f != NULL, "%s", path);
-	for (;;) {
-		uint8_t *to = buf_room(out, 1 << 16);
-		cr_assert(to != NULL);
-		size_t n = fread(to, 1, 1 << 16, f);
-		buf_commit(out, n);
-		if (n == 0)
-			break;
-	}
-	fclose(f);
-}
-
-static struct str text_of(const struct doc *map, const char *key)
-{
-	const struct doc *d = map ? doc_get(map, key) : NULL;
-	return d && d->kind == DOC_STR ? d->s : STR_NULL;
-}
 
 /* What the parser said inside a recorded error body; empty: the query was good. */
 static struct str recorded_error(struct ctx *ctx, struct arena *a, const struct doc *line)
@@ -87,17 +64,11 @@ static struct counts check_lines(struct str text, bool exact)
 
 Test(promql_parse, queries_recorded_from_prometheus_parse_or_fail_as_there)
 {
-	struct buf gz, text;
-	struct err e = ERR_INIT;
-	buf_init(&gz, 64 << 20);
-	buf_init(&text, 256 << 20);
-	read_file("test/golden/answers/prometheus.jsonl.gz", &gz);
-	cr_assert_eq(gzip_decode(buf_view(&gz), 256 << 20, &text, &e), 0, "%s",
-		     err_text(&e));
+	struct buf text;
+	read_gz("test/golden/answers/prometheus.jsonl.gz", &text);
 	struct counts n = check_lines(buf_view(&text), true);
 	cr_expect(n.good > 300 && n.bad == 17, "%d %d", n.good, n.bad);
 	buf_deinit(&text);
-	buf_deinit(&gz);
 }
 
 Test(promql_parse, queries_recorded_from_thanos_parse)
