@@ -528,6 +528,25 @@ static double custom_bound(const struct hist *h, int32_t index)
 	return (uint32_t)index < h->n_bounds ? h->bounds[index] : INFINITY;
 }
 
+void hist_limits(const struct hist *h, bool positive, int32_t index,
+		 struct hist_bucket *b)
+{
+	b->index = index;
+	if (h->schema == HIST_CUSTOM) {
+		b->lower = custom_bound(h, index - 1);
+		b->upper = custom_bound(h, index);
+		b->lower_incl = index == 0;
+		b->upper_incl = true;
+		return;
+	}
+	double inner = hist_bound(index - 1, h->schema),
+	       outer = hist_bound(index, h->schema);
+	b->lower = positive ? inner : -outer;
+	b->upper = positive ? outer : -inner;
+	b->lower_incl = !positive;
+	b->upper_incl = positive;
+}
+
 static bool next_positive(struct hist_iter *it, struct hist_bucket *b)
 {
 	const struct hist *h = it->h;
@@ -540,14 +559,8 @@ static bool next_positive(struct hist_iter *it, struct hist_bucket *b)
 		return false;
 	if (it->in_span == 0)
 		it->index += h->pos_spans[it->span].offset;
-	bool custom = h->schema == HIST_CUSTOM;
-	b->index = it->index;
 	b->count = h->pos[it->i];
-	b->lower = custom ? custom_bound(h, it->index - 1)
-			  : hist_bound(it->index - 1, h->schema);
-	b->upper = custom ? custom_bound(h, it->index) : hist_bound(it->index, h->schema);
-	b->lower_incl = custom && it->index == 0;
-	b->upper_incl = true;
+	hist_limits(h, true, it->index, b);
 	if (b->lower > 0 && b->lower < h->zero_threshold)
 		b->lower = h->zero_threshold;
 	it->in_span++;

@@ -55,8 +55,15 @@ bool hist_iter_next(struct hist_iter *it,
 		    struct hist_bucket *b); /* all buckets, empty ones too */
 double hist_bound(int32_t index,
 		  int32_t schema); /* upper bound of exponential bucket `index` */
+/* Limits of bucket `index` of a side, as they are without a zero bucket; b->count stays. */
+void hist_limits(const struct hist *h, bool positive, int32_t index,
+		 struct hist_bucket *b);
 
 /* Prometheus' API JSON: {"count":"..","sum":"..","buckets":[[boundary,"l","u","c"],...]} */
 void hist_write_json(const struct hist *h, struct buf *out);
+/* "{count:4, sum:2.5, (1,2]:4}", as labels show a histogram. */
+void hist_text(const struct hist *h, struct buf *out);
+/* "{{count:4 sum:2.5 offset:1 buckets:[4]}}", as Prometheus' test scripts write one. */
+void hist_write_expr(const struct hist *h, struct buf *out);
 
 #endif
