@@ -27,6 +27,8 @@ void budget_init(struct budget *b, struct budget *parent, const char *name,
 	atomic_init(&b->used, 0);
 	atomic_init(&b->drawn, 0);
 	atomic_init(&b->peak, 0);
+	atomic_init(&b->starved, false);
+	b->spare = b->little = b->floor = 0;
 }
 
 void budget_deinit(struct budget *b)
@@ -64,6 +66,15 @@ static int refuse(const struct budget *b, struct ctx *ctx, struct err *e)
 		       b->limit, b->flag[0] == '-' ? "" : "--", b->flag);
 }
 
+static int take(struct budget *b, struct ctx *ctx, size_t n, size_t keep_free,
+		struct err *e);
+
+/* What is to stay free in the parent when b has drawn `total`. */
+static size_t spared(const struct budget *b, size_t total)
+{
+	return total > b->parent->little ? b->parent->spare : 0;
+}
+
 /* Make drawn >= used. */
 static int draw(struct budget *b, size_t used, struct ctx *ctx, struct err *e)
 {
@@ -71,10 +82,13 @@ static int draw(struct budget *b, size_t used, struct ctx *ctx, struct err *e)
 	while (drawn < used) {
 		size_t more = round_up(used, b->step) - drawn;
 		/* Near the parent's limit a whole step may be too much, the bytes not. */
-		if (budget_take(b->parent, NULL, more, NULL) < 0) {
+		if (take(b->parent, NULL, more, spared(b, drawn + more), NULL) < 0) {
 			more = used - drawn;
-			if (budget_take(b->parent, ctx, more, e) < 0)
+			if (take(b->parent, ctx, more, spared(b, used), e) < 0) {
+				atomic_store_explicit(&b->starved, true,
+						      memory_order_relaxed);
 				return -1;
+			}
 		}
 		if (atomic_compare_exchange_strong(&b->drawn, &drawn, drawn + more))
 			return 0;
@@ -83,13 +97,12 @@ static int draw(struct budget *b, size_t used, struct ctx *ctx, struct err *e)
 	return 0;
 }
 
-int budget_take(struct budget *b, struct ctx *ctx, size_t n, struct err *e)
+static int take(struct budget *b, struct ctx *ctx, size_t n, size_t keep_free,
+		struct err *e)
 {
-	if (!b)
-		return 0;
 	size_t used = atomic_load_explicit(&b->used, memory_order_relaxed);
 	do {
-		size_t limit = b->limit ? b->limit : SIZE_MAX;
+		size_t limit = b->limit ? b->limit - MIN(keep_free, b->limit) : SIZE_MAX;
 		if (n > limit || used > limit - n)
 			return refuse(b, ctx, e);
 	} while (!atomic_compare_exchange_weak(&b->used, &used, used + n));
@@ -98,6 +111,21 @@ int budget_take(struct budget *b, struct ctx *ctx, size_t n, struct err *e)
 		return -1;
 	}
 	note_peak(b, used + n);
+	return 0;
+}
+
+int budget_take(struct budget *b, struct ctx *ctx, size_t n, struct err *e)
+{
+	return b ? take(b, ctx, n, 0, e) : 0;
+}
+
+int budget_reserve(struct budget *b, struct ctx *ctx, size_t n, struct err *e)
+{
+	BUG_ON(!b->parent || b->floor || atomic_load(&b->used) != 0);
+	if (take(b->parent, ctx, n, spared(b, n), e) < 0)
+		return -1;
+	atomic_fetch_add(&b->drawn, n);
+	b->floor = n;
 	return 0;
 }
 
@@ -132,6 +160,7 @@ void budget_give(struct budget *b, size_t n)
 		return;
 	size_t keep = round_up(before - n, b->step);
 	keep = keep > SIZE_MAX - b->step ? keep : keep + b->step;
+	keep = MAX(keep, b->floor);
 	size_t drawn = atomic_load(&b->drawn);
 	if (drawn <= keep || !atomic_compare_exchange_strong(&b->drawn, &drawn, keep))
 		return; /* whoever changed it looks for itself */
@@ -157,6 +186,7 @@ size_t budget_left(const struct budget *b)
 	size_t drawn = atomic_load_explicit(&b->drawn, memory_order_relaxed);
 	size_t spare = drawn > used ? drawn - used : 0;
 	size_t above = budget_left(b->parent);
+	above -= MIN(above, spared(b, drawn));
 	above = above > SIZE_MAX - spare ? SIZE_MAX : above + spare;
 	return MIN(left, above);
 }

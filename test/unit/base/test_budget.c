@@ -159,3 +159,54 @@ Test(slab, is_charged_until_the_last_view_is_put)
 	cr_assert_null(ref_get(NULL));
 	budget_deinit(&b);
 }
+
+Test(budget, keeps_a_spare_for_those_that_hold_little)
+{
+	struct err e = ERR_INIT;
+	struct budget total, large, small;
+	budget_init(&total, NULL, "queries'", "--query.total-memory", 16 * MIB);
+	total.spare = 4 * MIB;
+	total.little = 2 * MIB;
+	budget_init(&large, &total, "query", NULL, 0);
+	budget_init(&small, &total, "query", NULL, 0);
+	cr_assert_eq(budget_take(&large, NULL, 12 * MIB, &e), 0);
+	cr_assert_eq(budget_left(&large), 0u);
+	cr_assert_eq(budget_take(&large, NULL, 1, &e), -1);
+	cr_assert(atomic_load(&large.starved));
+	cr_assert_str_eq(err_text(&e), "queries' memory limit of 16777216 bytes exceeded "
+				       "(set by --query.total-memory)");
+	cr_assert_eq(budget_take(&small, NULL, 2 * MIB, &e), 0);
+	cr_assert(!atomic_load(&small.starved));
+	cr_assert_eq(budget_take(&small, NULL, 1, &e), -1);
+	budget_give(&large, 12 * MIB);
+	budget_give(&small, 2 * MIB);
+	budget_deinit(&large);
+	budget_deinit(&small);
+	cr_assert_eq(budget_used(&total), 0u);
+	budget_deinit(&total);
+}
+
+Test(budget, what_is_reserved_stays_drawn_until_the_end)
+{
+	struct err e = ERR_INIT;
+	struct budget total, a, b;
+	budget_init(&total, NULL, "queries'", NULL, 10 * MIB);
+	budget_init(&a, &total, "query", NULL, 0);
+	budget_init(&b, &total, "query", NULL, 0);
+	cr_assert_eq(budget_reserve(&a, NULL, 11 * MIB, &e), -1);
+	cr_assert_eq(budget_reserve(&a, NULL, 8 * MIB, &e), 0);
+	cr_assert_eq(budget_used(&total), 8 * MIB);
+	cr_assert_eq(budget_take(&a, NULL, 5 * MIB, &e), 0);
+	budget_give(&a, 5 * MIB);
+	cr_assert_eq(budget_used(&total), 8 * MIB);
+	cr_assert_eq(budget_take(&b, NULL, 3 * MIB, &e), -1);
+	cr_assert_eq(budget_take(&a, NULL, 8 * MIB, &e), 0);
+	cr_assert_eq(budget_used(&total), 8 * MIB);
+	budget_give(&a, 8 * MIB);
+	budget_deinit(&a);
+	cr_assert_eq(budget_used(&total), 0u);
+	cr_assert_eq(budget_take(&b, NULL, 10 * MIB, &e), 0);
+	budget_give(&b, 10 * MIB);
+	budget_deinit(&b);
+	budget_deinit(&total);
+}
