@@ -82,7 +82,7 @@ static void write_value(const struct hist *h, double v, struct buf *out)
 {
 	char text[NUM_MAX];
 	if (h)
-		hist_text_write(h, out);
+		hist_write_expr(h, out);
 	else
 		buf_fmt(out, "%.*s", (int)num_f64_g(text, v), text);
 }

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "wire/num.h"
+#include "model/hist_math.h"
 
 static const char *const hints[] = { [HIST_UNKNOWN] = "unknown",
 				     [HIST_RESET] = "reset",
@@ -140,9 +140,9 @@ struct side {
 	size_t n;
 };
 
-/* All buckets that are not empty, brought down by `shift` schemas. */
+/* All buckets that are not empty. */
 static struct side side_of(const struct hist_span *spans, uint32_t n_spans,
-			   const double *counts, uint32_t n, int shift)
+			   const double *counts, uint32_t n)
 {
 	struct side s = { xcalloc((size_t)n + 1, sizeof(*s.b)), 0 };
 	int32_t index = 0;
@@ -150,85 +150,40 @@ static struct side side_of(const struct hist_span *spans, uint32_t n_spans,
 	for (uint32_t i = 0; i < n_spans; i++) {
 		index += spans[i].offset;
 		for (uint32_t j = 0; j < spans[i].length; j++, index++, k++) {
-			int32_t at = shift ? ((index - 1) >> shift) + 1 : index;
-			if (counts[k] == 0)
-				continue;
-			if (s.n && s.b[s.n - 1].index == at)
-				s.b[s.n - 1].count += counts[k];
-			else
-				s.b[s.n++] = (struct bucket){ at, counts[k] };
+			if (counts[k] != 0)
+				s.b[s.n++] = (struct bucket){ index, counts[k] };
 		}
 	}
 	return s;
 }
 
-static struct side pos_of(const struct hist *h, int shift)
+static struct side pos_of(const struct hist *h)
 {
-	return side_of(h->pos_spans, h->n_pos_spans, h->pos, h->n_pos, shift);
+	return side_of(h->pos_spans, h->n_pos_spans, h->pos, h->n_pos);
 }
-static struct side neg_of(const struct hist *h, int shift)
+static struct side neg_of(const struct hist *h)
 {
-	return side_of(h->neg_spans, h->n_neg_spans, h->neg, h->n_neg, shift);
-}
-
-/* x + sign * y as one run of buckets in the arena. */
-static void sum_sides(struct arena *a, struct side x, struct side y, double sign,
-		      const struct hist_span **spans, uint32_t *n_spans,
-		      const double **counts, uint32_t *n)
-{
-	if (x.n + y.n) {
-		int32_t lo = INT32_MAX, hi = INT32_MIN;
-		for (size_t i = 0; i < x.n + y.n; i++) {
-			struct bucket b = i < x.n ? x.b[i] : y.b[i - x.n];
-			lo = MIN(lo, b.index);
-			hi = MAX(hi, b.index);
-		}
-		double *v = ARENA_ARRAY(a, double, (size_t)(hi - lo) + 1);
-		for (size_t i = 0; i < x.n; i++)
-			v[x.b[i].index - lo] += x.b[i].count;
-		for (size_t i = 0; i < y.n; i++)
-			v[y.b[i].index - lo] += sign * y.b[i].count;
-		*counts = v;
-		*n = (uint32_t)(hi - lo) + 1;
-		set_side(a, lo, *n, spans, n_spans);
-	}
-	free(x.b);
-	free(y.b);
-}
-
-static uint8_t joint_hint(uint8_t x, uint8_t y)
-{
-	if (x == y)
-		return x;
-	return x == HIST_GAUGE || y == HIST_GAUGE ? HIST_GAUGE : HIST_UNKNOWN;
+	return side_of(h->neg_spans, h->n_neg_spans, h->neg, h->n_neg);
 }
 
 int hist_text_step(struct arena *a, const struct hist *x, const struct hist *y,
 		   double sign, struct hist **out, struct err *e)
 {
-	struct hist *h = ARENA_NEW(a, struct hist);
-	if (x->schema > y->schema || x->zero_threshold != y->zero_threshold ||
-	    x->n_bounds != y->n_bounds ||
-	    (x->n_bounds &&
-	     memcmp(x->bounds, y->bounds, x->n_bounds * sizeof(double)) != 0))
+	struct hist_work work;
+	struct hist_acc acc;
+	if (x->schema > y->schema)
 		return err_set(
 			NULL, e, E_PARSE,
 			"error combining histograms: cannot merge from schema %d to %d",
 			y->schema, x->schema);
-	int shift = y->schema - x->schema;
-	*h = (struct hist){ .schema = x->schema,
-			    .hint = joint_hint(x->hint, y->hint),
-			    .zero_threshold = x->zero_threshold,
-			    .zero_count = x->zero_count + sign * y->zero_count,
-			    .count = x->count + sign * y->count,
-			    .sum = x->sum + sign * y->sum,
-			    .bounds = x->bounds,
-			    .n_bounds = x->n_bounds };
-	sum_sides(a, pos_of(x, 0), pos_of(y, shift), sign, &h->pos_spans, &h->n_pos_spans,
-		  &h->pos, &h->n_pos);
-	sum_sides(a, neg_of(x, 0), neg_of(y, shift), sign, &h->neg_spans, &h->n_neg_spans,
-		  &h->neg, &h->n_neg);
-	*out = h;
+	hist_work_init(&work, a);
+	hist_acc_init(&acc, &work);
+	hist_acc_set(&acc, x);
+	unsigned met = sign < 0 ? hist_acc_sub(&acc, y) : hist_acc_add(&acc, y);
+	if (met & HIST_INCOMPATIBLE)
+		return err_set(NULL, e, E_PARSE,
+			       "custom and exponential buckets do not add up");
+	*out = hist_acc_take(&acc, false);
 	return 0;
 }
 
@@ -272,42 +227,6 @@ bool hist_almost_eq(const struct hist *want, const struct hist *got, bool hint)
 			if (want->bounds[i] != got->bounds[i])
 				return false;
 	}
-	return sides_eq(pos_of(want, 0), pos_of(got, 0)) &&
-	       sides_eq(neg_of(want, 0), neg_of(got, 0)) &&
-	       (!hint || want->hint == got->hint);
-}
-
-/* ---- as text, for what failed ---- */
-
-static void write_number(const char *key, double v, struct buf *out)
-{
-	char text[NUM_MAX];
-	size_t n = num_f64_g(text, v);
-	buf_fmt(out, " %s:%.*s", key, (int)n, text);
-}
-
-static void write_side(const char *key, struct side s, struct buf *out)
-{
-	char text[NUM_MAX];
-	for (size_t i = 0; i < s.n; i++) {
-		size_t n = num_f64_g(text, s.b[i].count);
-		buf_fmt(out, "%s%d:%.*s", i ? " " : key, s.b[i].index, (int)n, text);
-	}
-	if (s.n)
-		buf_byte(out, ']');
-	free(s.b);
-}
-
-void hist_text_write(const struct hist *h, struct buf *out)
-{
-	buf_fmt(out, "{{schema:%d", h->schema);
-	write_number("count", h->count, out);
-	write_number("sum", h->sum, out);
-	write_number("z_bucket", h->zero_count, out);
-	write_number("z_bucket_w", h->zero_threshold, out);
-	write_side(" buckets:[", pos_of(h, 0), out);
-	write_side(" n_buckets:[", neg_of(h, 0), out);
-	for (uint32_t i = 0; i < h->n_bounds; i++)
-		write_number(i ? "" : "custom_values", h->bounds[i], out);
-	buf_fmt(out, " counter_reset_hint:%s}}", hints[h->hint]);
+	return sides_eq(pos_of(want), pos_of(got)) &&
+	       sides_eq(neg_of(want), neg_of(got)) && (!hint || want->hint == got->hint);
 }

@@ -41,7 +41,6 @@ MUST_CHECK int hist_text_parse(struct arena *a, struct str s, struct hist **out,
 MUST_CHECK int hist_text_step(struct arena *a, const struct hist *x, const struct hist *y,
 			      double sign, struct hist **out, struct err *e);
 bool hist_almost_eq(const struct hist *want, const struct hist *got, bool hint);
-void hist_text_write(const struct hist *h, struct buf *out);
 bool almost_eq(double a, double b);
 
 /* ---- storage: real chunks ---- */
