@@ -212,11 +212,73 @@ static int aggregated(struct job *j, struct arena *a, const struct chunk_view *c
 	return rc;
 }
 
+/* ---- many chunks at once ---- */
+
+struct wide {
+	uint8_t *scratch;
+	size_t cap;
+};
+
+/* Do CHUNK_WIDE chunks from here on go well together? Those that hardly change are faster one by one. */
+static bool is_wide(const struct sample_cols *c, const struct chunk_view *chunks)
+{
+	size_t bytes = 0, samples = 0;
+	if (c->h || c->st_ms)
+		return false;
+	for (size_t i = 0; i < CHUNK_WIDE; i++) {
+		const struct chunk_part *p = &chunks[i].part[AGGR_RAW];
+		size_t count = chunk_count(*p);
+		if (p->enc != CHUNK_XOR || count < 2 || count > (size_t)p->n * 4 + 2)
+			return false;
+		bytes += p->n;
+		samples += count;
+	}
+	return bytes > samples;
+}
+
+/* 1: decoded; 0: they must go one by one. */
+static int decode_wide(struct job *j, struct arena *a, const struct chunk_view *chunks,
+		       struct wide *w, struct sample_cols *c)
+{
+	struct chunk_part part[CHUNK_WIDE];
+	int64_t *t[CHUNK_WIDE];
+	double *v[CHUNK_WIDE];
+	size_t at[CHUNK_WIDE + 1] = { c->n };
+	for (size_t i = 0; i < CHUNK_WIDE; i++) {
+		part[i] = chunks[i].part[AGGR_RAW];
+		at[i + 1] = at[i] + chunk_count(part[i]);
+	}
+	size_t need = chunk_wide_scratch(part);
+	if (need > w->cap && !(w->scratch = arena_try(a, j->ctx, need, j->e)))
+		return -1;
+	w->cap = MAX(w->cap, need);
+	if (reserve(j, a, c, at[CHUNK_WIDE]) < 0)
+		return -1;
+	for (size_t i = 0; i < CHUNK_WIDE; i++) {
+		t[i] = c->t_ms + at[i];
+		v[i] = c->v + at[i];
+	}
+	if (chunk_xor_decode_wide(part, w->scratch, t, v) != 0)
+		return 0;
+	for (size_t i = 0; i < CHUNK_WIDE; i++) {
+		size_t from = c->n, n = at[i + 1] - at[i];
+		if (from != at[i]) { /* something before it was cut */
+			memmove(c->t_ms + from, t[i], n * sizeof *c->t_ms);
+			memmove(c->v + from, v[i], n * sizeof *c->v);
+		}
+		c->n += n;
+		trim(j, c, from);
+	}
+	return 1;
+}
+
 /* Chunks that ascend without overlap. */
 static int decode_lane(struct job *j, struct arena *a, const struct chunk_view *chunks,
 		       size_t n, struct sample_cols *c)
 {
 	struct chunk_decoder *d = NULL;
+	struct wide wide = { 0 };
+	const bool usable = n >= CHUNK_WIDE && chunk_wide_usable();
 	size_t total = 0;
 	for (size_t i = 0; i < n; i++) {
 		total += bound_of(&chunks[i], j->want);
@@ -226,6 +288,15 @@ static int decode_lane(struct job *j, struct arena *a, const struct chunk_view *
 	if (reserve(j, a, c, total) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
+		if (usable && n - i >= CHUNK_WIDE && is_wide(c, chunks + i)) {
+			int done = decode_wide(j, a, chunks + i, &wide, c);
+			if (done < 0)
+				return -1;
+			if (done) {
+				i += CHUNK_WIDE - 1;
+				continue;
+			}
+		}
 		struct chunk_part p = chunks[i].part[AGGR_RAW];
 		int rc = is_float(p) ? raw_floats(j, a, p, c) : raw_hists(j, a, &d, p, c);
 		if (rc < 0)

@@ -59,27 +59,50 @@ static size_t make(enum kind k, struct chunk_encoder *w, struct chunk_part *out)
 	return bytes;
 }
 
+/* All chunks, one by one or CHUNK_WIDE at once. */
+static bool decode_all(const struct chunk_part *c, bool lanes)
+{
+	static int64_t t[CHUNK_WIDE][CHUNK_SAMPLES];
+	static double v[CHUNK_WIDE][CHUNK_SAMPLES];
+	static uint8_t scratch[1 << 20];
+	int64_t *tt[CHUNK_WIDE];
+	double *vv[CHUNK_WIDE];
+	struct err e = ERR_INIT;
+	for (size_t i = 0; i < CHUNK_WIDE; i++) {
+		tt[i] = t[i];
+		vv[i] = v[i];
+	}
+	for (size_t i = 0; i < CHUNKS; i += lanes ? CHUNK_WIDE : 1)
+		if (lanes ? chunk_xor_decode_wide(c + i, scratch, tt, vv) != 0
+			  : chunk_xor_decode(c[i].p, c[i].n, t[0], v[0], CHUNK_SAMPLES,
+					     &e) < 0)
+			return false;
+	return true;
+}
+
+static double best_of(const struct chunk_part *c, bool lanes)
+{
+	uint64_t best = UINT64_MAX;
+	for (int round = 0; round < 9; round++) {
+		uint64_t from = time_mono_ns();
+		if (!decode_all(c, lanes))
+			exit(1);
+		best = MIN(best, time_mono_ns() - from);
+	}
+	return (double)best / (CHUNKS * CHUNK_SAMPLES);
+}
+
 int main(void)
 {
 	static struct chunk_part chunks[CHUNKS];
-	static int64_t t[CHUNK_SAMPLES];
-	static double v[CHUNK_SAMPLES];
 	struct chunk_encoder *w = chunk_encoder_new();
-	struct err e = ERR_INIT;
 	for (int k = 0; k < KINDS; k++) {
 		size_t bytes = make((enum kind)k, w, chunks);
-		uint64_t best = UINT64_MAX;
-		for (int round = 0; round < 9; round++) {
-			uint64_t from = time_mono_ns();
-			for (size_t c = 0; c < CHUNKS; c++)
-				if (chunk_xor_decode(chunks[c].p, chunks[c].n, t, v,
-						     CHUNK_SAMPLES, &e) < 0)
-					return 1;
-			best = MIN(best, time_mono_ns() - from);
-		}
-		double n = (double)CHUNKS * CHUNK_SAMPLES;
-		printf("%-28s %5.2f ns a sample, %5.2f bytes a sample\n", names[k],
-		       (double)best / n, (double)bytes / n);
+		printf("%-28s %5.2f ns a sample, %5.2f bytes a sample", names[k],
+		       best_of(chunks, false), (double)bytes / (CHUNKS * CHUNK_SAMPLES));
+		if (chunk_wide_usable())
+			printf(", %5.2f ns sixteen at once", best_of(chunks, true));
+		printf("\n");
 		for (size_t c = 0; c < CHUNKS; c++)
 			free((void *)(uintptr_t)chunks[c].p);
 	}

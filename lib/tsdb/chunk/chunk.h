@@ -52,6 +52,17 @@ int chunk_xor2_decode(const uint8_t *p, size_t n, int64_t *t_ms, double *v, int6
 		      size_t cap, struct err *e);
 bool chunk_has_starts(struct chunk_part c);
 
+/*
+ * CHUNK_WIDE whole XOR chunks at once, into t[i] and v[i] (room for the count of each). 0, or 1: something is odd
+ * with one of them, and what was written means nothing; decode them by chunk_xor_decode. Only where
+ * chunk_wide_usable says so; scratch has chunk_wide_scratch bytes.
+ */
+#define CHUNK_WIDE 16
+bool chunk_wide_usable(void);
+size_t chunk_wide_scratch(const struct chunk_part *c);
+int chunk_xor_decode_wide(const struct chunk_part *c, uint8_t *scratch, int64_t **t,
+			  double **v);
+
 /* Split an AggrChunk (encoding 0xff) into view.part[COUNT..COUNTER]. */
 MUST_CHECK int chunk_aggr_split(const uint8_t *p, size_t n, struct chunk_view *out,
 				struct err *e);

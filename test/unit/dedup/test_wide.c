@@ -1,0 +1,74 @@
+/*
+ * Long series, whose chunks are decoded many at once: as many samples as one by one, within the range asked.
+ */
+#include <stdlib.h>
+
+#include "dedup/dedup.h"
+#include "support/tst.h"
+#include "tsdb/chunk/chunk.h"
+
+#define CHUNKS 70
+
+static int64_t t[CHUNKS * CHUNK_SAMPLES];
+static double v[CHUNKS * CHUNK_SAMPLES];
+
+static void make(struct chunk_view *c)
+{
+	struct chunk_encoder *w = chunk_encoder_new();
+	struct err e = ERR_INIT;
+	for (size_t i = 0; i < CHUNKS; i++) {
+		chunk_encoder_begin(w, CHUNK_XOR);
+		for (size_t k = i * CHUNK_SAMPLES; k < (i + 1) * CHUNK_SAMPLES; k++) {
+			t[k] = (int64_t)k * 15000 + rand() % 300;
+			v[k] = (double)(rand() % 100000) / 8;
+			cr_assert_eq(chunk_encoder_float(w, t[k], v[k], &e), 0);
+		}
+		struct chunk_part p = chunk_encoder_part(w);
+		uint8_t *copy = malloc(p.n);
+		memcpy(copy, p.p, p.n);
+		c[i] = (struct chunk_view){ .mint_ms = t[i * CHUNK_SAMPLES],
+					    .maxt_ms = t[(i + 1) * CHUNK_SAMPLES - 1] };
+		c[i].part[AGGR_RAW] = (struct chunk_part){ copy, p.n, p.enc };
+	}
+	chunk_encoder_free(w);
+}
+
+/* What of all samples lies in [lo, hi], against what is decoded. */
+static void check(const struct chunk_view *all, size_t n, int64_t lo, int64_t hi)
+{
+	struct chunk_view c[CHUNKS]; /* they are sorted in place */
+	struct arena a;
+	struct sample_cols out = { 0 };
+	struct err e = ERR_INIT;
+	size_t k = 0;
+	memcpy(c, all, n * sizeof(*c));
+	arena_init(&a, NULL);
+	cr_assert_eq(dedup_decode(NULL, &a, c, n, SAMPLE_AVG, false, false, lo, hi, &out,
+				  &e),
+		     0, "%s", err_text(&e));
+	for (size_t i = 0; i < n * CHUNK_SAMPLES; i++) {
+		if (t[i] < lo || t[i] > hi)
+			continue;
+		cr_assert_lt(k, out.n);
+		cr_assert_eq(out.t_ms[k], t[i]);
+		cr_assert_eq(f64_bits(out.v[k]), f64_bits(v[i]));
+		k++;
+	}
+	cr_assert_eq(k, out.n, "%zu, not %zu of %zu chunks in %lld..%lld", out.n, k, n,
+		     (long long)lo, (long long)hi);
+	arena_deinit(&a);
+}
+
+Test(wide, long_series_are_cut_to_the_range)
+{
+	struct chunk_view c[CHUNKS];
+	make(c);
+	for (int round = 0; round < 200; round++) {
+		int64_t lo = rand() % (CHUNKS * CHUNK_SAMPLES) * 15000LL - 100000;
+		check(c, CHUNKS - (size_t)(rand() % CHUNKS), lo,
+		      lo + rand() % (CHUNKS * CHUNK_SAMPLES) * 15000LL);
+	}
+	check(c, CHUNKS, INT64_MIN, INT64_MAX);
+	for (size_t i = 0; i < CHUNKS; i++)
+		free((void *)(uintptr_t)c[i].part[AGGR_RAW].p);
+}

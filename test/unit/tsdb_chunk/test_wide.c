@@ -1,0 +1,114 @@
+/*
+ * Sixteen chunks at once decode as each of them alone: same samples, and no answer where one alone has none.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "support/tst.h"
+#include "tsdb/chunk/chunk.h"
+
+#define MOST 250
+
+static uint64_t state = 88172645463325252ull;
+static uint64_t rnd(uint64_t n)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return (state >> 11) % n;
+}
+
+/* Regular, late and torn-apart times; values of all widths. */
+static struct chunk_part make(struct chunk_encoder *w, unsigned kind)
+{
+	struct err e = ERR_INIT;
+	int64_t t = (int64_t)rnd(1u << 30) - (1 << 29);
+	double v = (double)rnd(1000);
+	size_t n = rnd(4) ? 120 : 2 + rnd(MOST - 2);
+	chunk_encoder_begin(w, CHUNK_XOR);
+	for (size_t i = 0; i < n; i++) {
+		cr_assert_eq(chunk_encoder_float(w, t, v, &e), 0);
+		t += 15000 + (kind & 1 ? (int64_t)rnd(400) : 0);
+		if (kind & 2 && rnd(30) == 0)
+			t += (int64_t)rnd(1u << (8 + rnd(23)));
+		switch (kind >> 2) {
+		case 0: v += (double)rnd(50); break;
+		case 1: v = rnd(3) ? v : v + (double)rnd(1000) / 7; break;
+		case 2: v = f64_of_bits(rnd(UINT64_MAX) ^ rnd(UINT64_MAX) << 20); break;
+		default: v = (double[]){ 0, -0.0, INFINITY, NAN, 1, -1, 1e300 }[rnd(7)];
+		}
+	}
+	struct chunk_part p = chunk_encoder_part(w);
+	uint8_t *copy = malloc(p.n);
+	memcpy(copy, p.p, p.n);
+	return (struct chunk_part){ copy, p.n, p.enc };
+}
+
+struct decoded {
+	int64_t t[CHUNK_WIDE][MOST];
+	double v[CHUNK_WIDE][MOST];
+};
+
+static int decode(const struct chunk_part *c, struct decoded *out)
+{
+	int64_t *t[CHUNK_WIDE];
+	double *v[CHUNK_WIDE];
+	uint8_t *scratch = malloc(chunk_wide_scratch(c));
+	for (int i = 0; i < CHUNK_WIDE; i++) {
+		t[i] = out->t[i];
+		v[i] = out->v[i];
+	}
+	int rc = chunk_xor_decode_wide(c, scratch, t, v);
+	free(scratch);
+	return rc;
+}
+
+static void compare(const struct chunk_part *c, bool damaged)
+{
+	static struct decoded wide;
+	static int64_t t[MOST];
+	static double v[MOST];
+	int rc = decode(c, &wide);
+	bool bad = false;
+	for (int i = 0; i < CHUNK_WIDE; i++) {
+		struct err e = ERR_INIT;
+		int n = chunk_xor_decode(c[i].p, c[i].n, t, v, MOST, &e);
+		bad |= n < 0;
+		if (n < 0 || rc != 0)
+			continue;
+		cr_assert_eq(memcmp(t, wide.t[i], (size_t)n * 8), 0, "times of %d", i);
+		cr_assert_eq(memcmp(v, wide.v[i], (size_t)n * 8), 0, "values of %d", i);
+	}
+	cr_assert_eq(rc != 0, bad, "damaged %d, at once %d", bad, rc);
+	cr_assert(damaged || !bad);
+}
+
+Test(wide, sixteen_chunks_decode_as_each_alone)
+{
+	struct chunk_encoder *w = chunk_encoder_new();
+	struct chunk_part c[CHUNK_WIDE];
+	if (!chunk_wide_usable())
+		cr_skip_test("this processor has no AVX-512");
+	for (unsigned round = 0; round < 400; round++) {
+		for (int i = 0; i < CHUNK_WIDE; i++)
+			c[i] = make(w, round % 17 == 16 ? (unsigned)rnd(16) : round % 16);
+		compare(c, false);
+		for (int k = 0; k < 4; k++) { /* a bit turned over, or the end torn off */
+			int i = (int)rnd(CHUNK_WIDE);
+			uint8_t *p = (uint8_t *)(uintptr_t)c[i].p;
+			size_t at = 2 + rnd(c[i].n - 2);
+			uint32_t n = c[i].n;
+			uint8_t was = p[at];
+			if (k & 1)
+				p[at] ^= (uint8_t)(1u << rnd(8));
+			else
+				c[i].n = (uint32_t)at;
+			compare(c, true);
+			p[at] = was;
+			c[i].n = n;
+		}
+		for (int i = 0; i < CHUNK_WIDE; i++)
+			free((void *)(uintptr_t)c[i].p);
+	}
+	chunk_encoder_free(w);
+}
