@@ -251,8 +251,10 @@ int runtime_start(struct runtime *r, const struct conf_cmd *cmd, int argc, char 
 	r->mode = cmd->name;
 	r->opts = opts;
 	arena_init(&r->arena, NULL);
-	if (conf_parse(NULL, &r->arena, cmd, argc, argv, opts, size, &r->flags, e) < 0)
+	if (conf_parse(NULL, &r->arena, cmd, argc, argv, opts, size, &r->flags, e) < 0) {
+		arena_deinit(&r->arena);
 		return -1;
+	}
 	if (r->flags.help || r->flags.version) {
 		struct buf b;
 		buf_init(&b, 1 << 22);
