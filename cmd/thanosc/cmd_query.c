@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "base/vec.h"
+#include "features.h"
 #include "promql/parse/ast.h"
 #include "runtime.h"
 
@@ -22,7 +23,8 @@ struct query_opts {
 	int64_t timeout_ms, lookback_ms, default_step_ms, eval_interval_ms, metadata_ms,
 		response_timeout_ms, info_timeout_ms, unhealthy_ms, max_concurrent,
 		max_selects;
-	bool partial_response, auto_downsampling, dynamic_lookback;
+	bool partial_response, auto_downsampling, dynamic_lookback, x_functions;
+	struct conf_strs features;
 	struct str tenant_header, default_tenant, tenant_label, tenant_field;
 	struct str dns_resolver;
 	bool enforce_tenancy;
@@ -94,6 +96,16 @@ static const struct opt rows[] = {
 	  .bits = OPTF_HIDDEN,
 	  .placeholder = "<ip:port>",
 	  .help = "Name servers to ask in place of those in /etc/resolv.conf, separated by commas (thanosc only)." },
+	{ .name = "enable-feature",
+	  .type = OPT_STRINGS,
+	  .off = AT(features),
+	  .placeholder = "<feature>",
+	  .help = "Comma separated feature names to enable (repeatable). Valid options: promql-experimental-functions, promql-extended-range-selectors, promql-binop-fill-modifiers, promql-delayed-name-removal, use-start-timestamps." },
+	{ .name = "query.enable-x-functions",
+	  .type = OPT_BOOL,
+	  .off = AT(x_functions),
+	  .def = "false",
+	  .help = "Enable the functions xrate, xincrease and xdelta." },
 	{ .name = "query.conn-metric.label",
 	  .type = OPT_STRINGS,
 	  .off = AT(conn_labels),
@@ -478,7 +490,11 @@ static int run(struct query_run *q, struct err *e)
 	size_t n_replicas, n_methods, n_routes;
 	const struct query_opts *o = &q->o;
 	struct labels selector;
+	struct features features;
 	replica_labels(q, &replicas, &n_replicas);
+	features_read(&o->features, &features);
+	if (o->x_functions)
+		features.promql |= PROMQL_X_FUNCTIONS;
 	if (selector_labels(q, &selector, e) < 0)
 		return -1;
 	if (open_endpoints(q, e) < 0)
@@ -487,6 +503,7 @@ static int run(struct query_run *q, struct err *e)
 				 .response_timeout_ns =
 					 (uint64_t)o->response_timeout_ms * NS_PER_MS,
 				 .selector_labels = selector,
+				 .promql_features = features.promql,
 				 .metrics = q->rt.metrics,
 				 .component = "query" };
 	q->proxy = proxy_new(&po);
@@ -518,6 +535,9 @@ static int run(struct query_run *q, struct err *e)
 			       .partial_response = o->partial_response,
 			       .auto_downsampling = o->auto_downsampling,
 			       .dynamic_lookback = o->dynamic_lookback,
+			       .promql_features = features.promql,
+			       .delayed_names = features.delayed_names,
+			       .start_timestamps = features.start_timestamps,
 			       .tenant_header = lower(&q->rt.arena, o->tenant_header),
 			       .default_tenant = o->default_tenant,
 			       .tenant_label = o->tenant_label,

@@ -110,6 +110,8 @@ int api_run(struct api *api, struct ctx *ctx, const struct http_req *r,
 	}
 HANDLER(query)
 HANDLER(query_range)
+HANDLER(format_query)
+HANDLER(parse_query)
 HANDLER(series)
 HANDLER(label_names)
 HANDLER(label_values)
@@ -128,6 +130,10 @@ static const struct http_route routes[] = {
 	{ "GET|POST", "/api/v1/query", HTTP_ON_REQUEST, on_query, NULL, "query" },
 	{ "GET|POST", "/api/v1/query_range", HTTP_ON_REQUEST, on_query_range, NULL,
 	  "query_range" },
+	{ "GET|POST", "/api/v1/format_query", HTTP_ON_REQUEST, on_format_query, NULL,
+	  "format_query" },
+	{ "GET|POST", "/api/v1/parse_query", HTTP_ON_REQUEST, on_parse_query, NULL,
+	  "parse_query" },
 	{ "GET|POST", "/api/v1/series", HTTP_ON_REQUEST, on_series, NULL, "series" },
 	{ "GET|POST", "/api/v1/labels", HTTP_ON_REQUEST, on_label_names, NULL,
 	  "label_names" },

@@ -23,6 +23,8 @@ struct api_opts {
 	int64_t metadata_range_ms; /* 0: everything */
 	uint32_t max_concurrent, max_selects;
 	bool partial_response, auto_downsampling, dynamic_lookback;
+	unsigned promql_features;	      /* PROMQL_ bits */
+	bool delayed_names, start_timestamps; /* as in struct promql_query */
 	struct { /* partial_response of the federated APIs where it is not asked for */
 		bool rules, targets, metadata, exemplars, status;
 	} partial;

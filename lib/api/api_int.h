@@ -58,8 +58,8 @@ typedef int api_work(struct call *c, struct buf *out);
 int api_run(struct api *api, struct ctx *ctx, const struct http_req *r,
 	    struct http_resp *w, struct err *e, api_work *work, bool whose);
 
-api_work api_query, api_query_range;			/* query.c */
-api_work api_series, api_label_names, api_label_values; /* meta.c */
+api_work api_query, api_query_range, api_format_query, api_parse_query; /* query.c */
+api_work api_series, api_label_names, api_label_values;			/* meta.c */
 api_work api_rules, api_alerts, api_targets, api_metadata, api_exemplars,
 	api_statistics;						/* federated.c */
 api_work api_stores, api_buildinfo, api_flags, api_runtimeinfo; /* status.c */

@@ -210,7 +210,7 @@ int api_exemplars(struct call *c, struct buf *out)
 	if (q.end < q.start)
 		return api_bad(c->ctx, c->e, "end",
 			       "end timestamp must not be before start time");
-	if (promql_parse(&ctx, c->a, q.query, 0, &tree, &why) < 0)
+	if (promql_parse(&ctx, c->a, q.query, o->promql_features, &tree, &why) < 0)
 		return api_bad(c->ctx, c->e, "query", "%s", err_text(&why));
 	if (api_enforce_exemplars(c, tree, &q.query) < 0)
 		return -1;

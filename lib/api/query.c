@@ -1,9 +1,10 @@
 /*
- * api/query.c - /api/v1/query and /api/v1/query_range.
+ * api/query.c - /api/v1/query and /api/v1/query_range; /api/v1/format_query and /api/v1/parse_query.
  */
 #include "api/api_int.h"
 #include "base/span.h"
 #include "base/time.h"
+#include "wire/json.h"
 
 #define MAX_POINTS 11000
 
@@ -63,6 +64,8 @@ static int eval(struct call *c, struct promql_query *q, struct buf *out)
 	q->n_replica_labels = v.n_replica_labels;
 	q->partial = v.partial;
 	q->max_selects = o->max_selects;
+	q->delayed_names = o->delayed_names;
+	q->start_timestamps = o->start_timestamps;
 	struct span span;
 	span_begin(&span, &ctx, "query_gate_ismyturn");
 	int rc = task_gate_enter(c->api->gate, &ctx, c->e);
@@ -95,7 +98,9 @@ static int parse(struct call *c, struct promql_query *q)
 		return err_set(c->ctx, c->e, E_INVALID, "'%.*s' bad engine",
 			       STR_FMT(engine));
 	q->text = http_param(c->req, "query");
-	if (promql_parse(c->ctx, c->a, q->text, 0, &x, &why) < 0)
+	if (promql_parse(c->ctx, c->a, q->text, c->api->o.promql_features, &x, &why) <
+		    0 ||
+	    promql_resolve(x, q->text, q->start_ms, q->end_ms, q->step_ms, &why) < 0)
 		return api_bad(c->ctx, c->e, "query", "%s", err_text(&why));
 	q->expr = x;
 	return api_enforce_expr(c, x);
@@ -104,10 +109,11 @@ static int parse(struct call *c, struct promql_query *q)
 int api_query(struct call *c, struct buf *out)
 {
 	struct promql_query q = { 0 };
-	if (api_time(c, "time", time_wall_ms(), &q.start_ms) < 0 || parse(c, &q) < 0 ||
-	    resolution(c, 0, &q.max_resolution_ms) < 0)
+	if (api_time(c, "time", time_wall_ms(), &q.start_ms) < 0)
 		return -1;
 	q.end_ms = q.start_ms;
+	if (parse(c, &q) < 0 || resolution(c, 0, &q.max_resolution_ms) < 0)
+		return -1;
 	return eval(c, &q, out);
 }
 
@@ -154,4 +160,41 @@ int api_query_range(struct call *c, struct buf *out)
 			"instant Vector",
 			value_type_text(q.expr->type));
 	return eval(c, &q, out);
+}
+
+/* ---- expressions as such ---- */
+
+static int parse_only(struct call *c, struct expr **x)
+{
+	struct err why = ERR_INIT;
+	if (promql_parse(c->ctx, c->a, http_param(c->req, "query"),
+			 c->api->o.promql_features, x, &why) < 0)
+		return api_bad(c->ctx, c->e, "query", "%s", err_text(&why));
+	return 0;
+}
+
+int api_format_query(struct call *c, struct buf *out)
+{
+	struct expr *x;
+	struct buf text;
+	struct jw w;
+	if (parse_only(c, &x) < 0)
+		return -1;
+	buf_init(&text, out->max);
+	promql_format(x, &text);
+	int rc = buf_check(&text, c->ctx, "formatted query", c->e);
+	jw_init(&w, out);
+	if (rc == 0)
+		jw_str(&w, buf_view(&text));
+	buf_deinit(&text);
+	return rc;
+}
+
+int api_parse_query(struct call *c, struct buf *out)
+{
+	struct expr *x;
+	if (parse_only(c, &x) < 0)
+		return -1;
+	promql_ast_json(x, out);
+	return 0;
 }

@@ -333,8 +333,8 @@ static int proxy_exemplars(struct federated *fed, struct ctx *ctx, struct arena 
 			 .out = out,
 			 .arg = &sel };
 	*out = (struct pb_exemplars){ { NULL, 0 } };
-	int rc =
-		proxy_exemplar_selectors(ctx, a, q->query, p->o.selector_labels, &sel, e);
+	int rc = proxy_exemplar_selectors(ctx, a, q->query, p->o.promql_features,
+					  p->o.selector_labels, &sel, e);
 	return rc <= 0 ? rc : fan_out(&f);
 }
 

@@ -42,14 +42,14 @@ static bool keep_rest(struct arena *a, struct exemplar_selector *s, struct label
 }
 
 int proxy_exemplar_selectors(struct ctx *ctx, struct arena *a, struct str query,
-			     struct labels ours, struct exemplar_selectors *out,
-			     struct err *e)
+			     unsigned features, struct labels ours,
+			     struct exemplar_selectors *out, struct err *e)
 {
 	struct expr *x;
 	struct collector c = { ctx, a, { NULL, 0 }, e };
 	size_t k = 0;
 	bool any = false;
-	if (promql_parse(ctx, a, query, 0, &x, e) < 0 ||
+	if (promql_parse(ctx, a, query, features, &x, e) < 0 ||
 	    promql_each_selector(x, add_selector, &c) < 0)
 		return -1;
 	struct exemplar_selector *v = c.all.v;

@@ -62,7 +62,8 @@ struct exemplar_selectors {
  * match; -1: E_PARSE, or E_INVALID where nothing is left to select by.
  */
 MUST_CHECK int proxy_exemplar_selectors(struct ctx *ctx, struct arena *a,
-					struct str query, struct labels ours,
+					struct str query, unsigned features,
+					struct labels ours,
 					struct exemplar_selectors *out, struct err *e);
 /* What an endpoint is to be asked, in the arena. 1; 0: nothing of it can match; -1. */
 MUST_CHECK int proxy_exemplar_query(struct ctx *ctx, struct arena *a,

@@ -137,6 +137,7 @@ struct proxy_opts {
 	struct endpoints *endpoints;
 	uint64_t response_timeout_ns;  /* --store.response-timeout; 0: none */
 	struct labels selector_labels; /* --selector-label: advertised by Info */
+	unsigned promql_features;      /* PROMQL_ bits of queries for exemplars */
 	struct metric_registry *metrics;
 	const char *component; /* "query" */
 };

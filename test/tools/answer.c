@@ -62,8 +62,11 @@ static int eval(struct ctx *ctx, struct arena *a, struct store *store,
 	struct expr *x;
 	struct promql_result r;
 	struct notes_view notes;
-	if (promql_parse(ctx, a, q->text, 0, &x, e) < 0)
+	if (promql_parse(ctx, a, q->text, PROMQL_ALL, &x, e) < 0 ||
+	    promql_resolve(x, q->text, q->start_ms, q->end_ms, q->step_ms, e) < 0) {
+		e->code = E_PARSE; /* a bad parameter, either way */
 		return err_wrap(ctx, e, "invalid parameter \"query\"");
+	}
 	if (q->step_ms && x->type != TYPE_SCALAR && x->type != TYPE_VECTOR)
 		return err_set(
 			ctx, e, E_PARSE,

@@ -94,10 +94,11 @@ struct fn_sig {
 	enum value_type result;
 	unsigned traits; /* FN_... bits of fn.def */
 };
-#define FN_DROP_NAME	1u /* the result has no metric name */
-#define FN_COUNTER	2u /* reads counters: rate increase irate resets */
-#define FN_NO_ARG_TIME	4u /* vector argument defaults to vector(time()) */
-#define FN_EXPERIMENTAL 8u /* needs PROMQL_EXPERIMENTAL_FUNCTIONS */
+#define FN_DROP_NAME	1u  /* the result has no metric name */
+#define FN_COUNTER	2u  /* reads counters: rate increase irate resets */
+#define FN_NO_ARG_TIME	4u  /* vector argument defaults to vector(time()) */
+#define FN_EXPERIMENTAL 8u  /* needs PROMQL_EXPERIMENTAL_FUNCTIONS */
+#define FN_X		16u /* Thanos': without PROMQL_X_FUNCTIONS it does not exist */
 extern const struct fn_sig fn_sigs[FN_ID_COUNT];
 /* How many types the signature names; what follows has the last one's. */
 static inline size_t fn_n_types(const struct fn_sig *f)
@@ -220,7 +221,8 @@ struct expr {
 	1u /* promql-experimental-functions: and limitk, limit_ratio */
 #define PROMQL_EXTENDED_RANGE 2u /* promql-extended-range-selectors: smoothed, anchored */
 #define PROMQL_FILL	      4u /* promql-binop-fill-modifiers */
-#define PROMQL_ALL	      7u
+#define PROMQL_X_FUNCTIONS    8u /* --query.enable-x-functions: xrate, xincrease, xdelta */
+#define PROMQL_ALL	      7u /* of Prometheus */
 
 /*
  * Parse and type-check. On failure e is E_PARSE and its text as Prometheus':

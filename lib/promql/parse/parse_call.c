@@ -103,6 +103,11 @@ int parse_aggr(struct parser *p, const struct tok *name, struct expr **out)
 
 /* ---- functions ---- */
 
+static bool exists(const struct parser *p, int fn)
+{
+	return !(fn_sigs[fn].traits & FN_X) || (p->features & PROMQL_X_FUNCTIONS);
+}
+
 int parse_call(struct parser *p, const struct tok *name, struct expr **out)
 {
 	struct expr *x = parse_node(p, EXPR_CALL, name->pos);
@@ -110,7 +115,8 @@ int parse_call(struct parser *p, const struct tok *name, struct expr **out)
 	int fn = 0;
 	if (!x || parse_args(p, &a) < 0)
 		return -1;
-	while (fn < FN_ID_COUNT && !str_eqz(name->text, fn_sigs[fn].name))
+	while (fn < FN_ID_COUNT &&
+	       !(str_eqz(name->text, fn_sigs[fn].name) && exists(p, fn)))
 		fn++;
 	if (fn == FN_ID_COUNT)
 		return parse_fail(p, name->pos, "unknown function with name \"%.*s\"",

@@ -445,3 +445,26 @@ Test(promql_parse, what_is_experimental_needs_its_feature)
 	}
 	expect_errors(of_features, ARRAY_LEN(of_features), PROMQL_ALL);
 }
+
+Test(promql_parse, functions_of_thanos_need_their_own_feature)
+{
+	static const struct row without[] = {
+		ROW("xrate(a[5m])",
+		    "1:1: parse error: unknown function with name \"xrate\""),
+		ROW("1 + xdelta(a[5m])",
+		    "1:5: parse error: unknown function with name \"xdelta\""),
+	};
+	static const struct row with[] = {
+		ROW("xincrease(a)",
+		    "1:11: parse error: expected type range vector in call to "
+		    "function \"xincrease\", got instant vector"),
+		ROW("max_of(1, 2)",
+		    "1:1: parse error: function \"max_of\" is not enabled"),
+	};
+	struct parsing t;
+	expect_errors(without, ARRAY_LEN(without), PROMQL_ALL);
+	expect_errors(with, ARRAY_LEN(with), PROMQL_X_FUNCTIONS);
+	parsing_init_with(&t, STR("xrate(a[5m])"), PROMQL_X_FUNCTIONS);
+	cr_expect(t.rc == 0 && t.x->call.fn == FN_ID_xrate, "%s", err_text(&t.e));
+	parsing_deinit(&t);
+}

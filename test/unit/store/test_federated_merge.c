@@ -372,7 +372,7 @@ Test(federated_merge, exemplar_queries)
 					   .n_label_sets = 1 };
 		struct exemplar_selectors sel;
 		struct str q;
-		int rc = proxy_exemplar_selectors(&w.ctx, &w.a, str_of(rows[i].query),
+		int rc = proxy_exemplar_selectors(&w.ctx, &w.a, str_of(rows[i].query), 0,
 						  (struct labels){ own, 1, 0 }, &sel,
 						  &w.e);
 		cr_assert_eq(rc, rows[i].asked ? 1 : 0, "%s", rows[i].query);
@@ -384,11 +384,21 @@ Test(federated_merge, exemplar_queries)
 			  STR_FMT(q));
 	}
 	struct exemplar_selectors sel;
-	cr_assert_eq(proxy_exemplar_selectors(&w.ctx, &w.a, STR("{own=\"1\"}"),
+	cr_assert_eq(proxy_exemplar_selectors(&w.ctx, &w.a, STR("{own=\"1\"}"), 0,
 					      (struct labels){ own, 1, 0 }, &sel, &w.e),
 		     -1);
 	cr_assert_eq(w.e.code, E_INVALID);
-	cr_assert_eq(proxy_exemplar_selectors(&w.ctx, &w.a, STR("("),
+	cr_assert_eq(proxy_exemplar_selectors(&w.ctx, &w.a, STR("mad_over_time(m[5m])"),
+					      0, (struct labels){ own, 1, 0 }, &sel,
+					      &w.e),
+		     -1);
+	cr_assert_eq(w.e.code, E_PARSE);
+	w.e = ERR_INIT;
+	cr_assert_eq(proxy_exemplar_selectors(&w.ctx, &w.a, STR("mad_over_time(m[5m])"),
+					      PROMQL_ALL, (struct labels){ own, 1, 0 },
+					      &sel, &w.e),
+		     1);
+	cr_assert_eq(proxy_exemplar_selectors(&w.ctx, &w.a, STR("("), 0,
 					      (struct labels){ own, 1, 0 }, &sel, &w.e),
 		     -1);
 	cr_assert_eq(w.e.code, E_PARSE);
