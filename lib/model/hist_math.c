@@ -204,6 +204,25 @@ void hist_acc_set(struct hist_acc *x, const struct hist *h)
 		x->n_bounds = 0;
 }
 
+static void side_copy(struct hist_side *to, const struct hist_side *s, struct arena *a)
+{
+	*to = (struct hist_side){ 0 };
+	if (s->n == 0)
+		return;
+	side_reserve(to, a, s->n);
+	memcpy(to->index, s->index, s->n * sizeof(*s->index));
+	memcpy(to->v, s->v, s->n * sizeof(*s->v));
+	memcpy(to->c, s->c, s->n * sizeof(*s->c));
+	to->n = s->n;
+}
+
+void hist_acc_copy(struct hist_acc *to, const struct hist_acc *x)
+{
+	*to = *x;
+	side_copy(&to->pos, &x->pos, x->work->arena);
+	side_copy(&to->neg, &x->neg, x->work->arena);
+}
+
 void hist_acc_reduce(struct hist_acc *x, int32_t schema)
 {
 	if (schema >= x->schema)

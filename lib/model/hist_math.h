@@ -43,6 +43,7 @@ struct hist_acc {
 void hist_work_init(struct hist_work *w, struct arena *a);
 void hist_acc_init(struct hist_acc *x, struct hist_work *w); /* empty, schema 0 */
 void hist_acc_set(struct hist_acc *x, const struct hist *h);
+void hist_acc_copy(struct hist_acc *to, const struct hist_acc *x); /* to is made by it */
 /* Fewer and wider buckets; `schema` is at most the one it has. */
 void hist_acc_reduce(struct hist_acc *x, int32_t schema);
 unsigned hist_acc_add(struct hist_acc *x, const struct hist *h);

@@ -150,6 +150,16 @@ size_t num_f64_g(char out[NUM_MAX], double v)
 	return layout_plain(out, &x);
 }
 
+size_t num_f64_openmetrics(char out[NUM_MAX], double v)
+{
+	size_t n = num_f64_g(out, v == 0 ? 0 : v); /* without a sign */
+	if (!isfinite(v) || memchr(out, '.', n) || memchr(out, 'e', n))
+		return n;
+	out[n++] = '.';
+	out[n++] = '0';
+	return n;
+}
+
 size_t num_f64_e(char out[NUM_MAX], double v)
 {
 	if (!isfinite(v))

@@ -18,6 +18,8 @@ size_t num_f64_json(char out[NUM_MAX], double v);
  * >= 1e6: "100000", "1e+06", "1.2345678e+07". Prometheus' text exposition prints values
  * so. */
 size_t num_f64_g(char out[NUM_MAX], double v);
+/* The same with ".0" behind what would look like an integer, as labels le and quantile are written: "1.0". */
+size_t num_f64_openmetrics(char out[NUM_MAX], double v);
 /* Shortest mantissa in 'e' form: "1e+00". */
 size_t num_f64_e(char out[NUM_MAX], double v);
 /* Prometheus' JSON timestamp in seconds: "1.001", "1", "-0.500". */

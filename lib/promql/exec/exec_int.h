@@ -66,6 +66,8 @@ struct exec {
 	size_t n_ops, cap_ops;
 	_Atomic uint64_t samples; /* decoded inside the asked ranges */
 	uint32_t selects_open;
+	/* While planning: how many operators around want count and sum only, and how many look at buckets. */
+	uint32_t in_stats, in_buckets;
 };
 
 struct op;
@@ -166,6 +168,7 @@ struct range_env {
 		said; /* bits of the function's own: what was annotated for this series */
 	struct err *e;
 	struct arena *scratch; /* for what is gone when eval returns; NULL: arena */
+	bool lasting; /* set by eval: the histograms of the row lie in the arena, not in the columns */
 };
 struct range_fn {
 	enum fn_id fn;
@@ -212,6 +215,8 @@ int op_reduce_new(struct exec *x, const struct expr *e, struct grid g, struct op
 		  struct err *err);
 int op_histq_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
 		 struct err *err);
+int op_hist_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		struct err *err);
 /* Wrap `op`, which drops names of its input, in a check for equal labels where they can occur. */
 int op_unique_new(struct exec *x, struct op *op, struct op **out);
 int op_unique_of(struct exec *x, struct op *op, const struct op *in, struct op **out);

@@ -9,19 +9,24 @@
  */
 #include <math.h>
 
-#include "promql/exec/window.h"
+#include "promql/exec/fn_hist.h"
 
 /* irate and idelta look at the last two samples only. */
 static int eval_last_two(const struct range_call *c, const struct series_cols *s,
 			 struct range_env *env, struct row *out, bool rate)
 {
 	struct window w = { 0 };
+	struct hist_range hists;
+	if (hist_range_open(&hists, c, s, env) < 0)
+		return -1;
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		if (!slide(c, s, i, &w) || w.hi - w.lo < 2)
 			continue;
 		struct window two = { w.hi - 2, w.hi, 0, 0 };
-		if (has_hist(s, two)) {
-			return no_hists(c, env);
+		if (hist_range_kind(&hists, &two) != WINDOW_FLOATS) {
+			if (hist_last_two_step(&hists, &two, i, out, rate) < 0)
+				return -1;
+			continue;
 		}
 		double a = s->v[two.lo], b = s->v[two.lo + 1];
 		double v = rate && b < a ? b : b - a;
@@ -117,34 +122,43 @@ static double fold_stddev(const double *v, size_t n)
 	return sqrt(fold_stdvar(v, n));
 }
 
-/* Windows of floats; one that holds both kinds gives nothing and a warning; histograms alone: `hists`. */
+/* Windows of floats; one that holds both kinds gives nothing and a warning; histograms alone: `hist_step`. */
 static int eval_fold(const struct range_call *c, const struct series_cols *s,
-		     struct range_env *env, struct row *out, fold_fn *fold)
+		     struct range_env *env, struct row *out, fold_fn *fold,
+		     hist_step_fn *hist_step)
 {
 	struct window w = { 0 };
+	struct hist_range hists;
+	if (hist_range_open(&hists, c, s, env) < 0)
+		return -1;
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		if (!slide(c, s, i, &w))
 			continue;
-		if (has_hist(s, w)) {
-			return no_hists(c, env);
+		switch (hist_range_kind(&hists, &w)) {
+		case WINDOW_FLOATS: put(out, i, fold(s->v + w.lo, w.hi - w.lo)); break;
+		case WINDOW_MIXED: hist_range_say(&hists, SAID_MIXED_KINDS); break;
+		case WINDOW_HISTS:
+			if (!hist_step)
+				return no_hists(c, env);
+			if (hist_step(&hists, &w, i, out) < 0)
+				return -1;
 		}
-		put(out, i, fold(s->v + w.lo, w.hi - w.lo));
 	}
 	return 0;
 }
 
-#define FOLD(name, fold)                                                                 \
+#define FOLD(name, fold, hist_step)                                                      \
 	static int fn_##name(const struct range_call *c, const struct series_cols *s,    \
 			     struct range_env *env, struct row *out)                     \
 	{                                                                                \
-		return eval_fold(c, s, env, out, fold);                                  \
+		return eval_fold(c, s, env, out, fold, hist_step);                       \
 	}
-FOLD(sum_over_time, fold_sum)
-FOLD(avg_over_time, fold_avg)
-FOLD(min_over_time, fold_min)
-FOLD(max_over_time, fold_max)
-FOLD(stdvar_over_time, fold_stdvar)
-FOLD(stddev_over_time, fold_stddev)
+FOLD(sum_over_time, fold_sum, hist_sum_step)
+FOLD(avg_over_time, fold_avg, hist_avg_step)
+FOLD(min_over_time, fold_min, NULL)
+FOLD(max_over_time, fold_max, NULL)
+FOLD(stdvar_over_time, fold_stdvar, NULL)
+FOLD(stddev_over_time, fold_stddev, NULL)
 
 /* ---- functions that take floats and histograms alike ---- */
 
@@ -210,11 +224,43 @@ static bool changed(const struct series_cols *s, size_t k)
 	return s->v[k] != s->v[k - 1] && !(isnan(s->v[k]) && isnan(s->v[k - 1]));
 }
 
+/* How many neighbours of each window are marked. */
+static int count_marks(const struct range_call *c, const struct series_cols *s,
+		       const uint64_t *marks, struct row *out)
+{
+	struct window w = { 0 };
+	for (uint32_t i = 0; i < c->grid.n; i++) {
+		if (!slide(c, s, i, &w))
+			continue;
+		uint32_t hi = (uint32_t)w.hi,
+			 k = bits_next(marks, (uint32_t)w.lo + 1, hi);
+		size_t n = 0;
+		for (; k < hi; k = bits_next(marks, k + 1, hi))
+			n++;
+		put(out, i, (double)n);
+	}
+	return 0;
+}
+
+/* Histograms are dear to compare: each pair once, not once a window. */
+static int changes_of_hists(const struct range_call *c, const struct series_cols *s,
+			    struct range_env *env, struct row *out)
+{
+	uint64_t *marks = hist_range_marks(s->n, env);
+	if (!marks)
+		return -1;
+	for (size_t k = 1; k < s->n; k++)
+		if (changed(s, k))
+			bit_set(marks, (uint32_t)k);
+	return count_marks(c, s, marks, out);
+}
+
 static int fn_changes(const struct range_call *c, const struct series_cols *s,
 		      struct range_env *env, struct row *out)
 {
-	(void)env;
 	struct window w = { 0 };
+	if (s->h)
+		return changes_of_hists(c, s, env, out);
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		if (!slide(c, s, i, &w))
 			continue;
@@ -230,12 +276,16 @@ static int fn_resets(const struct range_call *c, const struct series_cols *s,
 		     struct range_env *env, struct row *out)
 {
 	struct window w = { 0 };
+	if (s->h) {
+		struct hist_range hists;
+		if (hist_range_open(&hists, c, s, env) < 0 ||
+		    hist_range_resets(&hists) < 0)
+			return -1;
+		return count_marks(c, s, hists.reset, out);
+	}
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		if (!slide(c, s, i, &w))
 			continue;
-		if (has_hist(s, w)) {
-			return no_hists(c, env);
-		}
 		size_t n = 0;
 		for (size_t k = w.lo + 1; k < w.hi; k++)
 			n += s->v[k] < s->v[k - 1];

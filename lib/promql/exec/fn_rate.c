@@ -9,8 +9,8 @@
  */
 #include <math.h>
 
+#include "promql/exec/fn_hist.h"
 #include "promql/exec/lanes.h"
-#include "promql/exec/window.h"
 
 #define BLOCK 32
 
@@ -123,11 +123,17 @@ static int eval_rate(const struct range_call *c, const struct series_cols *s,
 	double seconds = kind.per_second ? (double)c->range_ms / 1000 : 1;
 	size_t reset =
 		0; /* the least index > lo with v[reset] < v[reset - 1]; 0: not looked for */
+	struct hist_range hists;
+	if (hist_range_open(&hists, c, s, env) < 0)
+		return -1;
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		if (!slide(c, s, i, &w))
 			continue;
-		if (has_hist(s, w)) {
-			return no_hists(c, env);
+		if (hist_range_kind(&hists, &w) != WINDOW_FLOATS) {
+			if (hist_rate_step(&hists, &w, i, out, kind.counter,
+					   kind.per_second) < 0)
+				return -1;
+			continue;
 		}
 		if (w.hi - w.lo < 2)
 			continue;

@@ -4,7 +4,7 @@
 #ifndef PROMQL_EXEC_JOIN_INT_H
 #define PROMQL_EXEC_JOIN_INT_H
 
-#include "promql/exec/exec_int.h"
+#include "promql/exec/hist_binop.h"
 
 struct one_row {
 	struct row row; /* request arena */
@@ -31,6 +31,7 @@ struct op_join {
 	struct row *rows;
 	size_t n_rows, cap_rows;
 	struct batch out;
+	struct hist_binop hists;
 };
 
 #endif

@@ -86,6 +86,7 @@ static int read_subquery(struct exec *x, const struct expr *sub, struct series_v
 	struct grid g = subquery_grid(x, sub, &w);
 	if (g.n == 0)
 		return 0;
+	x->in_buckets++;
 	if (plan_expr(x, sub->sub.e, g, &op, e) < 0)
 		return -1;
 	row_set_init(&set, g.n);

@@ -2,7 +2,7 @@
  * promql/exec/op_binary.c - unary minus, and binary operators with a scalar on at least one side. Two
  * vectors are joined in op_join.c.
  */
-#include "promql/exec/exec_int.h"
+#include "promql/exec/hist_binop.h"
 
 #include <math.h>
 
@@ -36,16 +36,36 @@ double binop_value(enum bin_op op, double l, double r, bool *keep)
 
 bool op_drops_name(const struct expr *bin)
 {
-	return bin->bin.ret_bool || !op_is_cmp(bin->bin.op);
+	enum bin_op op = bin->bin.op;
+	return bin->bin.ret_bool ||
+	       !(op_is_cmp(op) || op == OP_TRIM_UPPER || op == OP_TRIM_LOWER);
 }
 
 /* ---- unary ---- */
 
+struct op_neg {
+	struct op op;
+	struct arena arena; /* histograms of the current batch */
+};
+
+static const struct hist *negated(struct hist_work *w, const struct hist *h)
+{
+	struct hist_acc acc;
+	hist_acc_init(&acc, w);
+	hist_acc_set(&acc, h);
+	hist_acc_mul(&acc, -1);
+	return hist_acc_take(&acc, false);
+}
+
 static int neg_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
 {
+	struct op_neg *g = (struct op_neg *)op;
+	struct hist_work work;
 	int rc = op_next(op->in[0], x, out, e);
 	if (rc <= 0)
 		return rc;
+	arena_reset(&g->arena);
+	hist_work_init(&work, &g->arena);
 	for (size_t k = 0; k < (*out)->n; k++) {
 		struct row *r = &(*out)->row[k];
 		if (op->type == TYPE_VECTOR)
@@ -53,23 +73,29 @@ static int neg_next(struct op *op, struct exec *x, struct batch **out, struct er
 		EACH_BIT(i, r->bits, op->grid.n)
 		{
 			if (r->h && r->h[i])
-				return err_set(
-					x->ctx, e, E_UNSUPPORTED,
-					"unary minus over native histograms is not "
-					"supported yet");
-			r->v[i] = -r->v[i];
+				r->h[i] = negated(&work, r->h[i]);
+			else
+				r->v[i] = -r->v[i];
 		}
 	}
 	return 1;
 }
-static const struct op_ops neg_ops = { "neg", NULL, neg_next, NULL };
+
+static void neg_close(struct op *op)
+{
+	arena_deinit(&((struct op_neg *)op)->arena);
+}
+
+static const struct op_ops neg_ops = { "neg", NULL, neg_next, neg_close };
 
 int op_unary_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
 		 struct err *err)
 {
 	if (!e->un.neg)
 		return plan_expr(x, e->un.e, g, out, err);
-	struct op *op = op_alloc(x, sizeof(*op), &neg_ops, g, e->type, e);
+	struct op_neg *neg = op_alloc(x, sizeof(*neg), &neg_ops, g, e->type, e);
+	struct op *op = &neg->op;
+	arena_init(&neg->arena, x->ctx->budget);
 	if (plan_expr(x, e->un.e, g, &op->in[0], err) < 0)
 		return -1;
 	if (e->type == TYPE_VECTOR)
@@ -86,33 +112,29 @@ struct op_with_scalar {
 	bool scalar_left;
 	struct row scalar;
 	bool ready;
+	struct arena arena; /* histograms of the current batch */
+	struct hist_binop hists;
 };
 
-static void histogram_dropped(struct exec *x, const struct op *op, bool scalar_left)
+static void scalar_hist(struct op_with_scalar *w, struct row *r, uint32_t i)
 {
-	const char *text = op_text(op->expr->bin.op);
-	anno_info(
-		x, op->expr,
-		"incompatible sample types encountered for binary operator \"%s\": %s %s %s",
-		text, scalar_left ? "float" : "histogram", text,
-		scalar_left ? "histogram" : "float");
+	struct operand vec = { r->v[i], r->h ? r->h[i] : NULL },
+		       s = { w->scalar.v[i], NULL };
+	struct binop_result res = hist_binop_eval(&w->hists, i, w->scalar_left ? s : vec,
+						  w->scalar_left ? vec : s);
+	if (r->h)
+		r->h[i] = res.dropped ? NULL : res.is.h;
+	if (res.dropped)
+		bit_clear(r->bits, i);
 }
 
-static void scalar_row(struct op_with_scalar *w, struct exec *x, struct row *r,
-		       bool *unsup)
+static void scalar_row(struct op_with_scalar *w, struct row *r)
 {
 	const struct expr *b = w->op.expr;
 	EACH_BIT(i, r->bits, w->op.grid.n)
 	{
-		if (r->h && r->h[i]) {
-			if (b->bin.op == OP_MUL ||
-			    (b->bin.op == OP_DIV && !w->scalar_left)) {
-				*unsup = true;
-				return;
-			}
-			histogram_dropped(x, &w->op, w->scalar_left);
-			bit_clear(r->bits, i);
-			r->h[i] = NULL;
+		if (hist_binop_wants(b->bin.op, r->h ? r->h[i] : NULL, NULL)) {
+			scalar_hist(w, r, i);
 			continue;
 		}
 		bool keep;
@@ -137,19 +159,18 @@ static int with_scalar_next(struct op *op, struct exec *x, struct batch **out,
 		return -1;
 	w->ready = true;
 	int rc = op_next(op->in[w->scalar_left ? 1 : 0], x, out, e);
+	if (rc == 0)
+		hist_binop_say(&w->hists);
 	if (rc <= 0)
 		return rc;
+	arena_reset(&w->arena);
+	hist_binop_batch(&w->hists, &w->arena);
 	struct batch *b = *out;
 	size_t k = 0;
-	bool drop = op->type == TYPE_VECTOR && op_drops_name(op->expr), unsup = false;
+	bool drop = op->type == TYPE_VECTOR && op_drops_name(op->expr);
 	for (size_t i = 0; i < b->n; i++) {
 		struct row r = b->row[i];
-		scalar_row(w, x, &r, &unsup);
-		if (unsup)
-			return err_set(x->ctx, e, E_UNSUPPORTED,
-				       "binary operator %s over native histograms is not "
-				       "supported yet",
-				       op_text(op->expr->bin.op));
+		scalar_row(w, &r);
 		if (drop)
 			row_drop_name(x, &r);
 		if (op->type == TYPE_SCALAR || bits_any(r.bits, op->grid.n))
@@ -158,20 +179,31 @@ static int with_scalar_next(struct op *op, struct exec *x, struct batch **out,
 	b->n = k;
 	return 1;
 }
+
+static void with_scalar_close(struct op *op)
+{
+	arena_deinit(&((struct op_with_scalar *)op)->arena);
+}
+
 static const struct op_ops with_scalar_ops = { "scalar-op", NULL, with_scalar_next,
-					       NULL };
+					       with_scalar_close };
 
 int op_binary_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
 		  struct err *err)
 {
 	struct op *l, *r;
+	bool trim = e->bin.op == OP_TRIM_UPPER || e->bin.op == OP_TRIM_LOWER;
+	x->in_buckets += trim;
 	if (plan_expr(x, e->bin.l, g, &l, err) < 0 ||
 	    plan_expr(x, e->bin.r, g, &r, err) < 0)
 		return -1;
+	x->in_buckets -= trim;
 	if (l->type == TYPE_VECTOR && r->type == TYPE_VECTOR)
 		return op_join_new(x, e, l, r, out, err);
 	struct op_with_scalar *w =
 		op_alloc(x, sizeof(*w), &with_scalar_ops, g, e->type, e);
+	arena_init(&w->arena, x->ctx->budget);
+	hist_binop_init(&w->hists, x, e, g.n);
 	w->op.in[0] = l;
 	w->op.in[1] = r;
 	w->scalar_left = l->type == TYPE_SCALAR && r->type == TYPE_VECTOR;

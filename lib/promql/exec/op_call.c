@@ -352,7 +352,14 @@ int op_call_new(struct exec *x, const struct expr *e, struct grid g, struct op *
 			return -1;
 		return op_unique_new(x, t, out);
 	}
-	case FN_ID_histogram_quantile: return op_histq_new(x, e, g, out, err);
+	case FN_ID_histogram_quantile:
+	case FN_ID_histogram_quantiles:
+	case FN_ID_histogram_fraction: return op_histq_new(x, e, g, out, err);
+	case FN_ID_histogram_count:
+	case FN_ID_histogram_sum:
+	case FN_ID_histogram_avg:
+	case FN_ID_histogram_stddev:
+	case FN_ID_histogram_stdvar: return op_hist_new(x, e, g, out, err);
 	default: return unsupported(x, err, "function", fn_sigs[fn].name);
 	}
 }

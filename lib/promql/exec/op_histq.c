@@ -1,156 +1,31 @@
 /*
- * promql/exec/op_histq.c - histogram_quantile over classic buckets: rows are held by group (labels
- * without le and the metric name) until the input has ended, then each group's quantile is computed
- * step by step.
+ * promql/exec/op_histq.c - histogram_quantile, histogram_quantiles, histogram_fraction over native and classic histograms.
  *
- * Source  prometheus.md §2.6; tolerance and texts as Prometheus'
+ * Native histograms are asked as their rows come; of classic ones the bucket rows are held by group (labels without le) until
+ * the input has ended, then each group is asked step by step. A step at which a group has both kinds has no result.
+ *
+ * Source  prometheus.md §2.6, §2.8; texts as Prometheus'
  */
-#include "promql/exec/exec_int.h"
+#include "promql/exec/histq_int.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/time.h"
 #include "base/vec.h"
 #include "wire/num.h"
 
-#define SMALL_DELTA 1e-12
+/* ---- groups ---- */
 
-struct bucket_row {
-	double upper;
-	struct row row;
-	struct bucket_row *next;
-};
-struct hgroup {
-	struct labels labels;
-	struct hgroup *next; /* equal hash */
-	struct bucket_row *rows;
-	size_t n;
-};
-struct forced { /* where monotonicity had to be enforced, over the whole query */
-	uint64_t count;
-	int64_t mint_ms, maxt_ms;
-	double min_bucket, max_bucket, max_diff;
-};
-struct op_histq {
-	struct op op;
-	struct map64 index;
-	struct hgroup **group;
-	size_t n_group, cap_group, max_rows;
-	struct forced forced;
-	struct row *rows;
-	struct batch out;
-	bool done;
-};
-struct bkt {
-	double upper, count;
-};
-
-static int by_upper(const void *a, const void *b, void *arg)
-{
-	double x = ((const struct bkt *)a)->upper, y = ((const struct bkt *)b)->upper;
-	(void)arg;
-	return (x > y) - (x < y);
-}
-
-/* Prometheus' relative comparison, see prometheus.md §2.11. */
-static bool almost_equal(double a, double b, double eps)
-{
-	if (a == b || (isnan(a) && isnan(b)))
-		return true;
-	double sum = fabs(a) + fabs(b), diff = fabs(a - b);
-	if (a == 0 || b == 0 || sum < 0x1p-1022)
-		return diff < eps * 0x1p-1022;
-	return diff / fmin(sum, 0x1.fffffffffffffp1023) < eps;
-}
-
-static size_t coalesce(struct bkt *b, size_t n)
-{
-	size_t k = 0;
-	for (size_t i = 1; i < n; i++) {
-		if (b[i].upper == b[k].upper)
-			b[k].count += b[i].count;
-		else
-			b[++k] = b[i];
-	}
-	return k + 1;
-}
-
-static void note_forced(struct forced *f, int64_t t_ms, double upper, double diff)
-{
-	if (f->min_bucket == 0 && f->max_bucket == 0 && f->max_diff == 0)
-		*f = (struct forced){ 0, t_ms, t_ms, upper, upper, diff };
-	f->mint_ms = MIN(f->mint_ms, t_ms);
-	f->maxt_ms = MAX(f->maxt_ms, t_ms);
-	f->min_bucket = MIN(f->min_bucket, upper);
-	f->max_bucket = MAX(f->max_bucket, upper);
-	f->max_diff = MAX(f->max_diff, diff);
-}
-
-/* Counts must not fall from bucket to bucket; tiny deltas are rounding and not worth a word. */
-static void make_monotonic(struct bkt *b, size_t n, int64_t t_ms, struct forced *f)
-{
-	double prev = b[0].count;
-	bool forced = false;
-	for (size_t i = 1; i < n; i++) {
-		double cur = b[i].count;
-		if (cur == prev)
-			continue;
-		if (almost_equal(prev, cur, SMALL_DELTA)) {
-			b[i].count = prev;
-		} else if (cur < prev) {
-			b[i].count = prev;
-			note_forced(f, t_ms, b[i].upper, prev - cur);
-			forced = true;
-		} else {
-			prev = cur;
-		}
-	}
-	f->count += forced;
-}
-
-static double quantile(double q, struct bkt *b, size_t n, int64_t t_ms, struct forced *f)
-{
-	if (isnan(q))
-		return NAN;
-	if (q < 0)
-		return -INFINITY;
-	if (q > 1)
-		return INFINITY;
-	vec_sort(b, n, sizeof(*b), by_upper, NULL);
-	if (!(isinf(b[n - 1].upper) && b[n - 1].upper > 0))
-		return NAN;
-	n = coalesce(b, n);
-	make_monotonic(b, n, t_ms, f);
-	if (n < 2 || b[n - 1].count == 0)
-		return NAN;
-	double rank = q * b[n - 1].count;
-	size_t k = 0;
-	while (k < n - 1 && !(b[k].count >= rank))
-		k++;
-	if (k == n - 1)
-		return b[n - 2].upper;
-	if (k == 0 && b[0].upper <= 0)
-		return b[0].upper;
-	double start = 0, end = b[k].upper, count = b[k].count;
-	if (k > 0) {
-		start = b[k - 1].upper;
-		count -= b[k - 1].count;
-		rank -= b[k - 1].count;
-	}
-	return start + (end - start) * (rank / count);
-}
-
-/* ---- collecting ---- */
-
-static int group_of(struct op_histq *o, struct exec *x, struct labels ls,
+static int group_of(struct op_histq *o, struct exec *x, struct labels ls, bool without_le,
 		    struct hgroup **out, struct err *e)
 {
-	static const struct str names[] = { { "__name__", 8 }, { "le", 2 } };
+	static const struct str le = { "le", 2 };
 	struct label few[64], *tmp = few;
 	if (ls.n > ARRAY_LEN(few))
 		tmp = xmalloc(ls.n * sizeof(*tmp));
-	struct labels key = labels_drop(tmp, ls, names, 2);
+	struct labels key = ls;
+	if (without_le)
+		key = labels_drop(tmp, ls, &le, 1);
 	key.hash = 0;
 	uint64_t h = labels_hash(key);
 	uintptr_t at = 0;
@@ -175,128 +50,259 @@ static int group_of(struct op_histq *o, struct exec *x, struct labels ls,
 	return rc;
 }
 
-static int collect_row(struct op_histq *o, struct exec *x, const struct row *r,
+/* ---- native histograms ---- */
+
+static double ask_native(struct op_histq *o, const struct hist *h, uint32_t i, size_t k,
+			 unsigned *notes)
+{
+	if (o->fraction)
+		return hist_fraction(h, o->param[0].v[i], o->param[1].v[i], notes);
+	return hist_quantile(h, o->param[k].v[i], notes);
+}
+
+static int native_rows(struct op_histq *o, struct exec *x, struct hgroup *g,
+		       struct err *e)
+{
+	if (g->native)
+		return 0;
+	g->native = arena_try(x->arena, x->ctx, o->n_answers * sizeof(*g->native), e);
+	for (size_t k = 0; g->native && k < o->n_answers; k++)
+		if (row_new(x, x->arena, o->op.grid.n, false, &g->native[k], e) < 0)
+			return -1;
+	return g->native ? 0 : -1;
+}
+
+static int collect_native(struct op_histq *o, struct exec *x, const struct row *r,
+			  struct err *e)
+{
+	struct hgroup *g;
+	unsigned notes = 0;
+	if (group_of(o, x, r->labels, false, &g, e) < 0 || native_rows(o, x, g, e) < 0)
+		return -1;
+	g->drop_name |= r->drop_name;
+	EACH_BIT(i, r->bits, o->op.grid.n)
+	for (size_t k = 0; r->h[i] && k < o->n_answers; k++) {
+		g->native[k].v[i] = ask_native(o, r->h[i], i, k, &notes);
+		bit_set(g->native[k].bits, i);
+	}
+	histq_say_notes(o, x, r->labels, notes);
+	return 0;
+}
+
+/* ---- classic ones ---- */
+
+/* The row's floats alone; false: it has none. */
+static bool floats_of_row(struct exec *x, struct row *r, uint32_t n)
+{
+	if (!r->h)
+		return true;
+	uint64_t *bits = arena_alloc(x->arena, BITS_WORDS(n) * 8);
+	memcpy(bits, r->bits, BITS_WORDS(n) * 8);
+	EACH_BIT(i, bits, n)
+	if (r->h[i])
+		bit_clear(bits, i);
+	r->bits = bits;
+	r->h = NULL;
+	return bits_any(bits, n);
+}
+
+static int collect_row(struct op_histq *o, struct exec *x, const struct row *in,
 		       struct err *e)
 {
 	struct hgroup *g;
+	struct row r = *in;
 	double upper;
-	struct str le = labels_get(r->labels, STR("le"));
-	const struct expr *arg = o->op.expr->call.arg[1];
-	if (r->h)
-		return err_set(
-			x->ctx, e, E_UNSUPPORTED,
-			"histogram_quantile over native histograms is not supported yet");
+	struct str le = labels_get(r.labels, STR("le"));
+	if (in->h && collect_native(o, x, in, e) < 0)
+		return -1;
+	if (!floats_of_row(x, &r, o->op.grid.n))
+		return 0;
 	if (!str_to_f64(le, &upper)) {
-		struct buf b;
-		struct str name = labels_get(r->labels, LABEL_NAME);
-		buf_init(&b, 1 << 20);
-		label_quote(le, &b);
-		if (name.n) {
-			buf_str(&b, STR(" for metric name "));
-			label_quote(name, &b);
-		}
-		anno_warn(
-			x, arg,
-			"bucket label \"le\" is missing or has a malformed value of %.*s",
-			STR_FMT(buf_view(&b)));
-		buf_deinit(&b);
+		histq_say_bad_le(o, x, r.labels, le);
 		return 0;
 	}
-	if (group_of(o, x, r->labels, &g, e) < 0)
+	if (group_of(o, x, r.labels, true, &g, e) < 0)
 		return -1;
 	struct bucket_row *b = ARENA_NEW(x->arena, struct bucket_row);
 	b->upper = upper;
-	if (row_copy(x, x->arena, o->op.grid.n, r, &b->row, e) < 0)
+	if (row_copy(x, x->arena, o->op.grid.n, &r, &b->row, e) < 0)
 		return -1;
 	b->next = g->rows;
+	b->order = (uint32_t)g->n++;
 	g->rows = b;
-	g->n++;
+	g->drop_name |= r.drop_name;
 	o->max_rows = MAX(o->max_rows, g->n);
 	return 0;
 }
 
-static int eval_group(struct op_histq *o, struct exec *x, const struct hgroup *g,
-		      const struct row *q, struct bkt *tmp, struct row *out,
-		      struct err *e)
+static int by_upper(const void *a, const void *b, void *arg)
+{
+	const struct bucket_row *x = *(struct bucket_row *const *)a,
+				*y = *(struct bucket_row *const *)b;
+	(void)arg;
+	if (x->upper != y->upper)
+		return x->upper > y->upper ? 1 : -1;
+	return (x->order > y->order) - (x->order < y->order);
+}
+
+static void sort_rows(struct op_histq *o, const struct hgroup *g)
+{
+	size_t n = 0;
+	for (struct bucket_row *b = g->rows; b; b = b->next)
+		o->sorted[n++] = b;
+	vec_sort(o->sorted, n, sizeof(*o->sorted), by_upper, NULL);
+}
+
+static double ask_classic(struct op_histq *o, struct exec *x, const struct hgroup *g,
+			  uint32_t i, size_t k, size_t n)
+{
+	struct forced f;
+	if (o->fraction)
+		return classic_fraction(o->param[0].v[i], o->param[1].v[i], o->bkt, n);
+	double v = classic_quantile(o->param[k].v[i], o->bkt, n, &f);
+	if (f.any)
+		histq_note_forced(o, x, g->labels, grid_at(o->op.grid, i), &f);
+	return v;
+}
+
+/* ---- results ---- */
+
+static size_t gather(struct op_histq *o, const struct hgroup *g, uint32_t i)
+{
+	size_t n = 0;
+	for (size_t j = 0; j < g->n; j++)
+		if (bit_get(o->sorted[j]->row.bits, i))
+			o->bkt[n++] = (struct bkt){ o->sorted[j]->upper,
+						    o->sorted[j]->row.v[i] };
+	return n;
+}
+
+/* The answer k of a group, over all steps. */
+static int eval_answer(struct op_histq *o, struct exec *x, const struct hgroup *g,
+		       size_t k, struct row *out, struct err *e)
 {
 	uint32_t n = o->op.grid.n;
 	if (row_new(x, x->arena, n, false, out, e) < 0)
 		return -1;
-	out->labels = g->labels;
 	for (uint32_t i = 0; i < n; i++) {
-		size_t k = 0;
-		for (const struct bucket_row *b = g->rows; b; b = b->next)
-			if (bit_get(b->row.bits, i))
-				tmp[k++] = (struct bkt){ b->upper, b->row.v[i] };
-		if (k == 0)
+		bool native = g->native && bit_get(g->native[k].bits, i);
+		size_t buckets = gather(o, g, i);
+		if (native && buckets) {
+			histq_say_mixed(o, x, g->labels);
 			continue;
-		out->v[i] = quantile(q->v[i], tmp, k, grid_at(o->op.grid, i), &o->forced);
+		}
+		if (!native && !buckets)
+			continue;
+		out->v[i] =
+			native ? g->native[k].v[i] : ask_classic(o, x, g, i, k, buckets);
 		bit_set(out->bits, i);
 	}
+	out->drop_name = g->drop_name;
 	return bits_any(out->bits, n);
 }
 
-/* ---- annotations ---- */
-
-static void warn_quantiles(struct op_histq *o, struct exec *x, const struct row *q)
+static int add_row(struct op_histq *o, struct exec *x, const struct row *r, struct err *e)
 {
-	const struct expr *arg = o->op.expr->call.arg[0];
-	for (uint32_t i = 0; i < o->op.grid.n; i++) {
-		if (q->v[i] >= 0 && q->v[i] <= 1)
-			continue;
-		char num[NUM_MAX];
-		size_t len = num_f64_g(num, q->v[i]);
-		anno_warn(x, arg, "quantile value should be between 0 and 1, got %.*s",
-			  (int)len, num);
+	if (o->n_rows == o->cap_rows)
+		o->rows =
+			vec_grow(o->rows, &o->cap_rows, o->n_rows + 1, sizeof(*o->rows));
+	struct row *to = &o->rows[o->n_rows++];
+	*to = *r;
+	if (labels_try_dup(x->arena, x->ctx, r->labels, &to->labels, e) < 0)
+		return -1;
+	row_drop_name(x, to);
+	return 0;
+}
+
+/* A label more, in order; one of this name is replaced. */
+static struct labels with_label(struct label *to, struct labels ls, struct str name,
+				struct str value)
+{
+	struct labels r = labels_drop(to, ls, &name, 1);
+	uint32_t at = 0;
+	while (at < r.n && str_cmp(to[at].name, name) < 0)
+		at++;
+	memmove(to + at + 1, to + at, (r.n - at) * sizeof(*to));
+	to[at] = (struct label){ name, value };
+	return (struct labels){ to, r.n + 1, 0 };
+}
+
+/* One row for each value that the quantile has over the steps: it is in the labels. */
+static int add_labelled(struct op_histq *o, struct exec *x, const struct hgroup *g,
+			size_t k, const struct row *all, struct err *e)
+{
+	uint32_t n = o->op.grid.n, i;
+	struct row left = *all;
+	const double *q = o->param[k].v;
+	struct label *l = arena_try(x->arena, x->ctx, (g->labels.n + 1) * sizeof(*l), e);
+	if (!l)
+		return -1;
+	while ((i = bits_next(left.bits, 0, n)) < n) {
+		char text[NUM_MAX];
+		size_t len = num_f64_openmetrics(text, q[i]);
+		struct row r = left;
+		r.labels = with_label(l, g->labels, o->label, (struct str){ text, len });
+		r.bits = arena_try(x->arena, x->ctx, BITS_WORDS(n) * 8, e);
+		if (!r.bits)
+			return -1;
+		memset(r.bits, 0, BITS_WORDS(n) * 8);
+		EACH_BIT(j, left.bits, n)
+		if (q[j] == q[i] || (isnan(q[j]) && isnan(q[i]))) {
+			bit_set(r.bits, j);
+			if (j != i)
+				bit_clear(left.bits, j);
+		}
+		bit_clear(left.bits, i);
+		if (add_row(o, x, &r, e) < 0)
+			return -1;
 	}
+	return 0;
 }
 
-static void info_forced(struct op_histq *o, struct exec *x)
+static int eval_group(struct op_histq *o, struct exec *x, const struct hgroup *g,
+		      struct err *e)
 {
-	const struct forced *f = &o->forced;
-	char lo[NUM_MAX], hi[NUM_MAX], from[40], to[40];
-	if (f->count == 0)
-		return;
-	size_t nl = num_f64_g(lo, f->min_bucket), nh = num_f64_g(hi, f->max_bucket);
-	time_format_rfc3339(from, f->mint_ms / 1000, 0, 0);
-	time_format_rfc3339(to, f->maxt_ms / 1000, 0, 0);
-	anno_info(
-		x, o->op.expr->call.arg[1],
-		"input to histogram_quantile needed to be fixed for monotonicity (see "
-		"https://prometheus.io/docs/prometheus/latest/querying/functions/"
-		"#histogram_quantile), from buckets %.*s to %.*s, with a max diff of %.2g, over "
-		"%llu samples from %s to %s",
-		(int)nl, lo, (int)nh, hi, f->max_diff, (unsigned long long)f->count, from,
-		to);
+	sort_rows(o, g);
+	for (size_t k = 0; k < o->n_answers; k++) {
+		struct row r;
+		int rc = eval_answer(o, x, g, k, &r, e);
+		if (rc > 0) {
+			r.labels = g->labels;
+			rc = o->label.p ? add_labelled(o, x, g, k, &r, e)
+					: add_row(o, x, &r, e);
+		}
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
 }
+
+/* ---- the operator ---- */
 
 static int histq_all(struct op_histq *o, struct exec *x, struct err *e)
 {
 	struct batch *b;
-	struct row q;
 	int rc;
-	if (op_scalar(o->op.in[0], x, &q, e) < 0)
-		return -1;
-	while ((rc = op_next(o->op.in[1], x, &b, e)) > 0)
+	for (size_t k = 0; k < o->n_params; k++)
+		if (op_scalar(o->param_op[k], x, &o->param[k], e) < 0)
+			return -1;
+	while ((rc = op_next(o->op.in[0], x, &b, e)) > 0)
 		for (size_t k = 0; k < b->n; k++)
 			if (collect_row(o, x, &b->row[k], e) < 0)
 				return -1;
 	if (rc < 0)
 		return -1;
-	warn_quantiles(o, x, &q);
-	o->rows = arena_try(x->arena, x->ctx, o->n_group * sizeof(*o->rows) + 1, e);
-	struct bkt *tmp = arena_try(x->arena, x->ctx, o->max_rows * sizeof(*tmp) + 1, e);
-	if (!o->rows || !tmp)
+	if (!o->fraction)
+		histq_warn_quantiles(o, x);
+	o->bkt = arena_try(x->arena, x->ctx, o->max_rows * sizeof(*o->bkt) + 1, e);
+	o->sorted = arena_try(x->arena, x->ctx, o->max_rows * sizeof(*o->sorted) + 1, e);
+	if (!o->bkt || !o->sorted)
 		return -1;
-	size_t n = 0;
-	for (size_t k = 0; k < o->n_group; k++) {
-		rc = eval_group(o, x, o->group[k], &q, tmp, &o->rows[n], e);
-		if (rc < 0)
+	for (size_t k = 0; k < o->n_group; k++)
+		if (eval_group(o, x, o->group[k], e) < 0)
 			return -1;
-		n += rc > 0;
-	}
-	info_forced(o, x);
-	o->out = (struct batch){ o->rows, n };
+	histq_say_forced(o, x);
+	o->out = (struct batch){ o->rows, o->n_rows };
 	return 0;
 }
 
@@ -317,9 +323,10 @@ static void histq_close(struct op *op)
 	struct op_histq *o = (struct op_histq *)op;
 	map64_deinit(&o->index);
 	free(o->group);
+	free(o->rows);
 }
 
-static const struct op_ops histq_ops = { "histogram_quantile", NULL, histq_next,
+static const struct op_ops histq_ops = { "histogram-quantile", NULL, histq_next,
 					 histq_close };
 
 int op_histq_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
@@ -327,9 +334,28 @@ int op_histq_new(struct exec *x, const struct expr *e, struct grid g, struct op 
 {
 	struct op_histq *o = op_alloc(x, sizeof(*o), &histq_ops, g, TYPE_VECTOR, e);
 	map64_init(&o->index);
-	o->op.unique = o->op.nameless = true;
+	o->fraction = e->call.fn == FN_ID_histogram_fraction;
+	x->in_buckets++;
 	*out = &o->op;
-	if (plan_expr(x, e->call.arg[0], g, &o->op.in[0], err) < 0)
-		return -1;
-	return plan_expr(x, e->call.arg[1], g, &o->op.in[1], err);
+	for (size_t i = 0; i < e->call.n; i++) {
+		const struct expr *arg = expr_strip(e->call.arg[i]);
+		struct op **to = &o->op.in[0];
+		if (arg->type == TYPE_STRING) {
+			o->label = arg->str;
+			continue;
+		}
+		if (arg->type == TYPE_SCALAR) {
+			if (o->n_params == ARRAY_LEN(o->param))
+				return err_set(x->ctx, err, E_EXEC, "too many quantiles");
+			o->param_expr[o->n_params] = arg;
+			to = &o->param_op[o->n_params++];
+		} else {
+			o->vector = arg;
+		}
+		if (plan_expr(x, e->call.arg[i], g, to, err) < 0)
+			return -1;
+	}
+	x->in_buckets--;
+	o->n_answers = o->fraction ? 1 : o->n_params;
+	return op_unique_of(x, &o->op, &o->op, out);
 }

@@ -323,23 +323,36 @@ static int many_row(struct op_join *j, struct exec *x, struct many_state *m,
 	return 0;
 }
 
+static struct operand operand_at(const struct row *r, uint32_t i)
+{
+	return (struct operand){ r->v[i], r->h ? r->h[i] : NULL };
+}
+
 static int many_step(struct op_join *j, struct exec *x, struct many_state *m, uint32_t i,
 		     struct err *e)
 {
 	const struct expr *b = j->op.expr;
 	const struct match_node *mn = &b->bin.match;
 	const struct row *one = one_at(m->sig, i);
-	if ((m->in->h && m->in->h[i]) || (one->h && one->h[i]))
-		return err_set(
-			x->ctx, e, E_UNSUPPORTED,
-			"binary operator %s over native histograms is not supported yet",
-			op_text(b->bin.op));
 	bool keep, taken;
-	double mv = m->in->v[i], ov = one->v[i];
-	double v = j->swapped ? binop_value(b->bin.op, ov, mv, &keep)
-			      : binop_value(b->bin.op, mv, ov, &keep);
+	struct operand is = { 0, NULL }, mine = operand_at(m->in, i),
+		       other = operand_at(one, i);
+	if (j->swapped) {
+		struct operand t = mine;
+		mine = other;
+		other = t;
+	}
+	if (hist_binop_wants(b->bin.op, mine.h, other.h)) {
+		struct binop_result res = hist_binop_eval(&j->hists, i, mine, other);
+		if (res.dropped)
+			return 0;
+		keep = res.keep;
+		is = res.is;
+	} else {
+		is.v = binop_value(b->bin.op, mine.v, other.v, &keep);
+	}
 	if (b->bin.ret_bool)
-		v = keep;
+		is = (struct operand){ keep, NULL };
 	else if (!keep)
 		return 0;
 	if (one != m->last_one) {
@@ -362,7 +375,11 @@ static int many_step(struct op_join *j, struct exec *x, struct many_state *m, ui
 				  "explicit (group_left/group_right)"
 				: "multiple matches for labels: grouping labels must ensure "
 				  "unique matches");
-	m->out->v[i] = v;
+	if (is.h && row_want_hists(x, &j->arena, j->op.grid.n, m->out, e) < 0)
+		return -1;
+	m->out->v[i] = is.v;
+	if (is.h)
+		m->out->h[i] = is.h;
 	bit_set(m->out->bits, i);
 	return 0;
 }
@@ -425,9 +442,12 @@ static int join_next(struct op *op, struct exec *x, struct batch **out, struct e
 	j->ready = true;
 	for (;;) {
 		int rc = op_next(op->in[j->swapped ? 1 : 0], x, &b, e);
+		if (rc == 0)
+			hist_binop_say(&j->hists);
 		if (rc <= 0)
 			return rc;
 		arena_reset(&j->arena);
+		hist_binop_batch(&j->hists, &j->arena);
 		if (join_batch(j, x, b, e) < 0)
 			return -1;
 		if (j->n_rows == 0)
@@ -472,6 +492,7 @@ int op_join_new(struct exec *x, const struct expr *e, struct op *l, struct op *r
 	map64_init(&j->index);
 	map64_init(&j->inserted);
 	arena_init(&j->arena, x->ctx->budget);
+	hist_binop_init(&j->hists, x, e, l->grid.n);
 	j->op.in[0] = l;
 	j->op.in[1] = r;
 	j->swapped = e->bin.match.card == CARD_ONE_TO_MANY;

@@ -12,13 +12,15 @@
 
 #include "base/vec.h"
 #include "promql/exec/lanes.h"
+#include "promql/exec/reduce_hist.h"
 
 struct group {
 	struct labels labels;
 	struct group *next; /* equal hash */
 	double *v, *c, *n;  /* running value, compensation or mean, count: each grid.n */
 	uint64_t *bits;	    /* seen */
-	uint64_t *incremental; /* avg: the sum overflowed at this step */
+	uint64_t *incremental;	 /* avg: the sum overflowed at this step */
+	struct hist_cell **hist; /* by step; NULL: none came yet */
 };
 struct op_reduce {
 	struct op op;
@@ -33,6 +35,8 @@ struct op_reduce {
 	struct row *rows;
 	struct batch out;
 	bool done;
+	struct hist_reduce hists;
+	bool said_ignored;
 };
 
 static void fold_avg(struct group *g, uint32_t i, double v)
@@ -184,6 +188,18 @@ static bool takes_hists(enum aggr_op kind)
 	return kind == AGG_COUNT || kind == AGG_GROUP;
 }
 
+static int fold_hist(struct op_reduce *r, struct exec *x, struct group *g, uint32_t i,
+		     const struct row *row, struct err *e)
+{
+	if (r->kind == AGG_SUM || r->kind == AGG_AVG)
+		return hist_reduce_add(&r->hists, &g->hist, i, row->h[i], row->labels, e);
+	if (!r->said_ignored)
+		anno_info(x, expr_strip(r->op.expr->aggr.e),
+			  "ignored histogram in %s aggregation", aggr_op_text(r->kind));
+	r->said_ignored = true;
+	return 0;
+}
+
 static int fold_row(struct op_reduce *r, struct exec *x, const struct row *row,
 		    struct err *e)
 {
@@ -191,23 +207,19 @@ static int fold_row(struct op_reduce *r, struct exec *x, const struct row *row,
 	if (!g)
 		return -1;
 	enum aggr_op kind = r->kind;
-	if (kind == AGG_SUM && !row->h) {
+	if (kind == AGG_SUM && !row->h && !g->hist) {
 		sum_row(g, row, r->op.grid.n);
 		return 0;
 	}
 	EACH_BIT(i, row->bits, r->op.grid.n)
 	{
 		if (row->h && row->h[i] && !takes_hists(kind)) {
-			if (kind == AGG_SUM || kind == AGG_AVG)
-				return err_set(
-					x->ctx, e, E_UNSUPPORTED,
-					"%s over native histograms is not supported yet",
-					aggr_op_text(kind));
-			anno_info(x, r->op.expr->aggr.e,
-				  "ignored histogram in %s aggregation",
-				  aggr_op_text(kind));
+			if (fold_hist(r, x, g, i, row, e) < 0)
+				return -1;
 			continue;
 		}
+		if (g->hist && g->hist[i] && g->hist[i]->mixed)
+			continue; /* this step has no result any more */
 		if (bit_get(g->bits, i))
 			fold_more(kind, g, i, row->v[i]);
 		else
@@ -232,12 +244,13 @@ static int reduce_all(struct op_reduce *r, struct exec *x, struct err *e)
 	size_t n = 0;
 	for (size_t k = 0; k < r->n_group; k++) {
 		struct group *g = r->group[k];
-		if (!bits_any(g->bits, r->op.grid.n))
-			continue;
+		struct row *row = &r->rows[n];
 		EACH_BIT(i, g->bits, r->op.grid.n)
 		g->v[i] = result(r->kind, g, i);
-		r->rows[n++] =
-			(struct row){ .labels = g->labels, .v = g->v, .bits = g->bits };
+		*row = (struct row){ .labels = g->labels, .v = g->v, .bits = g->bits };
+		if (hist_reduce_finish(&r->hists, g->hist, row, e) < 0)
+			return -1;
+		n += bits_any(row->bits, r->op.grid.n);
 	}
 	r->out = (struct batch){ r->rows, n };
 	return 0;
@@ -303,6 +316,7 @@ int op_reduce_new(struct exec *x, const struct expr *e, struct grid g, struct op
 	struct op_reduce *r = op_alloc(x, sizeof(*r), &reduce_ops, g, TYPE_VECTOR, e);
 	map64_init(&r->index);
 	r->kind = e->aggr.op;
+	hist_reduce_init(&r->hists, x, e, g.n);
 	r->without = e->aggr.without;
 	r->names = e->aggr.labels;
 	r->n_names = e->aggr.n_labels;

@@ -75,6 +75,7 @@ static int expand_row(struct exec *x, struct op_expand *o, const struct row *in,
 	if (row_new(x, &o->arena, n, in->h != NULL, out, e) < 0)
 		return -1;
 	out->labels = in->labels;
+	out->drop_name = in->drop_name;
 	if (!bit_get(in->bits, 0))
 		return 0;
 	for (uint32_t i = 0; i < n; i++) {

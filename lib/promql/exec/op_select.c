@@ -44,6 +44,7 @@ struct op_select {
 	const struct range_fn *fn; /* NULL: instant look-back */
 	bool timestamps;	   /* timestamp(selector): times instead of values */
 	bool drop_name;
+	bool stats; /* of histograms only count and sum are wanted */
 	bool wants_counter; /* rate, increase: say so when the name is not a counter's */
 	struct exec *x;
 	struct series_set *set;
@@ -113,6 +114,16 @@ static void note_non_counter(struct op_select *s, struct str metric)
 		  STR_FMT(metric));
 }
 
+static bool has_floats(const struct row *r, uint32_t n)
+{
+	if (!r->h)
+		return true;
+	EACH_BIT(i, r->bits, n)
+	if (!r->h[i])
+		return true;
+	return false;
+}
+
 static int decode_series(struct op_select *s, struct raw_batch *b, struct arena *scratch,
 			 struct raw *r, struct err *e)
 {
@@ -123,6 +134,8 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 			  e) < 0)
 		return -1;
 	atomic_fetch_add_explicit(&x->samples, c.n, memory_order_relaxed);
+	if (s->stats && c.h && select_stats(x, &s->call, scratch, &c, e) < 0)
+		return -1;
 	if (s->fn)
 		select_drop_stale(&c);
 	struct row row;
@@ -130,7 +143,7 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 		return -1;
 	struct series_cols cols = { .t_ms = c.t_ms, .v = c.v, .h = c.h, .n = c.n };
 	struct range_env env = {
-		.x = x, .arena = &b->arena, .metric = r->metric, .e = e
+		.x = x, .arena = &b->arena, .metric = r->metric, .e = e, .scratch = scratch
 	};
 	if (!s->fn)
 		instant_row(s, &cols, &row);
@@ -142,13 +155,14 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 		bool any = false;
 		EACH_BIT(i, row.bits, s->op.grid.n)
 		if (row.h[i]) {
-			row.h[i] = hist_dup(&b->arena, row.h[i]);
+			if (!env.lasting)
+				row.h[i] = hist_dup(&b->arena, row.h[i]);
 			any = true;
 		}
 		if (!any)
 			row.h = NULL;
 	}
-	if (s->wants_counter && r->metric.n)
+	if (s->wants_counter && r->metric.n && has_floats(&row, s->op.grid.n))
 		note_non_counter(s, r->metric);
 	row.labels = r->labels;
 	row.drop_name = s->drop_name && x->q->delayed_names;
@@ -364,6 +378,7 @@ int op_select_new(struct exec *x, const struct expr *sel, const struct expr *cal
 	s->fn = fn;
 	bool in_call = call && call->kind == EXPR_CALL;
 	s->timestamps = !fn && in_call && call->call.fn == FN_ID_timestamp;
+	s->stats = x->in_stats && !x->in_buckets;
 	s->drop_name = in_call && (fn_sigs[call->call.fn].traits & FN_DROP_NAME) &&
 		       (fn || s->timestamps);
 	s->wants_counter = fn && (fn->fn == FN_ID_rate || fn->fn == FN_ID_increase);

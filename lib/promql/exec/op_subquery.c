@@ -20,6 +20,23 @@ struct op_subquery {
 	struct batch one, out;
 };
 
+/*
+ * What a histogram says about a reset is about the sample before it, which may not be among those of the subquery, or may be
+ * there twice: it is looked for anew.
+ */
+static const struct hist *without_hint(struct arena *a, struct exec *x,
+				       const struct hist *h, struct err *e)
+{
+	if (!h || (h->hint != HIST_RESET && h->hint != HIST_NOT_RESET))
+		return h;
+	struct hist *to = arena_try(a, x->ctx, sizeof(*to), e);
+	if (!to)
+		return NULL;
+	*to = *h;
+	to->hint = HIST_UNKNOWN;
+	return to;
+}
+
 static int row_to_cols(struct op_subquery *s, struct exec *x, const struct row *r,
 		       struct series_cols *c, struct err *e)
 {
@@ -34,8 +51,8 @@ static int row_to_cols(struct op_subquery *s, struct exec *x, const struct row *
 	{
 		t[k] = grid_at(s->op.in[0]->grid, i);
 		v[k] = r->v[i];
-		if (h)
-			h[k] = r->h[i];
+		if (h && !(h[k] = without_hint(&s->arena, x, r->h[i], e)) && r->h[i])
+			return -1;
 		k++;
 	}
 	*c = (struct series_cols){ .t_ms = t, .v = v, .h = h, .n = k };
@@ -184,8 +201,10 @@ int op_subquery_new(struct exec *x, const struct expr *sub, const struct expr *c
 		(*out)->unique = (*out)->nameless = true;
 		return 0;
 	}
+	x->in_buckets++; /* resets are looked for in its own samples */
 	if (plan_expr(x, sub->sub.e, inner, &s->op.in[0], e) < 0)
 		return -1;
+	x->in_buckets--;
 	*out = &s->op;
 	if (!s->drop_name) {
 		s->op.unique = true;

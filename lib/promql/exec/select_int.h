@@ -19,6 +19,9 @@ void select_spec_init(struct exec *x, const struct expr *sel, const struct expr 
 int select_open(struct exec *x, const struct select_spec *spec, struct series_set **out,
 		struct err *e);
 size_t select_drop_stale(struct sample_cols *c);
+/* Histograms with count, sum and what they say of resets only; they lie in a. select_stats.c */
+MUST_CHECK int select_stats(struct exec *x, const struct range_call *c, struct arena *a,
+			    struct sample_cols *s, struct err *e);
 /*
  * All samples of a series that `set` showed. Damaged chunks are left out with a warning that names their store, or (without
  * partial response) are an error that does. Sorts the chunks. CPU or WORKER; nobody moves the set on meanwhile.
