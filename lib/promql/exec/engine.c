@@ -68,17 +68,16 @@ static int collect(struct exec *x, struct op *root, struct promql_result *out,
 	int rc;
 	row_set_init(&set, root->grid.n);
 	while ((rc = op_next(root, x, &b, e)) > 0) {
-		for (size_t k = 0; k < b->n && rc > 0; k++) {
-			if (b->row[k].drop_name)
-				row_cut_name(&b->row[k]);
+		for (size_t k = 0; k < b->n && rc > 0; k++)
 			if (row_set_add(x, &set, &b->row[k], DUP_LABELSET, e) < 0)
 				rc = -1;
-		}
 		if (rc > 0)
 			rc = ctx_check(x->ctx, e) < 0 ? -1 : 1;
 		if (rc < 0)
 			break;
 	}
+	if (rc == 0)
+		rc = row_set_cut_names(x, &set, DUP_LABELSET, e);
 	if (rc == 0) {
 		out->series =
 			arena_try(x->arena, x->ctx, set.n * sizeof(*out->series) + 1, e);

@@ -118,6 +118,10 @@ void anno_warn(struct exec *x, const struct expr *at, const char *fmt, ...)
 void anno_info(struct exec *x, const struct expr *at, const char *fmt, ...)
 	PRINTF_LIKE(3, 4);
 
+/* Go's math.Max and math.Min: NaN wins but over the infinity in question, and -0 < +0. */
+double go_max(double a, double b);
+double go_min(double a, double b);
+
 /* ---- series as columns, what range functions work on ---- */
 struct series_cols {
 	const int64_t *t_ms;
@@ -213,13 +217,43 @@ int op_join_new(struct exec *x, const struct expr *e, struct op *l, struct op *r
 		struct op **out, struct err *err);
 int op_reduce_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
 		  struct err *err);
+int op_topk_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		struct err *err);
+int op_limit_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		 struct err *err);
+int op_quantile_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		    struct err *err);
+int op_count_values_new(struct exec *x, const struct expr *e, struct grid g,
+			struct op **out, struct err *err);
+int op_absent_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		  struct err *err);
+/* Labels of absent() and absent_over_time() of this argument, parentheses taken off. */
+struct labels absent_labels(struct exec *x, const struct expr *arg);
+int op_label_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		 struct err *err);
+int op_sort_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		struct err *err);
+int op_date_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		struct err *err);
+int op_info_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		struct err *err);
+int op_pick_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		struct err *err); /* min_of, max_of */
+int op_set_new(struct exec *x, const struct expr *e, struct op *l, struct op *r,
+	       struct op **out, struct err *err); /* and, or, unless */
 int op_histq_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
 		 struct err *err);
 int op_hist_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
 		struct err *err);
-/* Wrap `op`, which drops names of its input, in a check for equal labels where they can occur. */
+/*
+ * Wrap `op`, which drops names of its input, in a check for equal labels where they can occur. With delayed names there
+ * are none: the names are still there.
+ */
 int op_unique_new(struct exec *x, struct op *op, struct op **out);
 int op_unique_of(struct exec *x, struct op *op, const struct op *in, struct op **out);
+/* The same for an operator that makes labels anew: always. */
+struct op *op_unique_wrap(struct exec *x, struct op *op);
+void op_unique_off(struct op *unique); /* it turned out that nothing can be equal */
 /*
  * The metric name goes: cut out of the row's own labels now, or (promql_query.delayed_names) marked and cut from what is left
  * of it at the end of the query.
@@ -263,6 +297,8 @@ void row_set_deinit(struct row_set *s);
 int row_set_add(struct exec *x, struct row_set *s, const struct row *r, const char *dup,
 		struct err *e);
 struct row *row_set_find(struct row_set *s, struct labels ls);
+/* Cut the names of the rows that are marked, and merge what has equal labels now. */
+int row_set_cut_names(struct exec *x, struct row_set *s, const char *dup, struct err *e);
 
 #define DUP_LABELSET "vector cannot contain metrics with the same labelset"
 

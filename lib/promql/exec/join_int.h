@@ -1,5 +1,5 @@
 /*
- * promql/exec/join_int.h - state of a join, see op_join.c.
+ * promql/exec/join_int.h - match signatures of binary operators between vectors, see join_sig.c.
  */
 #ifndef PROMQL_EXEC_JOIN_INT_H
 #define PROMQL_EXEC_JOIN_INT_H
@@ -12,26 +12,25 @@ struct one_row {
 };
 struct sig { /* rows of one side that share a signature */
 	struct labels labels;
-	struct sig *next; /* equal hash */
-	uint64_t *bits;	  /* steps at which any row is present */
+	struct sig *next;  /* equal hash */
+	uint64_t *bits;	   /* steps at which any row is present */
+	uint64_t *matched; /* steps at which a row of the other side met one of them */
 	struct one_row *rows, *last;
 };
-struct op_join {
-	struct op op;
-	bool swapped;	   /* group_right: the left side is the "one" side */
-	bool ready;	   /* the held side was read */
-	struct str *names; /* of the signature; sorted */
+struct sigs {
+	const struct match_node *match;
+	struct str *names; /* that decide, or (ignoring) do not; sorted */
 	size_t n_names;
-	struct map64 index;    /* hash -> struct sig * */
-	struct map64 inserted; /* result key -> presence bitmap */
-	struct sig *dup;       /* a signature with a step held twice, or NULL */
-	size_t dup_word;
-	uint64_t *dups;	    /* steps held twice by any signature */
-	struct arena arena; /* rows of the current batch */
-	struct row *rows;
-	size_t n_rows, cap_rows;
-	struct batch out;
-	struct hist_binop hists;
+	uint32_t steps;
+	struct map64 index; /* hash -> struct sig * */
+	struct sig **list;  /* in order of appearance */
+	size_t n, cap;
 };
+void sigs_init(struct sigs *s, struct exec *x, const struct match_node *m,
+	       uint32_t steps);
+void sigs_deinit(struct sigs *s);
+/* The signature of a label set; NULL where there is none, made if `make`. */
+MUST_CHECK int sigs_of(struct sigs *s, struct exec *x, struct labels ls, bool make,
+		       struct sig **out, struct err *e);
 
 #endif

@@ -91,12 +91,11 @@ static int read_subquery(struct exec *x, const struct expr *sub, struct series_v
 		return -1;
 	row_set_init(&set, g.n);
 	while ((rc = op_next(op, x, &b, e)) > 0)
-		for (size_t k = 0; k < b->n && rc > 0; k++) {
-			if (b->row[k].drop_name)
-				row_cut_name(&b->row[k]);
+		for (size_t k = 0; k < b->n && rc > 0; k++)
 			if (row_set_add(x, &set, &b->row[k], DUP_LABELSET, e) < 0)
 				rc = -1;
-		}
+	if (rc == 0)
+		rc = row_set_cut_names(x, &set, DUP_LABELSET, e);
 	int64_t *t = arena_try(x->arena, x->ctx, g.n * sizeof(*t), e);
 	for (size_t k = 0; k < set.n && rc == 0 && t; k++) {
 		struct row *r = &set.row[k];

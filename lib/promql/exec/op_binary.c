@@ -36,9 +36,7 @@ double binop_value(enum bin_op op, double l, double r, bool *keep)
 
 bool op_drops_name(const struct expr *bin)
 {
-	enum bin_op op = bin->bin.op;
-	return bin->bin.ret_bool ||
-	       !(op_is_cmp(op) || op == OP_TRIM_UPPER || op == OP_TRIM_LOWER);
+	return bin->bin.ret_bool || bin->bin.op <= OP_ATAN2; /* trims keep it */
 }
 
 /* ---- unary ---- */
@@ -199,7 +197,8 @@ int op_binary_new(struct exec *x, const struct expr *e, struct grid g, struct op
 		return -1;
 	x->in_buckets -= trim;
 	if (l->type == TYPE_VECTOR && r->type == TYPE_VECTOR)
-		return op_join_new(x, e, l, r, out, err);
+		return op_is_set(e->bin.op) ? op_set_new(x, e, l, r, out, err)
+					    : op_join_new(x, e, l, r, out, err);
 	struct op_with_scalar *w =
 		op_alloc(x, sizeof(*w), &with_scalar_ops, g, e->type, e);
 	arena_init(&w->arena, x->ctx->budget);

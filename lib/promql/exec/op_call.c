@@ -38,23 +38,6 @@ static double f_round(double v, const struct map_args *m)
 	double inverse = 1.0 / m->a; /* as Prometheus: precise for 0.1 and the like */
 	return floor(v * inverse + 0.5) / inverse;
 }
-/* Go's math.Max and math.Min: NaN wins, and -0 < +0. */
-static double go_max(double a, double b)
-{
-	if (isnan(a) || isnan(b))
-		return isinf(a) && a > 0 ? a : isinf(b) && b > 0 ? b : NAN;
-	if (a == 0 && b == 0)
-		return signbit(a) ? b : a;
-	return a > b ? a : b;
-}
-static double go_min(double a, double b)
-{
-	if (isnan(a) || isnan(b))
-		return isinf(a) && a < 0 ? a : isinf(b) && b < 0 ? b : NAN;
-	if (a == 0 && b == 0)
-		return signbit(a) ? a : b;
-	return a < b ? a : b;
-}
 static double f_clamp(double v, const struct map_args *m)
 {
 	return go_max(m->a, go_min(m->b, v));
@@ -336,7 +319,29 @@ int op_call_new(struct exec *x, const struct expr *e, struct grid g, struct op *
 	const struct expr *arg = e->call.n ? expr_strip(e->call.arg[0]) : NULL;
 	switch (fn) {
 	case FN_ID_time:
-	case FN_ID_pi: return op_const_new(x, e, g, out, err);
+	case FN_ID_pi:
+	case FN_ID_start:
+	case FN_ID_end:
+	case FN_ID_step:
+	case FN_ID_range: return op_const_new(x, e, g, out, err);
+	case FN_ID_min_of:
+	case FN_ID_max_of: return op_pick_new(x, e, g, out, err);
+	case FN_ID_absent: return op_absent_new(x, e, g, out, err);
+	case FN_ID_label_replace:
+	case FN_ID_label_join: return op_label_new(x, e, g, out, err);
+	case FN_ID_sort:
+	case FN_ID_sort_desc:
+	case FN_ID_sort_by_label:
+	case FN_ID_sort_by_label_desc: return op_sort_new(x, e, g, out, err);
+	case FN_ID_day_of_month:
+	case FN_ID_day_of_week:
+	case FN_ID_day_of_year:
+	case FN_ID_days_in_month:
+	case FN_ID_hour:
+	case FN_ID_minute:
+	case FN_ID_month:
+	case FN_ID_year: return op_date_new(x, e, g, out, err);
+	case FN_ID_info: return op_info_new(x, e, g, out, err);
 	case FN_ID_vector:
 		return wrap(x, e, &vector_ops, sizeof(struct op), TYPE_VECTOR, g, out,
 			    err);

@@ -1,173 +1,47 @@
 /*
- * promql/exec/op_join.c - binary operators between two vectors: arithmetic, comparison, and, or, unless.
+ * promql/exec/op_join.c - arithmetic and comparison between two vectors, with fill values for what has no match.
  *
- * Held: the rows of the "one" side by signature (for set operators only presence bitmaps); the other
- * side streams through. Matching is decided step by step: several "one" rows of a signature are fine as
- * long as no two are present at the same step where the other side has anything.
- * Source  prometheus.md §2.2; error texts are Prometheus'
+ * Held: the rows of the "one" side by signature; the other ("many") side streams through. Matching is decided step by
+ * step: several "one" rows of a signature are fine as long as no two are present at the same step where the other side
+ * has anything. Results of unmatched "one" rows (fill for the many side) follow at the end.
+ *
+ * group_right swaps the sides. COMPAT: fill_right stands for what is missing on the "one" side also then, as in
+ * Prometheus 3.14.  Source  prometheus.md §2.2; error texts are Prometheus'
  */
-#include "promql/exec/exec_int.h"
+#include "promql/exec/hist_binop.h"
+#include "promql/exec/join_int.h"
 
 #include <stdlib.h>
 
 #include "base/vec.h"
-#include "promql/exec/join_int.h"
 
-/* ---- signatures ---- */
+struct op_join {
+	struct op op;
+	bool swapped; /* group_right: the left side is the "one" side */
+	bool ready;   /* the held side was read */
+	bool cut;     /* the result has no metric name */
+	bool fill_one, fill_many;
+	struct sigs sigs;
+	struct map64 inserted; /* signature and labels of results -> presence bitmap */
+	uint64_t *dups;	       /* steps held twice by any signature */
+	bool any_dup;
+	size_t filled;	   /* signatures whose unmatched rows were shown */
+	struct op *unique; /* the check behind this operator; NULL: none is needed */
+	struct hist_binop hists;
+	struct arena arena; /* rows of the current batch */
+	struct row *rows;
+	size_t n_rows, cap_rows;
+	struct batch out;
+};
 
-static void sig_labels(const struct match_node *m, struct labels ls, struct label *tmp,
-		       const struct str *names, size_t n, struct labels *out)
-{
-	*out = m->on ? labels_keep(tmp, ls, names, n) : labels_drop(tmp, ls, names, n);
-	out->hash = 0;
-}
-
-static struct sig *sig_find(struct op_join *j, struct labels key, uint64_t h)
-{
-	uintptr_t at;
-	if (!map64_get(&j->index, h, &at))
-		return NULL;
-	struct sig *s = (struct sig *)at;
-	while (s && !labels_eq(s->labels, key))
-		s = s->next;
-	return s;
-}
-
-/* The signature of a label set; made if `make`. */
-static int sig_of(struct op_join *j, struct exec *x, struct labels ls, bool make,
-		  struct sig **out, struct err *e)
-{
-	struct label few[64], *tmp = few;
-	struct labels key;
-	if (ls.n > ARRAY_LEN(few))
-		tmp = xmalloc(ls.n * sizeof(*tmp));
-	sig_labels(&j->op.expr->bin.match, ls, tmp, j->names, j->n_names, &key);
-	uint64_t h = labels_hash(key);
-	struct sig *s = sig_find(j, key, h);
-	int rc = 0;
-	if (!s && make) {
-		size_t words = BITS_WORDS(j->op.grid.n);
-		uintptr_t at = 0;
-		s = ARENA_NEW(x->arena, struct sig);
-		s->bits = arena_try(x->arena, x->ctx, words * 8, e);
-		rc = s->bits ? labels_try_dup(x->arena, x->ctx, key, &s->labels, e) : -1;
-		if (rc == 0) {
-			memset(s->bits, 0, words * 8);
-			(void)map64_get(&j->index, h, &at);
-			s->next = (struct sig *)at;
-			map64_set(&j->index, h, (uintptr_t)s);
-		}
-	}
-	if (tmp != few)
-		free(tmp);
-	*out = s;
-	return rc;
-}
-
-/* ---- and, unless, or ---- */
-
-static int set_read_right(struct op_join *j, struct exec *x, struct err *e)
-{
-	struct batch *b;
-	int rc;
-	while ((rc = op_next(j->op.in[1], x, &b, e)) > 0)
-		for (size_t k = 0; k < b->n; k++) {
-			struct sig *s;
-			if (sig_of(j, x, b->row[k].labels, true, &s, e) < 0)
-				return -1;
-			for (size_t w = 0; w < BITS_WORDS(j->op.grid.n); w++)
-				s->bits[w] |= b->row[k].bits[w];
-		}
-	return rc;
-}
-
-/* Mask a row by its signature's presence; the row is kept if anything is left. */
-static int mask_row(struct op_join *j, struct exec *x, struct row *r, bool keep_present,
-		    struct err *e)
-{
-	struct sig *s;
-	size_t words = BITS_WORDS(j->op.grid.n);
-	if (sig_of(j, x, r->labels, false, &s, e) < 0)
-		return -1;
-	for (size_t w = 0; w < words; w++) {
-		uint64_t m = s ? s->bits[w] : 0;
-		r->bits[w] &= keep_present ? m : ~m;
-	}
-	return bits_any(r->bits, j->op.grid.n);
-}
-
-static int mask_batch(struct op_join *j, struct exec *x, struct batch *b,
-		      bool keep_present, struct err *e)
-{
-	size_t k = 0;
-	for (size_t i = 0; i < b->n; i++) {
-		int rc = mask_row(j, x, &b->row[i], keep_present, e);
-		if (rc < 0)
-			return -1;
-		if (rc)
-			b->row[k++] = b->row[i];
-	}
-	b->n = k;
-	return 0;
-}
-
-static int set_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
-{
-	struct op_join *j = (struct op_join *)op;
-	bool keep = op->expr->bin.op == OP_AND;
-	if (!j->ready && set_read_right(j, x, e) < 0)
-		return -1;
-	j->ready = true;
-	int rc = op_next(op->in[0], x, out, e);
-	if (rc <= 0)
-		return rc;
-	return mask_batch(j, x, *out, keep, e) < 0 ? -1 : 1;
-}
-
-/* Left rows as they are; then right rows where no left row of their signature is present. */
-static int or_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
-{
-	struct op_join *j = (struct op_join *)op;
-	if (!j->ready) {
-		int rc = op_next(op->in[0], x, out, e);
-		if (rc < 0)
-			return -1;
-		for (size_t k = 0; rc > 0 && k < (*out)->n; k++) {
-			struct sig *s;
-			if (sig_of(j, x, (*out)->row[k].labels, true, &s, e) < 0)
-				return -1;
-			for (size_t w = 0; w < BITS_WORDS(op->grid.n); w++)
-				s->bits[w] |= (*out)->row[k].bits[w];
-		}
-		if (rc > 0)
-			return 1;
-		j->ready = true;
-	}
-	int rc = op_next(op->in[1], x, out, e);
-	if (rc <= 0)
-		return rc;
-	return mask_batch(j, x, *out, false, e) < 0 ? -1 : 1;
-}
-
-static void join_close(struct op *op)
-{
-	struct op_join *j = (struct op_join *)op;
-	map64_deinit(&j->index);
-	map64_deinit(&j->inserted);
-	arena_deinit(&j->arena);
-}
-
-static const struct op_ops and_ops = { "and-unless", NULL, set_next, join_close };
-static const struct op_ops or_ops = { "or", NULL, or_next, join_close };
-
-/* ---- arithmetic and comparison ---- */
+/* ---- the held side ---- */
 
 /* A row of the "one" side joins its signature; a step held twice is remembered as a duplicate. */
 static int one_add(struct op_join *j, struct exec *x, const struct row *r, struct err *e)
 {
 	struct sig *s;
 	uint32_t n = j->op.grid.n;
-	if (sig_of(j, x, r->labels, true, &s, e) < 0)
+	if (sigs_of(&j->sigs, x, r->labels, true, &s, e) < 0)
 		return -1;
 	struct one_row *o = ARENA_NEW(x->arena, struct one_row);
 	if (row_copy(x, x->arena, n, r, &o->row, e) < 0)
@@ -179,10 +53,7 @@ static int one_add(struct op_join *j, struct exec *x, const struct row *r, struc
 	s->last = o;
 	for (size_t w = 0; w < BITS_WORDS(n); w++) {
 		uint64_t both = s->bits[w] & r->bits[w];
-		if (both && (!j->dup || w < j->dup_word)) {
-			j->dup = s;
-			j->dup_word = w;
-		}
+		j->any_dup |= both != 0;
 		j->dups[w] |= both;
 		s->bits[w] |= r->bits[w];
 	}
@@ -197,61 +68,84 @@ static const struct row *one_at(const struct sig *s, uint32_t i)
 	return NULL;
 }
 
+/* Two rows of a signature present at step i; false: none or one. */
+static bool two_at(const struct sig *s, uint32_t i, const struct row *two[2])
+{
+	size_t n = 0;
+	for (const struct one_row *o = s->rows; o && n < 2; o = o->next)
+		if (bit_get(o->row.bits, i))
+			two[n++] = &o->row;
+	return n == 2;
+}
+
 static int duplicate(struct op_join *j, struct exec *x, uint32_t i, struct err *e)
 {
 	struct buf b;
 	const struct row *two[2] = { NULL, NULL };
-	size_t n = 0;
+	size_t k = 0;
+	while (!two_at(j->sigs.list[k], i, two))
+		k++;
+	struct str a = labels_str(x->arena, two[0]->labels);
+	struct str c = labels_str(x->arena, two[1]->labels);
+	bool turn = str_cmp(a, c) > 0;
 	buf_init(&b, 1 << 20);
-	for (const struct one_row *o = j->dup->rows; o && n < 2; o = o->next)
-		if (bit_get(o->row.bits, i))
-			two[n++] = &o->row;
 	buf_str(&b, STR("found duplicate series for the match group "));
-	labels_text(j->dup->labels, &b);
+	labels_text(j->sigs.list[k]->labels, &b);
 	buf_fmt(&b, " on the %s hand-side of the operation: [",
 		j->swapped ? "left" : "right");
-	for (size_t k = 0; k < n; k++) {
-		labels_text(two[k]->labels, &b);
-		buf_str(&b, k + 1 < n ? STR(", ") : STR("]"));
-	}
+	buf_str(&b, turn ? c : a);
+	buf_str(&b, STR(", "));
+	buf_str(&b, turn ? a : c);
 	buf_str(&b,
-		STR(";many-to-many matching not allowed: matching labels must be unique on "
-		    "one side"));
+		STR("];many-to-many matching not allowed: matching labels must be unique "
+		    "on one side"));
 	int rc = err_set(x->ctx, e, E_EXEC, "%.*s", STR_FMT(buf_view(&b)));
 	buf_deinit(&b);
 	return rc;
 }
 
+/* Duplicates matter where the other side has anything; with fill values, everywhere. */
 static int check_dups(struct op_join *j, struct exec *x, const uint64_t *many,
 		      struct err *e)
 {
-	for (uint32_t w = 0; j->dup && w < BITS_WORDS(j->op.grid.n); w++)
-		if (j->dups[w] & many[w]) {
-			uint32_t i =
-				w * 64 + (uint32_t)__builtin_ctzll(j->dups[w] & many[w]);
-			return duplicate(j, x, i, e);
-		}
+	for (uint32_t w = 0; j->any_dup && w < BITS_WORDS(j->op.grid.n); w++) {
+		uint64_t bad = j->dups[w] & (many ? many[w] : UINT64_MAX);
+		if (bad)
+			return duplicate(j, x, w * 64 + (uint32_t)__builtin_ctzll(bad),
+					 e);
+	}
 	return 0;
 }
 
-/* Has another row put a result at this step for `key` already? */
-static int claim(struct op_join *j, struct exec *x, uint64_t key, uint32_t i, bool *taken,
-		 struct err *e)
+/* Type and unit are part of signatures but not of results: only then may results of two signatures be equal. */
+static bool sigs_have_types(const struct sigs *s)
 {
-	uintptr_t at = 0;
-	size_t words = BITS_WORDS(j->op.grid.n);
-	if (!map64_get(&j->inserted, key, &at)) {
-		uint64_t *bits = arena_try(x->arena, x->ctx, words * 8, e);
-		if (!bits)
-			return -1;
-		memset(bits, 0, words * 8);
-		at = (uintptr_t)bits;
-		map64_set(&j->inserted, key, at);
-	}
-	*taken = bit_get((uint64_t *)at, i);
-	bit_set((uint64_t *)at, i);
-	return 0;
+	for (size_t k = 0; k < s->n; k++)
+		for (size_t i = 0; i < ROW_NAME_LABELS; i++)
+			if (labels_has(s->list[k]->labels, row_name_labels[i]))
+				return true;
+	return false;
 }
+
+static int read_one_side(struct op_join *j, struct exec *x, struct err *e)
+{
+	struct batch *b;
+	int rc;
+	size_t words = BITS_WORDS(j->op.grid.n);
+	j->dups = arena_zalloc(x->arena, words * 8);
+	while ((rc = op_next(j->op.in[j->swapped ? 0 : 1], x, &b, e)) > 0)
+		for (size_t k = 0; k < b->n; k++)
+			if (one_add(j, x, &b->row[k], e) < 0)
+				return -1;
+	if (rc < 0)
+		return -1;
+	if (j->unique && j->op.expr->bin.match.card == CARD_ONE_TO_ONE && !j->fill_one &&
+	    !sigs_have_types(&j->sigs))
+		op_unique_off(j->unique);
+	return j->fill_one || j->fill_many ? check_dups(j, x, NULL, e) : 0;
+}
+
+/* ---- labels of results ---- */
 
 static void put_label(struct label *l, uint32_t *n, struct str name, struct str value)
 {
@@ -277,8 +171,7 @@ static void put_label(struct label *l, uint32_t *n, struct str name, struct str 
 static int result_labels(struct op_join *j, struct exec *x, struct labels many,
 			 struct labels one, struct labels *out, struct err *e)
 {
-	const struct expr *b = j->op.expr;
-	const struct match_node *m = &b->bin.match;
+	const struct match_node *m = &j->op.expr->bin.match;
 	struct label *l =
 		arena_try(&j->arena, x->ctx, (many.n + m->n_include + 1) * sizeof(*l), e);
 	if (!l)
@@ -287,29 +180,69 @@ static int result_labels(struct op_join *j, struct exec *x, struct labels many,
 	if (m->card == CARD_ONE_TO_ONE)
 		r = m->on ? labels_keep(l, many, m->labels, m->n_labels)
 			  : labels_drop(l, many, m->labels, m->n_labels);
-	else
+	else if (many.n)
 		memcpy(l, many.l, many.n * sizeof(*l));
 	uint32_t n = r.n;
-	if (op_drops_name(b))
-		put_label(l, &n, LABEL_NAME, STR_NULL);
+	for (size_t i = 0; j->cut && i < ROW_NAME_LABELS; i++)
+		put_label(l, &n, row_name_labels[i], STR_NULL);
 	for (size_t i = 0; i < m->n_include; i++)
 		put_label(l, &n, m->include[i], labels_get(one, m->include[i]));
 	*out = (struct labels){ l, n, 0 };
 	return 0;
 }
 
-struct many_state { /* one row of the many side on its way */
-	const struct row *in;
+/* ---- pairs ---- */
+
+static struct operand operand_at(const struct row *r, uint32_t i)
+{
+	return (struct operand){ r->v[i], r->h ? r->h[i] : NULL };
+}
+
+struct many_state {	      /* one row of the many side on its way */
+	const struct row *in; /* NULL: its fill value stands here */
 	struct sig *sig;
 	size_t first; /* its first result row */
 	struct row *out;
+	uint64_t *claimed; /* steps at which any row gave this result */
 	const struct row *last_one;
+	bool started;
 };
 
-/* The result row of this "many" row with these labels. */
-static int many_row(struct op_join *j, struct exec *x, struct many_state *m,
-		    struct labels ls, struct err *e)
+/* The presence bitmap of results with these labels and signature; of one-to-one matching: of the signature. */
+static int claim_of(struct op_join *j, struct exec *x, const struct many_state *m,
+		    struct labels ls, uint64_t **out, struct err *e)
 {
+	uintptr_t at = 0;
+	size_t words = BITS_WORDS(j->op.grid.n);
+	if (j->op.expr->bin.match.card == CARD_ONE_TO_ONE) {
+		*out = m->sig->matched;
+		return 0;
+	}
+	uint64_t key =
+		labels_hash(ls) ^ ((uint64_t)(uintptr_t)m->sig * 0x9e3779b97f4a7c15);
+	if (!map64_get(&j->inserted, key, &at)) {
+		uint64_t *bits = arena_try(x->arena, x->ctx, words * 8, e);
+		if (!bits)
+			return -1;
+		memset(bits, 0, words * 8);
+		at = (uintptr_t)bits;
+		map64_set(&j->inserted, key, at);
+	}
+	*out = (uint64_t *)at;
+	return 0;
+}
+
+/* The result row of this "many" row where it meets `one` (NULL: its fill value). */
+static int many_row(struct op_join *j, struct exec *x, struct many_state *m,
+		    const struct row *one, struct err *e)
+{
+	struct labels ls;
+	if (result_labels(j, x, m->in ? m->in->labels : m->sig->labels,
+			  one ? one->labels : m->sig->labels, &ls, e) < 0 ||
+	    claim_of(j, x, m, ls, &m->claimed, e) < 0)
+		return -1;
+	m->started = true;
+	m->last_one = one;
 	for (size_t k = m->first; k < j->n_rows; k++)
 		if (labels_eq(j->rows[k].labels, ls)) {
 			m->out = &j->rows[k];
@@ -320,187 +253,244 @@ static int many_row(struct op_join *j, struct exec *x, struct many_state *m,
 	if (row_new(x, &j->arena, j->op.grid.n, false, m->out, e) < 0)
 		return -1;
 	m->out->labels = ls;
+	m->out->drop_name = j->op.expr->bin.ret_bool && !j->cut;
 	return 0;
 }
 
-static struct operand operand_at(const struct row *r, uint32_t i)
+struct result {
+	struct operand is;
+	bool keep; /* a comparison holds */
+};
+/* False: the pair has no result, and counts as not matched. */
+static bool pair_value(struct op_join *j, uint32_t i, struct operand l, struct operand r,
+		       struct result *out)
 {
-	return (struct operand){ r->v[i], r->h ? r->h[i] : NULL };
+	enum bin_op op = j->op.expr->bin.op;
+	if (!hist_binop_wants(op, l.h, r.h)) {
+		out->is = (struct operand){ binop_value(op, l.v, r.v, &out->keep), NULL };
+		return true;
+	}
+	struct binop_result res = hist_binop_eval(&j->hists, i, l, r);
+	out->keep = res.keep;
+	out->is = res.is;
+	return !res.dropped;
 }
 
-static int many_step(struct op_join *j, struct exec *x, struct many_state *m, uint32_t i,
-		     struct err *e)
+static int multiple(struct op_join *j, struct exec *x, struct err *e)
+{
+	return err_set(x->ctx, e, E_EXEC, "multiple matches for labels: %s",
+		       j->op.expr->bin.match.card == CARD_ONE_TO_ONE
+			       ? "many-to-one matching must be explicit "
+				 "(group_left/group_right)"
+			       : "grouping labels must ensure unique matches");
+}
+
+/* A pair at step i; `one` NULL: nothing there, its fill value is taken. */
+static int many_step(struct op_join *j, struct exec *x, struct many_state *m,
+		     const struct row *one, uint32_t i, struct err *e)
 {
 	const struct expr *b = j->op.expr;
 	const struct match_node *mn = &b->bin.match;
-	const struct row *one = one_at(m->sig, i);
-	bool keep, taken;
-	struct operand is = { 0, NULL }, mine = operand_at(m->in, i),
-		       other = operand_at(one, i);
-	if (j->swapped) {
-		struct operand t = mine;
-		mine = other;
-		other = t;
-	}
-	if (hist_binop_wants(b->bin.op, mine.h, other.h)) {
-		struct binop_result res = hist_binop_eval(&j->hists, i, mine, other);
-		if (res.dropped)
-			return 0;
-		keep = res.keep;
-		is = res.is;
-	} else {
-		is.v = binop_value(b->bin.op, mine.v, other.v, &keep);
-	}
-	if (b->bin.ret_bool)
-		is = (struct operand){ keep, NULL };
-	else if (!keep)
+	struct operand many =
+		m->in ? operand_at(m->in, i) : (struct operand){ mn->left, NULL };
+	struct operand o = one ? operand_at(one, i) : (struct operand){ mn->right, NULL };
+	struct result r = { 0 };
+	if (!pair_value(j, i, j->swapped ? o : many, j->swapped ? many : o, &r))
 		return 0;
-	if (one != m->last_one) {
-		struct labels ls;
-		if (result_labels(j, x, m->in->labels, one->labels, &ls, e) < 0)
-			return -1;
-		if (many_row(j, x, m, ls, e) < 0)
-			return -1;
-		m->last_one = one;
-	}
-	uint64_t key = mn->card == CARD_ONE_TO_ONE ? (uint64_t)(uintptr_t)m->sig
-						   : labels_hash(m->out->labels);
-	if (claim(j, x, key, i, &taken, e) < 0)
+	if ((!m->started || one != m->last_one) && many_row(j, x, m, one, e) < 0)
 		return -1;
-	if (taken)
-		return err_set(
-			x->ctx, e, E_EXEC, "%s",
-			mn->card == CARD_ONE_TO_ONE
-				? "multiple matches for labels: many-to-one matching must be "
-				  "explicit (group_left/group_right)"
-				: "multiple matches for labels: grouping labels must ensure "
-				  "unique matches");
-	if (is.h && row_want_hists(x, &j->arena, j->op.grid.n, m->out, e) < 0)
+	if (bit_get(m->claimed, i))
+		return multiple(j, x, e);
+	bit_set(m->claimed, i);
+	bit_set(m->sig->matched, i);
+	if (!r.keep && !b->bin.ret_bool)
+		return 0;
+	if (b->bin.ret_bool)
+		r.is = (struct operand){ r.keep, NULL };
+	if (r.is.h && row_want_hists(x, &j->arena, j->op.grid.n, m->out, e) < 0)
 		return -1;
-	m->out->v[i] = is.v;
-	if (is.h)
-		m->out->h[i] = is.h;
+	m->out->v[i] = r.is.v;
+	if (r.is.h)
+		m->out->h[i] = r.is.h;
 	bit_set(m->out->bits, i);
 	return 0;
 }
 
+/* ---- batches ---- */
+
 /* Rows that one "many" row may give: each "one" row may bring other included labels. */
-static size_t rows_needed(const struct sig *s)
+static size_t rows_needed(const struct op_join *j, const struct sig *s)
 {
-	size_t n = 0;
+	size_t n = j->fill_one;
 	for (const struct one_row *o = s->rows; o; o = o->next)
 		n++;
 	return n;
+}
+
+static int rows_begin(struct op_join *j, struct exec *x, size_t n, struct err *e)
+{
+	j->n_rows = 0;
+	j->cap_rows = n;
+	j->rows = arena_try(&j->arena, x->ctx, n * sizeof(*j->rows) + 1, e);
+	return j->rows ? 0 : -1;
+}
+
+/* Only rows that hold something are shown. */
+static bool rows_end(struct op_join *j)
+{
+	size_t n = 0;
+	for (size_t k = 0; k < j->n_rows; k++)
+		if (bits_any(j->rows[k].bits, j->op.grid.n))
+			j->rows[n++] = j->rows[k];
+	j->out = (struct batch){ j->rows, n };
+	return n != 0;
+}
+
+static int check_batch_dups(struct op_join *j, struct exec *x, const struct batch *b,
+			    struct err *e)
+{
+	size_t words = BITS_WORDS(j->op.grid.n);
+	if (!j->any_dup)
+		return 0;
+	uint64_t *any = arena_try(&j->arena, x->ctx, words * 8, e);
+	if (!any)
+		return -1;
+	memset(any, 0, words * 8);
+	for (size_t k = 0; k < b->n; k++)
+		for (size_t w = 0; w < words; w++)
+			any[w] |= b->row[k].bits[w];
+	return check_dups(j, x, any, e);
 }
 
 static int join_batch(struct op_join *j, struct exec *x, const struct batch *b,
 		      struct err *e)
 {
 	struct sig **sigs = arena_try(&j->arena, x->ctx, b->n * sizeof(*sigs) + 1, e);
-	if (!sigs)
+	size_t need = 0;
+	if (!sigs || check_batch_dups(j, x, b, e) < 0)
 		return -1;
-	j->n_rows = j->cap_rows = 0;
 	for (size_t k = 0; k < b->n; k++) {
-		if (check_dups(j, x, b->row[k].bits, e) < 0 ||
-		    sig_of(j, x, b->row[k].labels, false, &sigs[k], e) < 0)
+		if (sigs_of(&j->sigs, x, b->row[k].labels, j->fill_one, &sigs[k], e) < 0)
 			return -1;
-		j->cap_rows += sigs[k] ? rows_needed(sigs[k]) : 0;
+		need += sigs[k] ? rows_needed(j, sigs[k]) : 0;
 	}
-	j->rows = arena_try(&j->arena, x->ctx, j->cap_rows * sizeof(*j->rows) + 1, e);
-	if (!j->rows)
+	if (rows_begin(j, x, need, e) < 0)
 		return -1;
 	for (size_t k = 0; k < b->n; k++) {
-		struct many_state m = { &b->row[k], sigs[k], j->n_rows, NULL, NULL };
+		struct many_state m = { .in = &b->row[k],
+					.sig = sigs[k],
+					.first = j->n_rows };
 		if (!m.sig)
 			continue;
 		EACH_BIT(i, b->row[k].bits, j->op.grid.n)
-		if (bit_get(m.sig->bits, i) && many_step(j, x, &m, i, e) < 0)
-			return -1;
+		{
+			const struct row *one =
+				bit_get(m.sig->bits, i) ? one_at(m.sig, i) : NULL;
+			if ((one || j->fill_one) && many_step(j, x, &m, one, i, e) < 0)
+				return -1;
+		}
 	}
 	return 0;
 }
 
-static int join_prepare_one(struct op_join *j, struct exec *x, struct err *e)
+/* The many side has ended: what it did not meet meets its fill value. */
+static int fill_batch(struct op_join *j, struct exec *x, struct err *e)
 {
-	struct batch *b;
-	int rc;
-	size_t words = BITS_WORDS(j->op.grid.n);
-	j->dups = arena_zalloc(x->arena, words * 8);
-	while ((rc = op_next(j->op.in[j->swapped ? 0 : 1], x, &b, e)) > 0)
-		for (size_t k = 0; k < b->n; k++)
-			if (one_add(j, x, &b->row[k], e) < 0)
-				return -1;
-	return rc;
+	struct sig *s = j->sigs.list[j->filled++];
+	if (rows_begin(j, x, rows_needed(j, s), e) < 0)
+		return -1;
+	for (const struct one_row *o = s->rows; o; o = o->next) {
+		struct many_state m = { .sig = s, .first = j->n_rows };
+		EACH_BIT(i, o->row.bits, j->op.grid.n)
+		if (!bit_get(s->matched, i) && many_step(j, x, &m, &o->row, i, e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int join_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
 {
 	struct op_join *j = (struct op_join *)op;
 	struct batch *b;
-	if (!j->ready && join_prepare_one(j, x, e) < 0)
+	int rc = 1;
+	if (!j->ready && read_one_side(j, x, e) < 0)
 		return -1;
 	j->ready = true;
-	for (;;) {
-		int rc = op_next(op->in[j->swapped ? 1 : 0], x, &b, e);
-		if (rc == 0)
-			hist_binop_say(&j->hists);
-		if (rc <= 0)
-			return rc;
+	*out = &j->out;
+	while (rc > 0 && j->filled == 0) {
+		rc = op_next(op->in[j->swapped ? 1 : 0], x, &b, e);
+		if (rc < 0)
+			return -1;
 		arena_reset(&j->arena);
 		hist_binop_batch(&j->hists, &j->arena);
-		if (join_batch(j, x, b, e) < 0)
+		if (rc > 0 && join_batch(j, x, b, e) < 0)
 			return -1;
-		if (j->n_rows == 0)
-			continue;
-		j->out = (struct batch){ j->rows, j->n_rows };
-		*out = &j->out;
-		return 1;
+		if (rc > 0 && rows_end(j))
+			return 1;
 	}
+	while (j->fill_many && j->filled < j->sigs.n) {
+		arena_reset(&j->arena);
+		hist_binop_batch(&j->hists, &j->arena);
+		if (fill_batch(j, x, e) < 0)
+			return -1;
+		if (rows_end(j))
+			return 1;
+	}
+	hist_binop_say(&j->hists);
+	return 0;
+}
+
+static void join_close(struct op *op)
+{
+	struct op_join *j = (struct op_join *)op;
+	sigs_deinit(&j->sigs);
+	map64_deinit(&j->inserted);
+	arena_deinit(&j->arena);
 }
 
 static const struct op_ops join_ops = { "join", NULL, join_next, join_close };
 
-/* ignoring() leaves the metric name out of the signature, too. */
-static void signature_names(struct exec *x, struct op_join *j, const struct match_node *m)
+static bool includes_name(const struct match_node *m)
 {
-	struct str *v = ARENA_ARRAY(x->arena, struct str, m->n_labels + 1);
-	size_t n = 0;
-	for (size_t i = 0; i < m->n_labels; i++)
-		v[n++] = m->labels[i];
-	if (!m->on) {
-		size_t at = 0;
-		while (at < n && str_cmp(v[at], LABEL_NAME) < 0)
-			at++;
-		if (at == n || !str_eq(v[at], LABEL_NAME)) {
-			memmove(v + at + 1, v + at, (n - at) * sizeof(*v));
-			v[at] = LABEL_NAME;
-			n++;
-		}
-	}
-	j->names = v;
-	j->n_names = n;
+	for (size_t i = 0; i < m->n_include; i++)
+		for (size_t k = 0; k < ROW_NAME_LABELS; k++)
+			if (str_eq(m->include[i], row_name_labels[k]))
+				return true;
+	return false;
+}
+
+/* Can two results of different signatures, or of two rows, be equal? */
+static bool may_collide(const struct op_join *j, const struct exec *x)
+{
+	const struct match_node *m = &j->op.expr->bin.match;
+	const struct op *many = j->op.in[j->swapped ? 1 : 0];
+	/* COMPAT: Prometheus 3.14 leaves an instant query with delayed names to the end */
+	if (x->q->delayed_names && j->op.grid.n == 1)
+		return false;
+	return m->n_include || (j->cut && !many->nameless) ||
+	       (j->fill_many && m->card != CARD_ONE_TO_ONE);
 }
 
 int op_join_new(struct exec *x, const struct expr *e, struct op *l, struct op *r,
 		struct op **out, struct err *err)
 {
-	const struct op_ops *ops = e->bin.op == OP_OR	  ? &or_ops
-				   : op_is_set(e->bin.op) ? &and_ops
-							  : &join_ops;
 	(void)err;
-	struct op_join *j = op_alloc(x, sizeof(*j), ops, l->grid, TYPE_VECTOR, e);
-	map64_init(&j->index);
+	const struct match_node *m = &e->bin.match;
+	struct op_join *j = op_alloc(x, sizeof(*j), &join_ops, l->grid, TYPE_VECTOR, e);
+	sigs_init(&j->sigs, x, m, l->grid.n);
 	map64_init(&j->inserted);
 	arena_init(&j->arena, x->ctx->budget);
 	hist_binop_init(&j->hists, x, e, l->grid.n);
 	j->op.in[0] = l;
 	j->op.in[1] = r;
-	j->swapped = e->bin.match.card == CARD_ONE_TO_MANY;
-	signature_names(x, j, &e->bin.match);
-	if (op_is_set(e->bin.op))
-		j->op.unique = l->unique && e->bin.op != OP_OR;
-	else
-		j->op.nameless = op_drops_name(e);
+	j->swapped = m->card == CARD_ONE_TO_MANY;
+	j->fill_one = m->fill_right;
+	j->fill_many = m->fill_left;
+	/* COMPAT: in Prometheus 3.14 only bool waits with the name; arithmetic cuts it off at once */
+	j->cut = op_drops_name(e) && !(e->bin.ret_bool && x->q->delayed_names);
+	j->op.nameless = j->cut && !includes_name(m);
 	*out = &j->op;
+	if (may_collide(j, x))
+		*out = j->unique = op_unique_wrap(x, &j->op);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/vec.h"
+#include "promql/exec/group.h"
 #include "promql/exec/lanes.h"
 #include "promql/exec/reduce_hist.h"
 
@@ -21,6 +22,7 @@ struct group {
 	uint64_t *bits;	    /* seen */
 	uint64_t *incremental;	 /* avg: the sum overflowed at this step */
 	struct hist_cell **hist; /* by step; NULL: none came yet */
+	struct drop_mark drop;
 };
 struct op_reduce {
 	struct op op;
@@ -207,6 +209,7 @@ static int fold_row(struct op_reduce *r, struct exec *x, const struct row *row,
 	if (!g)
 		return -1;
 	enum aggr_op kind = r->kind;
+	drop_mark_row(&g->drop, row, r->op.grid.n);
 	if (kind == AGG_SUM && !row->h && !g->hist) {
 		sum_row(g, row, r->op.grid.n);
 		return 0;
@@ -247,7 +250,10 @@ static int reduce_all(struct op_reduce *r, struct exec *x, struct err *e)
 		struct row *row = &r->rows[n];
 		EACH_BIT(i, g->bits, r->op.grid.n)
 		g->v[i] = result(r->kind, g, i);
-		*row = (struct row){ .labels = g->labels, .v = g->v, .bits = g->bits };
+		*row = (struct row){ .labels = g->labels,
+				     .v = g->v,
+				     .bits = g->bits,
+				     .drop_name = g->drop.drop };
 		if (hist_reduce_finish(&r->hists, g->hist, row, e) < 0)
 			return -1;
 		n += bits_any(row->bits, r->op.grid.n);
@@ -302,17 +308,6 @@ static void without_names(struct exec *x, struct op_reduce *r, const struct expr
 int op_reduce_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
 		  struct err *err)
 {
-	switch (e->aggr.op) {
-	case AGG_SUM:
-	case AGG_AVG:
-	case AGG_COUNT:
-	case AGG_MIN:
-	case AGG_MAX:
-	case AGG_GROUP:
-	case AGG_STDDEV:
-	case AGG_STDVAR: break;
-	default: return unsupported(x, err, "aggregation", aggr_op_text(e->aggr.op));
-	}
 	struct op_reduce *r = op_alloc(x, sizeof(*r), &reduce_ops, g, TYPE_VECTOR, e);
 	map64_init(&r->index);
 	r->kind = e->aggr.op;
@@ -327,9 +322,6 @@ int op_reduce_new(struct exec *x, const struct expr *e, struct grid g, struct op
 	for (size_t i = 0; i < r->n_names && !r->without; i++)
 		if (str_eq(r->names[i], LABEL_NAME))
 			r->op.nameless = false;
-	const struct expr *in = expr_strip(e->aggr.e);
 	*out = &r->op;
-	if (in->kind == EXPR_VECTOR && in->s.sel.at == AT_NONE)
-		return op_select_new(x, in, e, g, &r->op.in[0], err);
-	return plan_expr(x, e->aggr.e, g, &r->op.in[0], err);
+	return aggr_input_plan(x, e, g, &r->op.in[0], err);
 }

@@ -14,6 +14,24 @@ struct op_const {
 	bool shown;
 };
 
+/* Go's Duration.Seconds: whole seconds plus the rest, which rounds otherwise than one division. */
+static double seconds(int64_t ms)
+{
+	return (double)(ms / 1000) + (double)(ms % 1000 * 1000000) / 1e9;
+}
+
+/* pi(), and start(), end(), step(), range() of the whole query, also inside a subquery. */
+static double window_value(const struct promql_query *q, enum fn_id fn)
+{
+	switch (fn) {
+	case FN_ID_start: return (double)q->start_ms / 1000;
+	case FN_ID_end: return (double)q->end_ms / 1000;
+	case FN_ID_range: return seconds(q->end_ms - q->start_ms);
+	case FN_ID_step: return q->start_ms == q->end_ms ? 0 : seconds(q->step_ms);
+	default: return M_PI;
+	}
+}
+
 static int const_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
 {
 	struct op_const *c = (struct op_const *)op;
@@ -25,7 +43,7 @@ static int const_next(struct op *op, struct exec *x, struct batch **out, struct 
 		return -1;
 	const struct expr *ex = op->expr;
 	bool is_time = ex->kind == EXPR_CALL && ex->call.fn == FN_ID_time;
-	double v = ex->kind == EXPR_NUMBER ? ex->num : M_PI;
+	double v = ex->kind == EXPR_NUMBER ? ex->num : window_value(x->q, ex->call.fn);
 	for (uint32_t i = 0; i < n; i++)
 		c->row.v[i] = is_time ? (double)grid_at(op->grid, i) / 1000 : v;
 	bits_fill(c->row.bits, n);
@@ -43,6 +61,40 @@ int op_const_new(struct exec *x, const struct expr *e, struct grid g, struct op 
 	struct op_const *c = op_alloc(x, sizeof(*c), &const_ops, g, TYPE_SCALAR, e);
 	c->op.unique = c->op.nameless = true;
 	*out = &c->op;
+	return 0;
+}
+
+/* ---- min_of, max_of ---- */
+
+static int pick_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
+{
+	struct op_const *c = (struct op_const *)op;
+	struct row l, r;
+	if (c->shown)
+		return 0;
+	c->shown = true;
+	if (op_scalar(op->in[0], x, &l, e) < 0 || op_scalar(op->in[1], x, &r, e) < 0)
+		return -1;
+	for (uint32_t i = 0; i < op->grid.n; i++)
+		l.v[i] = op->expr->call.fn == FN_ID_max_of ? go_max(l.v[i], r.v[i])
+							   : go_min(l.v[i], r.v[i]);
+	c->row = l;
+	c->out = (struct batch){ &c->row, 1 };
+	*out = &c->out;
+	return 1;
+}
+
+static const struct op_ops pick_ops = { "pick", NULL, pick_next, NULL };
+
+int op_pick_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		struct err *err)
+{
+	struct op_const *c = op_alloc(x, sizeof(*c), &pick_ops, g, TYPE_SCALAR, e);
+	c->op.unique = c->op.nameless = true;
+	*out = &c->op;
+	for (int i = 0; i < 2; i++)
+		if (plan_expr(x, e->call.arg[i], g, &c->op.in[i], err) < 0)
+			return -1;
 	return 0;
 }
 

@@ -44,7 +44,7 @@ struct op_select {
 	const struct range_fn *fn; /* NULL: instant look-back */
 	bool timestamps;	   /* timestamp(selector): times instead of values */
 	bool drop_name;
-	bool stats; /* of histograms only count and sum are wanted */
+	bool stats;	    /* of histograms only count and sum are wanted */
 	bool wants_counter; /* rate, increase: say so when the name is not a counter's */
 	struct exec *x;
 	struct series_set *set;
@@ -142,9 +142,11 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 	if (row_new(x, &b->arena, s->op.grid.n, c.h && !s->timestamps, &row, e) < 0)
 		return -1;
 	struct series_cols cols = { .t_ms = c.t_ms, .v = c.v, .h = c.h, .n = c.n };
-	struct range_env env = {
-		.x = x, .arena = &b->arena, .metric = r->metric, .e = e, .scratch = scratch
-	};
+	struct range_env env = { .x = x,
+				 .arena = &b->arena,
+				 .metric = r->metric,
+				 .e = e,
+				 .scratch = scratch };
 	if (!s->fn)
 		instant_row(s, &cols, &row);
 	else if (s->fn->eval(&s->call, &cols, &env, &row) < 0)

@@ -10,6 +10,7 @@ struct seen_row {
 };
 struct op_unique {
 	struct op op;
+	bool off;
 	struct map64 seen; /* hash (probed upwards) -> struct seen_row * */
 };
 
@@ -44,7 +45,7 @@ static int unique_next(struct op *op, struct exec *x, struct batch **out, struct
 	int rc = op_next(op->in[0], x, out, e);
 	if (rc <= 0)
 		return rc;
-	for (size_t i = 0; i < (*out)->n; i++)
+	for (size_t i = 0; i < (*out)->n && !u->off; i++)
 		if (check(u, x, &(*out)->row[i], e) < 0)
 			return -1;
 	return 1;
@@ -79,16 +80,31 @@ int op_unique_new(struct exec *x, struct op *op, struct op **out)
 int op_unique_of(struct exec *x, struct op *op, const struct op *in, struct op **out)
 {
 	*out = op;
+	if (x->q->delayed_names) {
+		op->unique = in->unique;
+		op->nameless = in->nameless;
+		return 0;
+	}
 	op->nameless = true;
 	if (in->unique && one_name(in)) {
 		op->unique = true;
 		return 0;
 	}
+	*out = op_unique_wrap(x, op);
+	return 0;
+}
+
+void op_unique_off(struct op *unique)
+{
+	((struct op_unique *)unique)->off = true;
+}
+
+struct op *op_unique_wrap(struct exec *x, struct op *op)
+{
 	struct op_unique *u =
 		op_alloc(x, sizeof(*u), &unique_ops, op->grid, op->type, op->expr);
 	map64_init(&u->seen);
 	u->op.in[0] = op;
-	u->op.nameless = true;
-	*out = &u->op;
-	return 0;
+	u->op.nameless = op->nameless;
+	return &u->op;
 }

@@ -34,6 +34,10 @@ static bool uses_time(const struct expr *e)
 	switch (e->call.fn) {
 	case FN_ID_time:
 	case FN_ID_predict_linear: return true;
+	case FN_ID_start:
+	case FN_ID_end:
+	case FN_ID_step:
+	case FN_ID_range: return false; /* of the query: constants */
 	case FN_ID_timestamp: return expr_strip(e->call.arg[0])->kind != EXPR_VECTOR;
 	default: return e->call.n == 0 && (fn_sigs[e->call.fn].traits & FN_NO_ARG_TIME);
 	}
@@ -57,8 +61,11 @@ static bool step_invariant(const struct expr *e, bool *pinned)
 		return step_invariant(e->bin.l, pinned) &&
 		       step_invariant(e->bin.r, pinned);
 	case EXPR_AGGR:
-		return step_invariant(e->aggr.e, pinned) &&
-		       (!e->aggr.param || step_invariant(e->aggr.param, pinned));
+		/* COMPAT: Prometheus 3.14 does not ask the parameter; where it varies, its first value counts */
+		if (!step_invariant(e->aggr.e, pinned))
+			return false;
+		*pinned |= e->aggr.param && e->aggr.param->type == TYPE_SCALAR;
+		return true;
 	case EXPR_CALL:
 		if (uses_time(e))
 			return false;
@@ -70,6 +77,20 @@ static bool step_invariant(const struct expr *e, bool *pinned)
 	return false;
 }
 
+static int aggr_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		    struct err *err)
+{
+	switch (e->aggr.op) {
+	case AGG_TOPK:
+	case AGG_BOTTOMK: return op_topk_new(x, e, g, out, err);
+	case AGG_LIMITK:
+	case AGG_LIMIT_RATIO: return op_limit_new(x, e, g, out, err);
+	case AGG_QUANTILE: return op_quantile_new(x, e, g, out, err);
+	case AGG_COUNT_VALUES: return op_count_values_new(x, e, g, out, err);
+	default: return op_reduce_new(x, e, g, out, err);
+	}
+}
+
 static int plan_node(struct exec *x, const struct expr *e, struct grid g, struct op **out,
 		     struct err *err)
 {
@@ -79,7 +100,7 @@ static int plan_node(struct exec *x, const struct expr *e, struct grid g, struct
 	case EXPR_VECTOR: return op_select_new(x, e, NULL, g, out, err);
 	case EXPR_UNARY: return op_unary_new(x, e, g, out, err);
 	case EXPR_BINARY: return op_binary_new(x, e, g, out, err);
-	case EXPR_AGGR: return op_reduce_new(x, e, g, out, err);
+	case EXPR_AGGR: return aggr_new(x, e, g, out, err);
 	case EXPR_CALL: return op_call_new(x, e, g, out, err);
 	case EXPR_STRING:
 	case EXPR_MATRIX:

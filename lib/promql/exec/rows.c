@@ -3,6 +3,7 @@
  */
 #include "promql/exec/exec_int.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,6 +130,11 @@ struct row *row_set_find(struct row_set *s, struct labels ls)
 	return NULL;
 }
 
+static uint32_t first_step(const struct row *r, uint32_t n)
+{
+	return bits_next(r->bits, 0, n);
+}
+
 static int merge_row(struct exec *x, struct row_set *s, struct row *to,
 		     const struct row *r, const char *dup, struct err *e)
 {
@@ -137,6 +143,11 @@ static int merge_row(struct exec *x, struct row_set *s, struct row *to,
 			return err_set(x->ctx, e, E_EXEC, "%s", dup);
 	if (r->h && row_want_hists(x, x->arena, s->steps, to, e) < 0)
 		return -1;
+	/* COMPAT: Prometheus 3.14 puts samples of equal labels into one series, and the first one says whether the name
+	 * goes */
+	if (r->drop_name != to->drop_name &&
+	    first_step(r, s->steps) < first_step(to, s->steps))
+		to->drop_name = r->drop_name;
 	EACH_BIT(i, r->bits, s->steps)
 	{
 		to->v[i] = r->v[i];
@@ -145,6 +156,15 @@ static int merge_row(struct exec *x, struct row_set *s, struct row *to,
 		bit_set(to->bits, i);
 	}
 	return 0;
+}
+
+static void index_row(struct row_set *s, size_t k)
+{
+	uint64_t h = labels_hash(s->row[k].labels);
+	uintptr_t first = 0;
+	(void)map64_get(&s->index, h, &first);
+	s->next[k] = (uint32_t)first;
+	map64_set(&s->index, h, k + 1);
 }
 
 int row_set_add(struct exec *x, struct row_set *s, const struct row *r, const char *dup,
@@ -161,13 +181,52 @@ int row_set_add(struct exec *x, struct row_set *s, const struct row *r, const ch
 	}
 	if (row_copy(x, x->arena, s->steps, r, &s->row[s->n], e) < 0)
 		return -1;
-	uint64_t h = labels_hash(r->labels);
-	uintptr_t first = 0;
-	(void)map64_get(&s->index, h, &first);
-	s->next[s->n] = (uint32_t)first;
-	s->n++;
-	map64_set(&s->index, h, s->n);
+	index_row(s, s->n++);
 	return 0;
+}
+
+int row_set_cut_names(struct exec *x, struct row_set *s, const char *dup, struct err *e)
+{
+	bool any = false;
+	for (size_t k = 0; k < s->n; k++)
+		if (s->row[k].drop_name) {
+			row_cut_name(&s->row[k]);
+			any = true;
+		}
+	if (!any)
+		return 0;
+	size_t n = s->n;
+	map64_deinit(&s->index);
+	map64_init(&s->index);
+	s->n = 0;
+	for (size_t k = 0; k < n; k++) {
+		struct row *have = row_set_find(s, s->row[k].labels);
+		if (have) {
+			if (merge_row(x, s, have, &s->row[k], dup, e) < 0)
+				return -1;
+			continue;
+		}
+		s->row[s->n] = s->row[k];
+		index_row(s, s->n++);
+	}
+	return 0;
+}
+
+double go_max(double a, double b)
+{
+	if (isnan(a) || isnan(b))
+		return isinf(a) && a > 0 ? a : isinf(b) && b > 0 ? b : NAN;
+	if (a == 0 && b == 0)
+		return signbit(a) ? b : a;
+	return a > b ? a : b;
+}
+double go_min(double a, double b)
+{
+	if (isnan(a) || isnan(b))
+		return isinf(a) && a < 0 ? a : isinf(b) && b < 0 ? b : NAN;
+	if (a == 0 && b == 0)
+		return signbit(a) ? a : b;
+	return a < b ? a : b;
 }
 
 static void position(struct exec *x, const struct expr *at, char out[48])

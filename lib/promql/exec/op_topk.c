@@ -1,0 +1,268 @@
+/*
+ * promql/exec/op_topk.c - topk and bottomk: per group and step a heap of the best k values and whose they are. Class
+ * candidates: held are k values a group and step, and the labels of series that were among them at any time.
+ *
+ * Series come in order, each whole, so every step's heap sees them in the order in which Prometheus walks over them,
+ * and ties end the same.  Source  prometheus.md §2.7
+ */
+#include "promql/exec/group.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/vec.h"
+#include "promql/exec/value_order.h"
+
+#define FIRST_ROOM 4
+
+struct heaps { /* of one group: `room` cells a step */
+	struct ranked *cell;
+	uint32_t *n;
+	uint32_t room;
+};
+struct origin {
+	struct labels labels;
+	bool drop_name;
+};
+struct op_topk {
+	struct op op;
+	bool high; /* bottomk: the highest of those kept lies on top */
+	bool done;
+	bool said;
+	struct aggr_param param;
+	int64_t *k; /* by step */
+	struct groups groups;
+	struct heaps *heaps; /* by ordinal of the group */
+	size_t n_heaps, cap_heaps;
+	struct origin *origin;
+	size_t n_origin, cap_origin;
+	struct batch out;
+};
+
+static int heaps_grow(struct op_topk *t, struct exec *x, struct heaps *h, struct err *e)
+{
+	uint32_t n = t->op.grid.n, room = h->room ? h->room * 2 : FIRST_ROOM;
+	struct ranked *cell =
+		arena_try(x->arena, x->ctx, (size_t)n * room * sizeof(*cell), e);
+	if (!cell)
+		return -1;
+	for (uint32_t i = 0; h->room && i < n; i++)
+		memcpy(cell + (size_t)i * room, h->cell + (size_t)i * h->room,
+		       h->n[i] * sizeof(*cell));
+	h->cell = cell;
+	h->room = room;
+	return 0;
+}
+
+static int heaps_of(struct op_topk *t, struct exec *x, const struct row *r,
+		    struct heaps **out, struct err *e)
+{
+	uint32_t g;
+	if (groups_of(&t->groups, x, r->labels, &g, e) < 0)
+		return -1;
+	if (g == t->n_heaps) {
+		if (t->n_heaps == t->cap_heaps)
+			t->heaps = vec_grow(t->heaps, &t->cap_heaps, g + 1,
+					    sizeof(*t->heaps));
+		struct heaps *h = &t->heaps[t->n_heaps++];
+		*h = (struct heaps){ 0 };
+		h->n = arena_try(x->arena, x->ctx, t->op.grid.n * sizeof(*h->n), e);
+		if (!h->n)
+			return -1;
+		memset(h->n, 0, t->op.grid.n * sizeof(*h->n));
+	}
+	*out = &t->heaps[g];
+	return 0;
+}
+
+/* Is the value better than the worst of those kept? */
+static bool beats(double v, double top, bool high)
+{
+	return (high ? top > v : top < v) || (isnan(top) && !isnan(v));
+}
+
+static int offer(struct op_topk *t, struct exec *x, struct heaps *h, uint32_t i, double v,
+		 bool *kept, struct err *e)
+{
+	struct ranked r = { v, (uint32_t)t->n_origin };
+	uint32_t n = h->n[i];
+	if (n < (uint64_t)t->k[i]) {
+		if (n == h->room && heaps_grow(t, x, h, e) < 0)
+			return -1;
+		ranked_push(h->cell + (size_t)i * h->room, n, r, t->high);
+		h->n[i]++;
+		*kept = true;
+		return 0;
+	}
+	struct ranked *top = h->cell + (size_t)i * h->room;
+	if (!beats(v, top->v, t->high))
+		return 0;
+	*top = r;
+	ranked_fix_top(top, n, t->high);
+	*kept = true;
+	return 0;
+}
+
+static int origin_add(struct op_topk *t, struct exec *x, const struct row *r,
+		      struct err *e)
+{
+	if (t->n_origin == t->cap_origin)
+		t->origin = vec_grow(t->origin, &t->cap_origin, t->n_origin + 1,
+				     sizeof(*t->origin));
+	struct origin *o = &t->origin[t->n_origin];
+	if (labels_try_dup(x->arena, x->ctx, r->labels, &o->labels, e) < 0)
+		return -1;
+	o->drop_name = r->drop_name;
+	t->n_origin++;
+	return 0;
+}
+
+static int offer_row(struct op_topk *t, struct exec *x, const struct row *r,
+		     struct err *e)
+{
+	struct heaps *h;
+	bool kept = false;
+	if (heaps_of(t, x, r, &h, e) < 0)
+		return -1;
+	EACH_BIT(i, r->bits, t->op.grid.n)
+	{
+		if (t->k[i] < 1)
+			continue;
+		if (r->h && r->h[i]) {
+			if (!t->said)
+				anno_info(x, t->op.expr,
+					  "ignored histogram in %s aggregation",
+					  aggr_op_text(t->op.expr->aggr.op));
+			t->said = true;
+			continue;
+		}
+		if (offer(t, x, h, i, r->v[i], &kept, e) < 0)
+			return -1;
+	}
+	return kept ? origin_add(t, x, r, e) : 0;
+}
+
+/* ---- the result ---- */
+
+/* An instant query shows group by group, best first. */
+static int emit_ranked(struct op_topk *t, struct exec *x, struct err *e)
+{
+	size_t n = 0;
+	for (size_t g = 0; g < t->n_heaps; g++)
+		n += t->heaps[g].n[0];
+	struct row *rows = arena_try(x->arena, x->ctx, n * sizeof(*rows) + 1, e);
+	if (!rows)
+		return -1;
+	n = 0;
+	for (size_t g = 0; g < t->n_heaps; g++) {
+		struct heaps *h = &t->heaps[g];
+		ranked_sort(h->cell, h->n[0], t->high);
+		for (uint32_t k = 0; k < h->n[0]; k++) {
+			struct row *r = &rows[n++];
+			const struct origin *o = &t->origin[h->cell[k].row];
+			if (row_new(x, x->arena, 1, false, r, e) < 0)
+				return -1;
+			r->labels = o->labels;
+			r->drop_name = o->drop_name;
+			r->v[0] = h->cell[k].v;
+			bit_set(r->bits, 0);
+		}
+	}
+	t->out = (struct batch){ rows, n };
+	return 0;
+}
+
+static int emit_cell(struct op_topk *t, struct exec *x, struct row *rows, uint32_t i,
+		     const struct ranked *c, struct err *e)
+{
+	struct row *r = &rows[c->row];
+	if (!r->bits) {
+		if (row_new(x, x->arena, t->op.grid.n, false, r, e) < 0)
+			return -1;
+		r->labels = t->origin[c->row].labels;
+		r->drop_name = t->origin[c->row].drop_name;
+	}
+	r->v[i] = c->v;
+	bit_set(r->bits, i);
+	return 0;
+}
+
+static int emit_steps(struct op_topk *t, struct exec *x, struct err *e)
+{
+	struct row *rows =
+		arena_try(x->arena, x->ctx, t->n_origin * sizeof(*rows) + 1, e);
+	if (!rows)
+		return -1;
+	memset(rows, 0, t->n_origin * sizeof(*rows));
+	for (size_t g = 0; g < t->n_heaps; g++)
+		for (uint32_t i = 0; i < t->op.grid.n; i++)
+			for (uint32_t k = 0; k < t->heaps[g].n[i]; k++) {
+				const struct heaps *h = &t->heaps[g];
+				const struct ranked *c =
+					&h->cell[(size_t)i * h->room + k];
+				if (emit_cell(t, x, rows, i, c, e) < 0)
+					return -1;
+			}
+	size_t n = 0;
+	for (size_t k = 0; k < t->n_origin; k++)
+		if (rows[k].bits)
+			rows[n++] = rows[k];
+	t->out = (struct batch){ rows, n };
+	return 0;
+}
+
+static int topk_all(struct op_topk *t, struct exec *x, struct err *e)
+{
+	struct batch *b;
+	bool none;
+	int rc;
+	if (aggr_param_read(x, t->op.expr, t->op.grid, &t->param, e) < 0 ||
+	    aggr_param_counts(x, &t->param, t->op.grid.n, &t->k, &none, e) < 0)
+		return -1;
+	if (none)
+		return op_drain(t->op.in[0], x, e);
+	while ((rc = op_next(t->op.in[0], x, &b, e)) > 0)
+		for (size_t k = 0; k < b->n; k++)
+			if (offer_row(t, x, &b->row[k], e) < 0)
+				return -1;
+	if (rc < 0)
+		return -1;
+	return t->op.grid.n == 1 ? emit_ranked(t, x, e) : emit_steps(t, x, e);
+}
+
+static int topk_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
+{
+	struct op_topk *t = (struct op_topk *)op;
+	if (t->done)
+		return 0;
+	t->done = true;
+	if (topk_all(t, x, e) < 0)
+		return -1;
+	*out = &t->out;
+	return t->out.n != 0;
+}
+
+static void topk_close(struct op *op)
+{
+	struct op_topk *t = (struct op_topk *)op;
+	groups_deinit(&t->groups);
+	free(t->heaps);
+	free(t->origin);
+}
+
+static const struct op_ops topk_ops = { "topk", NULL, topk_next, topk_close };
+
+int op_topk_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
+		struct err *err)
+{
+	struct op_topk *t = op_alloc(x, sizeof(*t), &topk_ops, g, TYPE_VECTOR, e);
+	groups_init(&t->groups, x, e);
+	t->high = e->aggr.op == AGG_BOTTOMK;
+	*out = &t->op;
+	if (aggr_param_plan(x, e, g, &t->param, err) < 0 ||
+	    aggr_input_plan(x, e, g, &t->op.in[0], err) < 0)
+		return -1;
+	t->op.unique = t->op.in[0]->unique;
+	t->op.nameless = t->op.in[0]->nameless;
+	return 0;
+}
