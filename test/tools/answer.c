@@ -1,5 +1,5 @@
 /*
- * test/tools/answer.c - PromQL over block folders, without servers: answer DIR... reads one request a line,
+ * test/tools/answer.c - PromQL over block folders, without servers: answer [--delayed-names] DIR... reads one request a line,
  *
  *     start_ms <TAB> end_ms <TAB> step_ms <TAB> query (with \n and \t escaped)      step 0: instant
  *
@@ -85,9 +85,10 @@ static int eval(struct ctx *ctx, struct arena *a, struct store *store,
 	return 0;
 }
 
-static void answer(struct blocks_store *store, struct task_pool *pool, char *line)
+static void answer(struct blocks_store *store, struct task_pool *pool, bool delayed,
+		   char *line)
 {
-	struct promql_query q = { .pool = pool };
+	struct promql_query q = { .pool = pool, .delayed_names = delayed };
 	struct ctx ctx;
 	struct arena a;
 	struct buf b;
@@ -124,7 +125,8 @@ int main(int argc, char **argv)
 	char *line = NULL;
 	size_t cap = 0;
 	ssize_t n;
-	for (int i = 1; i < argc && s.n < ARRAY_LEN(s.block); i++)
+	bool delayed = argc > 1 && strcmp(argv[1], "--delayed-names") == 0;
+	for (int i = 1 + delayed; i < argc && s.n < ARRAY_LEN(s.block); i++)
 		if (block_open_dir(NULL, argv[i], &s.block[s.n++], &e) < 0) {
 			fprintf(stderr, "%s\n", err_text(&e));
 			return 1;
@@ -134,7 +136,7 @@ int main(int argc, char **argv)
 	while ((n = getline(&line, &cap, stdin)) > 0) {
 		if (line[n - 1] == '\n')
 			line[n - 1] = '\0';
-		answer(&s, pool, line);
+		answer(&s, pool, delayed, line);
 	}
 	free(line);
 	task_pool_free(pool);
