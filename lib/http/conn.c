@@ -12,11 +12,15 @@
  * LINGER  the same with input still coming: it is read and dropped for a moment, because closing a
  *         socket with unread input resets it and the client might lose the answer.
  *
+ * HTTP/2 (h2_conn.c) takes the connection over where TLS has agreed on it, where the first bytes are those of its
+ * preface, and where a request without a body asks for it by Upgrade.
+ *
  * The pipe between handler and loop is read while the socket is not full. Who takes no bytes for
  * body_timeout_ns is cut; http_write gives up a moment before.
  */
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/time.h"
 #include "http/http_int.h"
@@ -188,10 +192,69 @@ static void made(struct http_call *call)
 
 static const struct http_framing framing = { false, (size_t)256 << 10, made, wake };
 
+/* ---- Upgrade: h2c ---- */
+
+/* The headers of a name are lists by commas. */
+static bool lists(const struct http_req *r, const char *name, struct str token)
+{
+	for (size_t i = 0; i < r->n_headers; i++) {
+		struct str rest = r->headers[i].v, one;
+		bool more = str_eqz(r->headers[i].k, name);
+		while (more) {
+			more = str_cut(&rest, ',', &one);
+			if (str_eq_nocase(str_trim(one), token))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* A client that offers to go on in HTTP/2 (RFC 7540 §3.2): its settings. False: it does not, or not rightly. */
+static bool wants_h2(const struct http_conn *c, struct buf *settings)
+{
+	const struct http_req *r = &c->call->req;
+	struct err e = ERR_INIT;
+	size_t n = 0;
+	if (c->server->o.no_http2 || net_conn_is_tls(c->net) || c->eof ||
+	    c->call->minor == 0 || h1_head(c->parser)->has_body ||
+	    !lists(r, "upgrade", STR("h2c")) || !lists(r, "connection", STR("upgrade")) ||
+	    !lists(r, "connection", STR("http2-settings")))
+		return false;
+	for (size_t i = 0; i < r->n_headers; i++)
+		n += str_eqz(r->headers[i].k, "http2-settings");
+	return n == 1 &&
+	       base64_decode(http_header(r, "http2-settings"), true, settings, &e) == 0 &&
+	       settings->n % 6 == 0;
+}
+
+/* True: the call is the session's. What has been read beyond it is fed by process_input. */
+static bool upgrade(struct http_conn *c)
+{
+	static const char yes[] = "HTTP/1.1 101 Switching Protocols\r\n"
+				  "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+	struct http_call *call = c->call;
+	struct buf settings;
+	buf_init(&settings, LIMIT_HTTP_HEADER_BYTES);
+	bool ok = wants_h2(c, &settings);
+	if (ok) {
+		net_conn_write(c->net, yes, sizeof(yes) - 1);
+		c->call = NULL;
+		c->st = CONN_RUN;
+		loop_timer_stop(c->timer);
+		pause_reading(c, false);
+		c->h2 = h2_conn_start(c->server, c, c->net);
+		h2_conn_upgrade(c->h2, call, buf_view(&settings));
+	}
+	buf_deinit(&settings);
+	return ok;
+}
+
 /* The request is complete. */
 static void dispatch(struct http_conn *c)
 {
 	struct http_call *call = c->call;
+	if (upgrade(c))
+		return;
 	call->req.body = h1_body(c->parser);
 	call->body = h1_take_body(c->parser, &call->body_charged);
 	if (http_dispatch(call)) {
@@ -287,6 +350,11 @@ static void process_input(struct http_conn *c)
 {
 	if (c->in.n && c->st == CONN_READ)
 		buf_cut_front(&c->in, feed(c, c->in.p, c->in.n));
+	if (c->h2) {
+		h2_conn_feed(c->h2, c->in.p, c->in.n);
+		buf_reset(&c->in);
+		return;
+	}
 	if (c->st == CONN_LINGER || c->st == CONN_FLUSH)
 		buf_reset(&c->in);
 	pause_reading(c, c->in.n > PIPELINE_MAX);

@@ -11,7 +11,7 @@
  * Beyond llhttp (RFC 9112): a name must be a token, so a blank before the colon is refused however llhttp was
  * built; Transfer-Encoding only as the one word "chunked", never beside Content-Length nor in HTTP/1.0, because
  * what two parsers read differently is how requests are smuggled; one Host in HTTP/1.1; no folded
- * header lines. An Upgrade is ignored.
+ * header lines. An Upgrade is the connection's affair.
  */
 #include "http/h1_parse.h"
 
@@ -202,7 +202,8 @@ static int judge_head(struct h1_parser *p)
 static int on_head(llhttp_t *ll)
 {
 	struct h1_parser *p = ll->data;
-	ll->upgrade = 0; /* offers are ignored: plain HTTP/1.1 goes on */
+	ll->upgrade =
+		0; /* the offer is judged by the connection once the request is whole */
 	if (ll->http_major != 1 || ll->http_minor > 1)
 		return fault(p, 505, "unsupported HTTP version");
 	p->out.method = str_of(llhttp_method_name((llhttp_method_t)ll->method));

@@ -56,7 +56,8 @@ struct h2_conn {
 	struct h2_session *s;
 	struct h2_stream *streams;
 	struct http_running *running;
-	size_t bodies; /* of requests that are not answered */
+	struct h2_stream *upgraded; /* stream 1, until the client has sent its preface */
+	size_t bodies;		    /* of requests that are not answered */
 	uint64_t idle_ns;
 };
 
@@ -215,22 +216,18 @@ static void refuse(struct h2_stream *st, int status, const char *text)
 
 /* ---- requests ---- */
 
-static void on_begin(struct h2_session *s, int32_t id)
+static struct h2_stream *stream_new(struct h2_conn *h, int32_t id, struct http_call *call)
 {
-	struct h2_conn *h = s->owner;
-	if (atomic_load(&h->running->n) >= LIMIT_HTTP2_STREAMS) {
-		(void)nghttp2_submit_rst_stream(s->h2, NGHTTP2_FLAG_NONE, id,
-						NGHTTP2_REFUSED_STREAM);
-		return;
-	}
 	struct h2_stream *st = xcalloc(1, sizeof(*st));
 	st->h = h;
 	st->id = id;
-	st->call = http_call_new(h->server, &framing, st);
-	st->call->running = h->running;
+	st->call = call;
+	call->framing = &framing;
+	call->client = st;
+	call->running = h->running;
 	atomic_fetch_add(&h->running->refs, 1);
-	st->call->minor = 1;
-	st->call->keep_alive = true;
+	call->minor = 1;
+	call->keep_alive = true;
 	st->moved_ns = time_mono_ns();
 	buf_init(&st->fields, 2 * LIMIT_HTTP_HEADER_BYTES);
 	buf_init(&st->body, h->server->o.max_body);
@@ -239,7 +236,19 @@ static void on_begin(struct h2_session *s, int32_t id)
 	if (st->next)
 		st->next->prev = &st->next;
 	h->streams = st;
-	nghttp2_session_set_stream_user_data(s->h2, id, st);
+	nghttp2_session_set_stream_user_data(h->s->h2, id, st);
+	return st;
+}
+
+static void on_begin(struct h2_session *s, int32_t id)
+{
+	struct h2_conn *h = s->owner;
+	if (atomic_load(&h->running->n) >= LIMIT_HTTP2_STREAMS) {
+		(void)nghttp2_submit_rst_stream(s->h2, NGHTTP2_FLAG_NONE, id,
+						NGHTTP2_REFUSED_STREAM);
+		return;
+	}
+	stream_new(h, id, http_call_new(h->server, &framing, NULL));
 }
 
 static bool too_large(const struct h2_stream *st)
@@ -392,6 +401,8 @@ static void stream_free(struct h2_stream *st)
 	struct http_call *call = st->call;
 	if (!st->decided)
 		decide(st);
+	if (st->h->upgraded == st)
+		st->h->upgraded = NULL;
 	if (st->piece.n)
 		pipe_release(call->pipe, &st->piece);
 	*st->prev = st->next;
@@ -452,6 +463,28 @@ static void on_tick(struct h2_session *s, uint64_t now)
 	h2_session_flush(s);
 }
 
+void h2_conn_upgrade(struct h2_conn *h, struct http_call *call, struct str settings)
+{
+	if (!h2_session_upgrade(h->s, settings, str_eq(call->req.method, STR("HEAD")))) {
+		http_call_drop(call);
+		h2_session_close(h->s, NULL);
+		return;
+	}
+	struct h2_stream *st = stream_new(h, 1, call);
+	st->has_head = true;
+	h->upgraded = st;
+}
+
+/* Before that a client may take little more than the 101, and has not shown that it speaks HTTP/2. */
+static void on_settled(struct h2_session *s)
+{
+	struct h2_conn *h = s->owner;
+	struct h2_stream *st = h->upgraded;
+	h->upgraded = NULL;
+	if (st)
+		dispatch(st);
+}
+
 struct h2_conn *h2_conn_start(struct http_server *s, struct http_conn *owner,
 			      struct net_conn *net)
 {
@@ -463,6 +496,7 @@ struct h2_conn *h2_conn_start(struct http_server *s, struct http_conn *owner,
 		.on_end = on_end,
 		.on_stream_close = on_stream_close,
 		.on_gone = on_gone,
+		.on_settled = on_settled,
 		.on_tick = on_tick,
 	};
 	const struct h2_session_opts o = { .server = true,

@@ -195,7 +195,11 @@ static int on_frame_recv(nghttp2_session *h2, const nghttp2_frame *f, void *arg)
 		else
 			on_ping(s);
 		break;
-	case NGHTTP2_SETTINGS: s->settled = true; break;
+	case NGHTTP2_SETTINGS:
+		if (!s->settled && s->ops->on_settled)
+			s->ops->on_settled(s);
+		s->settled = true;
+		break;
 	case NGHTTP2_GOAWAY:
 		s->goaway = true;
 		if (s->ops->on_goaway)
@@ -280,6 +284,7 @@ bool h2_session_upgrade(struct h2_session *s, struct str settings, bool is_head)
 				     is_head, NULL) != 0)
 		return false;
 	s->streams++;
+	s->settled = false; /* those of the Upgrade were told as if they had come by a frame */
 	return true;
 }
 

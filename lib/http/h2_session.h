@@ -27,7 +27,8 @@ struct h2_session_ops {
 	void (*on_end)(struct h2_session *s,
 		       int32_t id); /* the peer's half ended by DATA */
 	void (*on_stream_close)(struct h2_session *s, int32_t id, uint32_t h2_error);
-	void (*on_goaway)(struct h2_session *s); /* may be NULL */
+	void (*on_goaway)(struct h2_session *s);  /* may be NULL */
+	void (*on_settled)(struct h2_session *s); /* the first SETTINGS; may be NULL */
 	void (*on_gone)(struct h2_session *s, const struct err *why);
 	void (*on_tick)(struct h2_session *s,
 			uint64_t now); /* each second; may be NULL */

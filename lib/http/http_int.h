@@ -206,9 +206,11 @@ void http_conn_gone(struct http_conn *c, const struct err *why);
 
 /* ---- HTTP/2; LOOP ---- */
 struct h2_conn;
-/* Takes the connection over; upgraded: the request that asked for it, complete, or NULL. */
+/* Takes the connection over. */
 struct h2_conn *h2_conn_start(struct http_server *s, struct http_conn *owner,
 			      struct net_conn *net);
+/* The connection began as HTTP/1.1: the request that asked for more, complete; taken over as stream 1. */
+void h2_conn_upgrade(struct h2_conn *h, struct http_call *call, struct str settings);
 void h2_conn_feed(struct h2_conn *h, const uint8_t *p, size_t n);
 void h2_conn_stop(struct h2_conn *h, enum http_stop how);
 

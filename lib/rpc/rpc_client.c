@@ -384,9 +384,16 @@ static void on_gone(struct h2_session *ss, const struct err *why)
 	done_if_freed(c);
 }
 
-static const struct h2_session_ops session_ops = { on_begin,  on_header, on_headers,
-						   on_data,   on_end,	 on_stream_close,
-						   on_goaway, on_gone,	 NULL };
+static const struct h2_session_ops session_ops = {
+	.on_begin = on_begin,
+	.on_header = on_header,
+	.on_headers = on_headers,
+	.on_data = on_data,
+	.on_end = on_end,
+	.on_stream_close = on_stream_close,
+	.on_goaway = on_goaway,
+	.on_gone = on_gone,
+};
 
 /* ---- requests ---- */
 
