@@ -119,8 +119,10 @@ static size_t padded(size_t n)
 	return (n + ALIGN - 1) / ALIGN * ALIGN + GAP;
 }
 
-static size_t chunk_size_for(size_t need)
+static size_t chunk_size_for(const struct arena *a, size_t need)
 {
+	if (!a->chunks && sizeof(struct arena_chunk) + need <= a->first)
+		return a->first;
 	return need > OWN_BYTES ? sizeof(struct arena_chunk) + need : CHUNK_BYTES;
 }
 
@@ -158,7 +160,7 @@ void *arena_alloc(struct arena *a, size_t n)
 	BUG_ON(need == 0);
 	char *p = bump(a, need);
 	if (!p) {
-		size_t size = chunk_size_for(need);
+		size_t size = chunk_size_for(a, need);
 		struct arena_chunk *c = xmalloc(size);
 		budget_force(a->budget, size);
 		p = chunk_add(a, c, size, need);
@@ -181,7 +183,7 @@ void *arena_try(struct arena *a, struct ctx *ctx, size_t n, struct err *e)
 	}
 	char *p = bump(a, need);
 	if (!p) {
-		size_t size = chunk_size_for(need);
+		size_t size = chunk_size_for(a, need);
 		if (budget_take(a->budget, ctx, size, e) < 0)
 			return NULL;
 		struct arena_chunk *c = malloc(size);

@@ -20,6 +20,7 @@ struct arena {
 	struct budget *budget;
 	struct arena_cleanup *cleanups;
 	size_t total; /* bytes of all chunks, as charged */
+	size_t first; /* of the first chunk, before it is made; 0: as large as the others */
 };
 
 void arena_init(struct arena *a, struct budget *budget);

@@ -20,7 +20,9 @@ struct http_call *http_call_new(struct http_server *s, const struct http_framing
 	c->framing = f;
 	c->client = client;
 	budget_init(&c->budget, s->o.budget, "request", NULL, 0);
+	c->budget.step = HTTP_READ_STEP;
 	arena_init(&c->arena, &c->budget);
+	c->arena.first = HTTP_READ_STEP;
 	c->req.arena = &c->arena;
 	return c;
 }

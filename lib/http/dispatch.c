@@ -124,6 +124,7 @@ static bool start_worker(struct http_call *call, struct err *e)
 {
 	struct http_server *s = call->server;
 	struct pipe_opts po = { .limit = call->framing->pipe_bytes };
+	call->budget.step = HTTP_RUN_STEP;
 	ctx_init(&call->ctx, &call->budget, 0);
 	if (s->o.trace)
 		trace_begin(&call->ctx, s->o.trace,

@@ -284,7 +284,8 @@ bool h2_session_upgrade(struct h2_session *s, struct str settings, bool is_head)
 				     is_head, NULL) != 0)
 		return false;
 	s->streams++;
-	s->settled = false; /* those of the Upgrade were told as if they had come by a frame */
+	s->settled =
+		false; /* those of the Upgrade were told as if they had come by a frame */
 	return true;
 }
 

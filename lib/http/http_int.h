@@ -20,7 +20,10 @@
 #include "wire/codec.h"
 
 #define HTTP_LOOP_BODY_MAX ((size_t)16 << 20) /* an answer made on the loop */
-#define HTTP_CODING_MIN	   1024u	      /* bodies up to this are sent as they are */
+/* Drawn on the process' budget at a time: thousands of requests that are not whole hold little. */
+#define HTTP_READ_STEP	((size_t)4 << 10)
+#define HTTP_RUN_STEP	((size_t)1 << 20)
+#define HTTP_CODING_MIN 1024u /* bodies up to this are sent as they are */
 
 /* ---- router ---- */
 struct http_pattern { /* a route's path cut at '/' */
