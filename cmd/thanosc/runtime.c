@@ -5,6 +5,7 @@
 #include "runtime.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -244,6 +245,16 @@ static void end_beats(void *arg)
 	loop_timer_free(r->beat);
 }
 
+/* Connections and blocks need as many as the system grants; the soft limit is for programs that use select(2). */
+static void take_descriptors(void)
+{
+	struct rlimit l;
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+		l.rlim_cur = l.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
 int runtime_start(struct runtime *r, const struct conf_cmd *cmd, int argc, char **argv,
 		  void *opts, size_t size, struct err *e)
 {
@@ -269,6 +280,7 @@ int runtime_start(struct runtime *r, const struct conf_cmd *cmd, int argc, char 
 		return 1;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	take_descriptors();
 	setup_log(r->opts);
 	for (size_t i = 0; i < r->flags.n_warnings; i++)
 		log_warn(NULL, "%.*s", STR_FMT(r->flags.warnings[i]));

@@ -34,7 +34,7 @@ enum conn_state { CONN_READ, CONN_RUN, CONN_FLUSH, CONN_LINGER };
 struct http_conn {
 	struct http_server *server;
 	struct http_shard *shard;
-	struct http_conn *next, **prev; /* of the shard */
+	struct http_conn *next, *prev; /* of the shard */
 	struct net_conn *net;
 	struct loop_timer *timer;
 	struct h1_parser *parser;
@@ -43,7 +43,9 @@ struct http_conn {
 	struct h2_conn *h2;	/* speaks HTTP/2: what follows is unused */
 	struct buf in;		/* came while it could not be parsed */
 	bool begun;		/* which protocol it speaks is known */
+	bool asked;		/* has begun a request */
 	bool in_body, paused, eof;
+	size_t body_n; /* bytes of the body since the timer was set */
 	uint64_t linger_until;
 	size_t last_unsent; /* at the timer's last look */
 };
@@ -51,6 +53,29 @@ struct http_conn {
 struct http_conn *http_conn_next(const struct http_conn *c)
 {
 	return c->next;
+}
+
+static void unlink_conn(struct http_conn *c)
+{
+	struct http_shard *s = c->shard;
+	*(c->prev ? &c->prev->next : &s->first) = c->next;
+	*(c->next ? &c->next->prev : &s->last) = c->prev;
+}
+
+static void link_first(struct http_conn *c)
+{
+	struct http_shard *s = c->shard;
+	c->prev = NULL;
+	c->next = s->first;
+	*(c->next ? &c->next->prev : &s->last) = c;
+	s->first = c;
+}
+
+void http_conn_touch(struct http_conn *c)
+{
+	c->asked = true;
+	unlink_conn(c);
+	link_first(c);
 }
 
 static void pause_reading(struct http_conn *c, bool paused)
@@ -100,9 +125,7 @@ void http_conn_gone(struct http_conn *c, const struct err *why)
 	drop_call(c);
 	loop_timer_free(c->timer);
 	buf_deinit(&c->in);
-	*c->prev = c->next;
-	if (c->next)
-		c->next->prev = c->prev;
+	unlink_conn(c);
 	free(c);
 	http_server_count(s, -1, 0);
 }
@@ -269,6 +292,7 @@ static void dispatch(struct http_conn *c)
 
 static void begin_request(struct http_conn *c)
 {
+	http_conn_touch(c);
 	c->call = http_call_new(c->server, &framing, c);
 	c->in_body = false;
 	h1_begin(c->parser, &c->call->arena, &c->call->budget);
@@ -298,6 +322,7 @@ static void on_head(struct http_conn *c)
 	if (h->expect_continue)
 		net_conn_write(c->net, "HTTP/1.1 100 Continue\r\n\r\n", 25);
 	c->in_body = true;
+	c->body_n = 0;
 	loop_timer_start(c->timer, c->server->o.body_timeout_ns, 0);
 }
 
@@ -399,8 +424,11 @@ static void on_data(void *arg, const uint8_t *p, size_t n)
 		return;
 	if (c->st == CONN_FLUSH || c->st == CONN_LINGER)
 		return;
-	if (c->in_body)
+	c->body_n += n;
+	if (c->in_body && c->body_n >= HTTP_PROGRESS) {
+		c->body_n = 0;
 		loop_timer_start(c->timer, c->server->o.body_timeout_ns, 0);
+	}
 	if (c->in.n == 0) {
 		size_t used = feed(c, p, n);
 		p += used;
@@ -469,17 +497,44 @@ static void on_timer(void *arg)
 	}
 }
 
+static bool is_idle(const struct http_conn *c)
+{
+	if (c->h2)
+		return h2_conn_is_idle(c->h2);
+	return c->st == CONN_READ && c->in.n == 0 && !(c->call && h1_started(c->parser));
+}
+
+/*
+ * Nearly as many connections as there may be: before new ones have to wait, one goes that asks for nothing, rather
+ * one that never did.
+ */
+static void make_room(struct http_shard *s, const struct http_conn *but)
+{
+	uint32_t max = s->server->o.max_conns, looks = 32;
+	struct http_conn *goes = NULL;
+	if (atomic_load(&s->server->n_open) <= max - max / 8)
+		return;
+	for (struct http_conn *c = s->last; c && looks; c = c->prev, looks--)
+		if (c != but && is_idle(c) && (!goes || !c->asked)) {
+			goes = c;
+			if (!c->asked)
+				break;
+		}
+	if (!goes)
+		return;
+	net_conn_close(goes->net);
+	http_conn_touch(goes); /* it goes later: the next one looks at others */
+}
+
 void http_conn_stop(struct http_conn *c, enum http_stop how)
 {
 	if (c->h2) {
 		h2_conn_stop(c->h2, how);
 		return;
 	}
-	bool idle =
-		c->st == CONN_READ && c->in.n == 0 && !(c->call && h1_started(c->parser));
 	if (how == HTTP_STOP_CLOSE || (how == HTTP_STOP_CANCEL && c->st != CONN_RUN))
 		net_conn_close(c->net);
-	else if (idle)
+	else if (is_idle(c))
 		begin_flush(c);
 	else if (how == HTTP_STOP_CANCEL)
 		cancel_now(c->call->cancel, "server is shutting down");
@@ -496,11 +551,7 @@ void http_conn_accept(void *server, struct net_conn *net)
 	c->server = s;
 	c->shard = &s->shards[i];
 	c->net = net;
-	c->next = c->shard->first;
-	c->prev = &c->shard->first;
-	if (c->next)
-		c->next->prev = &c->next;
-	c->shard->first = c;
+	link_first(c);
 	c->parser = h1_new(s->o.max_body);
 	c->timer = loop_timer_new(c->shard->loop, on_timer, c);
 	buf_init(&c->in, INPUT_MAX);
@@ -511,4 +562,6 @@ void http_conn_accept(void *server, struct net_conn *net)
 	net_conn_set_ops(net, &ops, c);
 	if (atomic_load(&s->stopping))
 		begin_flush(c);
+	else
+		make_room(c->shard, c);
 }

@@ -11,7 +11,7 @@
  *
  * What peers may hold of us: `LIMIT_HTTP2_STREAMS` streams, as many handlers (those of streams that were reset
  * count until they have noticed), bodies of requests under way of twice the largest body, and of answers
- * `PIPE_BYTES` a stream. Each second streams are looked at: a head or a body that does not come on, an answer that is not
+ * `PIPE_BYTES` a stream, and `MADE_MAX` of those made on the loop. Each second streams are looked at: a head or a body that does not come on, an answer that is not
  * taken, a connection without a request.
  */
 #include <stdlib.h>
@@ -25,6 +25,7 @@
 #define STREAM_WINDOW (64u << 10) /* request bytes a stream may send ahead */
 #define CONN_WINDOW   (1u << 20)
 #define PIPE_BYTES    ((size_t)128 << 10)
+#define MADE_MAX      ((size_t)4 << 20)
 #define MAX_FIELDS    512u
 #define FIELD_EXTRA   32u /* of RFC 9113 §6.5.2's way to count */
 #define MAX_DECODED                                                                      \
@@ -39,13 +40,14 @@ struct h2_stream {
 	struct buf fields; /* uint32_t n, v; name; value */
 	size_t fields_bytes, n_fields;
 	struct buf body;
-	size_t owed;
+	size_t owed, body_n;	/* to be credited; since moved_ns */
 	bool has_head, decided; /* the head is whole; answered or with a worker */
 	/* the answer */
 	bool submitted,
 		idle;	   /* the head is out; nghttp2 does not ask for bytes by itself */
 	struct view piece; /* of the pipe, being sent */
 	struct str left;   /* of it, or of an answer made on the loop */
+	size_t made;	   /* bytes of an answer made on the loop */
 	uint64_t moved_ns; /* the last progress */
 };
 
@@ -57,6 +59,7 @@ struct h2_conn {
 	struct h2_stream *streams;
 	struct http_running *running;
 	struct h2_stream *upgraded; /* stream 1, until the client has sent its preface */
+	size_t made;		    /* of answers made on the loop that are not taken */
 	size_t bodies;		    /* of requests that are not answered */
 	uint64_t idle_ns;
 };
@@ -171,9 +174,14 @@ static void made(struct http_call *call)
 	struct err e = ERR_INIT;
 	bool ok = http_resp_loop_out(w, &head, &st->left);
 	/* It may lie here as long as the client likes: it is charged. */
-	ok = ok && budget_take(&call->budget, NULL, st->left.n, &e) == 0;
-	if (ok) {
+	struct h2_conn *h = st->h;
+	if (ok && h->made && h->made + st->left.n > MADE_MAX) {
+		st->left = STR_NULL;
+		reset(st, NGHTTP2_REFUSED_STREAM);
+	} else if (ok && budget_take(&call->budget, NULL, st->left.n, &e) == 0) {
 		call->body_charged += st->left.n;
+		st->made = st->left.n;
+		h->made += st->made;
 		submit(st, buf_view(&head), st->left.n > 0);
 	} else {
 		st->left = STR_NULL;
@@ -237,6 +245,7 @@ static struct h2_stream *stream_new(struct h2_conn *h, int32_t id, struct http_c
 		st->next->prev = &st->next;
 	h->streams = st;
 	nghttp2_session_set_stream_user_data(h->s->h2, id, st);
+	http_conn_touch(h->owner);
 	return st;
 }
 
@@ -382,7 +391,11 @@ static void on_data(struct h2_session *s, int32_t id, const uint8_t *p, size_t n
 	st->call->body_charged += n;
 	h->bodies += n;
 	buf_add(&st->body, p, n);
-	st->moved_ns = time_mono_ns();
+	st->body_n += n;
+	if (st->body_n >= HTTP_PROGRESS) {
+		st->body_n = 0;
+		st->moved_ns = time_mono_ns();
+	}
 	st->owed += n;
 	h2_session_credit(s, id, &st->owed);
 }
@@ -401,6 +414,7 @@ static void stream_free(struct h2_stream *st)
 	struct http_call *call = st->call;
 	if (!st->decided)
 		decide(st);
+	st->h->made -= st->made;
 	if (st->h->upgraded == st)
 		st->h->upgraded = NULL;
 	if (st->piece.n)
@@ -518,6 +532,11 @@ struct h2_conn *h2_conn_start(struct http_server *s, struct http_conn *owner,
 void h2_conn_feed(struct h2_conn *h, const uint8_t *p, size_t n)
 {
 	h2_session_feed(h->s, p, n);
+}
+
+bool h2_conn_is_idle(const struct h2_conn *h)
+{
+	return !h->streams;
 }
 
 void h2_conn_stop(struct h2_conn *h, enum http_stop how)

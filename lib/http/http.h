@@ -89,7 +89,7 @@ struct http_server_opts {
 	struct str addr;
 	const char *prefix;	    /* --web.route-prefix, "" or "/x" */
 	size_t n_root;		    /* the first routes, which a prefix does not move */
-	uint32_t max_conns;	    /* 0: LIMIT_HTTP_CONNS */
+	uint32_t max_conns;	    /* 0: LIMIT_HTTP_CONNS, or 3/4 of the descriptors */
 	uint64_t header_timeout_ns; /* 0: 30 s for a whole request head */
 	uint64_t idle_timeout_ns;   /* 0: 120 s between requests */
 	uint64_t body_timeout_ns;   /* 0: 60 s without progress, reading or writing */

@@ -21,8 +21,10 @@
 
 #define HTTP_LOOP_BODY_MAX ((size_t)16 << 20) /* an answer made on the loop */
 /* Drawn on the process' budget at a time: thousands of requests that are not whole hold little. */
-#define HTTP_READ_STEP	((size_t)4 << 10)
-#define HTTP_RUN_STEP	((size_t)1 << 20)
+#define HTTP_READ_STEP ((size_t)4 << 10)
+#define HTTP_RUN_STEP  ((size_t)64 << 10)
+/* Fewer bytes of a body than this are no progress. */
+#define HTTP_PROGRESS	((size_t)1 << 10)
 #define HTTP_CODING_MIN 1024u /* bodies up to this are sent as they are */
 
 /* ---- router ---- */
@@ -174,10 +176,10 @@ void http_answer_plain(struct http_call *c, int status, const char *text);
 void http_answer_no_route(struct http_call *c);
 
 /* ---- server ---- */
-struct http_shard { /* LOOP: the connections of one loop */
+struct http_shard { /* LOOP: the connections of one loop, those that asked last first */
 	struct http_server *server;
 	struct loop *loop;
-	struct http_conn *first;
+	struct http_conn *first, *last;
 };
 struct http_server {
 	struct loops *loops;
@@ -191,7 +193,9 @@ struct http_server {
 	struct http_metrics metrics;
 	struct http_shard *shards; /* one a loop */
 	_Atomic bool stopping;
-	pthread_mutex_t mu; /* conns, running */
+	_Atomic uint32_t stalled; /* workers that wait for a client to take bytes */
+	_Atomic uint32_t n_open;  /* as conns, without the lock */
+	pthread_mutex_t mu;	  /* conns, running */
 	pthread_cond_t changed;
 	uint32_t conns, running; /* connections; handlers on request threads */
 };
@@ -204,6 +208,8 @@ void http_conn_accept(void *server, struct net_conn *net);
 enum http_stop { HTTP_STOP_IDLE, HTTP_STOP_CANCEL, HTTP_STOP_CLOSE };
 void http_conn_stop(struct http_conn *c, enum http_stop how);
 struct http_conn *http_conn_next(const struct http_conn *c);
+/* A request has begun: of connections that have none, those go first that have had none for longest. */
+void http_conn_touch(struct http_conn *c);
 /* The connection of an HTTP/2 session has gone. */
 void http_conn_gone(struct http_conn *c, const struct err *why);
 
@@ -215,6 +221,7 @@ struct h2_conn *h2_conn_start(struct http_server *s, struct http_conn *owner,
 /* The connection began as HTTP/1.1: the request that asked for more, complete; taken over as stream 1. */
 void h2_conn_upgrade(struct h2_conn *h, struct http_call *call, struct str settings);
 void h2_conn_feed(struct h2_conn *h, const uint8_t *p, size_t n);
+bool h2_conn_is_idle(const struct h2_conn *h);
 void h2_conn_stop(struct h2_conn *h, enum http_stop how);
 
 #endif

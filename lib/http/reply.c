@@ -264,12 +264,25 @@ static void make_head(struct http_resp *w, int64_t length, struct buf *b)
 
 /* ---- bytes to the loop; WORKER ---- */
 
+/* Threads that wait for clients to take bytes are not there for others: the more wait, the less long. */
+static uint64_t patience(const struct http_server *s, uint32_t waiting)
+{
+	uint32_t max = task_max_requests(s->pool);
+	uint64_t ns = waiting < max / 8	  ? UINT64_MAX
+		      : waiting < max / 2 ? NS_PER_S
+					  : 100 * NS_PER_MS;
+	return MIN(ns, s->o.body_timeout_ns);
+}
+
 static int send_view(struct http_resp *w, struct ctx *ctx, struct view v, struct err *e)
 {
-	uint64_t wait_ns = w->call->server->o.body_timeout_ns;
-	struct ctx c = ctx_child(ctx ? ctx : &w->call->ctx, time_after_ns(wait_ns));
+	struct http_server *s = w->call->server;
 	struct err late = ERR_INIT;
-	if (pipe_write(w->call->pipe, &c, v, &late) == 0)
+	uint64_t wait_ns = patience(s, atomic_fetch_add(&s->stalled, 1));
+	struct ctx c = ctx_child(ctx ? ctx : &w->call->ctx, time_after_ns(wait_ns));
+	int rc = pipe_write(w->call->pipe, &c, v, &late);
+	atomic_fetch_sub(&s->stalled, 1);
+	if (rc == 0)
 		return 0;
 	w->failed = true;
 	if (late.code == E_TIMEOUT && ctx_left_ns(ctx ? ctx : &w->call->ctx) > 0)

@@ -4,6 +4,7 @@
  * comes when no connection and no handler is left: both are counted, since a handler outlives its client.
  */
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/limits.h"
 #include "base/time.h"
@@ -13,6 +14,8 @@
 
 void http_server_count(struct http_server *s, int conns, int running)
 {
+	if (conns)
+		atomic_fetch_add(&s->n_open, (uint32_t)conns);
 	pthread_mutex_lock(&s->mu);
 	s->conns += (uint32_t)conns;
 	s->running += (uint32_t)running;
@@ -39,10 +42,20 @@ static void server_free(struct http_server *s)
 	free(s);
 }
 
+/* Descriptors are needed for other things, too; without them idle connections could not be told to go. */
+static uint32_t most_conns(void)
+{
+	struct rlimit l;
+	rlim_t n = LIMIT_HTTP_CONNS;
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0)
+		n = MIN(n, l.rlim_cur / 4 * 3);
+	return MAX((uint32_t)n, 16u);
+}
+
 static void set_defaults(struct http_server_opts *o)
 {
 	if (!o->max_conns)
-		o->max_conns = LIMIT_HTTP_CONNS;
+		o->max_conns = most_conns();
 	if (!o->header_timeout_ns)
 		o->header_timeout_ns = 30 * NS_PER_S;
 	if (!o->idle_timeout_ns)
@@ -88,7 +101,7 @@ int http_server_start(struct loops *loops, struct task_pool *pool,
 	}
 	s->shards = xcalloc(loops->n, sizeof(*s->shards));
 	for (uint32_t i = 0; i < loops->n; i++)
-		s->shards[i] = (struct http_shard){ s, loops->l[i], NULL };
+		s->shards[i] = (struct http_shard){ s, loops->l[i], NULL, NULL };
 	pthread_mutex_init(&s->mu, NULL);
 	ctx_cond_init(&s->changed);
 	http_metrics_init(&s->metrics, m);

@@ -315,6 +315,11 @@ uint32_t task_cpus(const struct task_pool *p)
 	return p ? p->cpu.n : 1;
 }
 
+uint32_t task_max_requests(const struct task_pool *p)
+{
+	return p->request.max;
+}
+
 void task_pool_stats(struct task_pool *p, uint32_t *request, uint32_t *bulk)
 {
 	pthread_mutex_lock(&p->mu);

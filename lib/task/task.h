@@ -56,6 +56,7 @@ bool task_may_wait(void);
 void task_forbid_wait(void);
 
 uint32_t task_cpus(const struct task_pool *p);
+uint32_t task_max_requests(const struct task_pool *p); /* threads there may be */
 /* Threads alive now: requests, bulk (for metrics). */
 void task_pool_stats(struct task_pool *p, uint32_t *request, uint32_t *bulk);
 

@@ -138,6 +138,11 @@ static int capture(void *arg, struct ctx *ctx, const struct http_req *r,
 
 void srv_start(struct srv *v, const struct http_server_opts *opts)
 {
+	srv_start_wide(v, opts, 8);
+}
+
+void srv_start_wide(struct srv *v, const struct http_server_opts *opts, uint32_t threads)
+{
 	const struct http_route routes[] = {
 		{ "GET|POST", "/echo", HTTP_ON_REQUEST, echo, v, "echo" },
 		{ "GET", "/size/:n", HTTP_ON_REQUEST, size, v, "size" },
@@ -161,7 +166,7 @@ void srv_start(struct srv *v, const struct http_server_opts *opts)
 	budget_init(&v->budget, NULL, "process", NULL, 0);
 	o.budget = &v->budget;
 	cr_assert_eq(loops_start(2, &v->loops, &e), 0);
-	v->pool = task_pool_new(&(struct task_pool_opts){ .max_request = 8 });
+	v->pool = task_pool_new(&(struct task_pool_opts){ .max_request = threads });
 	v->reg = metric_registry_new();
 	cr_assert_eq(http_server_start(&v->loops, v->pool, v->reg, &o, routes,
 				       ARRAY_LEN(routes), &v->s, &e),

@@ -33,6 +33,8 @@ struct srv {
  *   GET      /v/:name/x, /static/ and the rest: the capture
  */
 void srv_start(struct srv *v, const struct http_server_opts *o);
+void srv_start_wide(struct srv *v, const struct http_server_opts *o,
+		    uint32_t threads); /* 8 by srv_start */
 void srv_stop(struct srv *v, uint64_t grace_ns);
 /* One request on a connection of its own with "Connection: close"; the whole answer. Free by raw_close. */
 struct raw *srv_ask(struct srv *v, const char *method, const char *target,

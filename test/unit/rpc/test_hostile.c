@@ -2,8 +2,6 @@
  * Peers that mean harm, or know no better, on raw sockets beside a client that wants answers: it gets them all, in
  * time, and what the server holds for the others stays small.
  */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,26 +11,14 @@
 
 #include "base/time.h"
 #include "rpc/rpc_int.h"
+#include "support/h2raw.h"
 #include "support/tst.h"
 #include "world.h"
 
 #define HONEST_NS    (NS_PER_S + NS_PER_S / 2)
 #define SLOWEST_NS   (4 * NS_PER_S)
 #define SERVER_BYTES ((size_t)128 << 20)
-#define PREFACE	     "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define MAX_SOCKETS  10000
-
-enum {
-	DATA = 0,
-	HEADERS = 1,
-	RST = 3,
-	SETTINGS = 4,
-	PING = 6,
-	GOAWAY = 7,
-	WINDOW = 8,
-	MORE = 9
-};
-enum { END_STREAM = 1, END_HEADERS = 4 };
 
 struct attack {
 	uint16_t port;
@@ -47,102 +33,31 @@ struct attack {
 
 static int dial(struct attack *a)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(a->port) };
-	struct timeval tv = { .tv_sec = 2 };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd < 0)
-		return -1;
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
-	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)
-		return fd;
-	close(fd);
-	return -1;
+	return h2raw_dial(a->port);
 }
 
-static bool put(int fd, const void *p, size_t n)
-{
-	return send(fd, p, n, MSG_NOSIGNAL) == (ssize_t)n;
-}
-
-static bool frame(int fd, uint8_t type, uint8_t flags, uint32_t id, const void *p,
-		  size_t n)
-{
-	uint8_t b[9 + 16384] = { (uint8_t)(n >> 16),
-				 (uint8_t)(n >> 8),
-				 (uint8_t)n,
-				 type,
-				 flags,
-				 (uint8_t)(id >> 24),
-				 (uint8_t)(id >> 16),
-				 (uint8_t)(id >> 8),
-				 (uint8_t)id };
-	if (n)
-		memcpy(b + 9, p, n);
-	return put(fd, b, 9 + n);
-}
-
-/* A connection that speaks HTTP/2; window: of its streams. */
 static int greet(struct attack *a, uint32_t window)
 {
-	uint8_t s[6] = { 0,
-			 4,
-			 (uint8_t)(window >> 24),
-			 (uint8_t)(window >> 16),
-			 (uint8_t)(window >> 8),
-			 (uint8_t)window };
-	int fd = dial(a);
-	if (fd >= 0)
-		(void)(put(fd, PREFACE, sizeof(PREFACE) - 1) &&
-		       frame(fd, SETTINGS, 0, 0, s, 6));
-	return fd;
-}
-
-/* A literal header, not indexed. */
-static size_t literal(uint8_t *p, const char *name, const char *value)
-{
-	size_t n = strlen(name), v = strlen(value);
-	p[0] = 0;
-	p[1] = (uint8_t)n;
-	memcpy(p + 2, name, n);
-	p[2 + n] = (uint8_t)v;
-	memcpy(p + 3 + n, value, v);
-	return 3 + n + v;
+	return h2raw_greet(a->port, window);
 }
 
 static bool request(int fd, uint32_t id, const char *path, uint8_t flags)
 {
 	uint8_t b[400];
-	size_t n = literal(b, ":method", "POST");
-	n += literal(b + n, ":scheme", "http");
-	n += literal(b + n, ":path", path);
-	n += literal(b + n, ":authority", "x");
-	n += literal(b + n, "content-type", "application/grpc");
-	n += literal(b + n, "te", "trailers");
-	return frame(fd, HEADERS, flags, id, b, n);
+	size_t n = h2raw_literal(b, ":method", "POST");
+	n += h2raw_literal(b + n, ":scheme", "http");
+	n += h2raw_literal(b + n, ":path", path);
+	n += h2raw_literal(b + n, ":authority", "x");
+	n += h2raw_literal(b + n, "content-type", "application/grpc");
+	n += h2raw_literal(b + n, "te", "trailers");
+	return h2raw_frame(fd, H2RAW_HEADERS, flags, id, b, n);
 }
 
 static bool message(int fd, uint32_t id, const char *text, uint8_t flags)
 {
 	uint8_t b[200] = { 0, 0, 0, 0, (uint8_t)strlen(text) };
 	memcpy(b + 5, text, strlen(text));
-	return frame(fd, DATA, flags, id, b, 5 + strlen(text));
-}
-
-/* Read until the end, or a GOAWAY: its error code; -1: none. */
-static int goaway(int fd)
-{
-	uint8_t h[9], skip[1 << 16];
-	while (recv(fd, h, 9, MSG_WAITALL) == 9) {
-		size_t n = (size_t)h[0] << 16 | (size_t)h[1] << 8 | h[2];
-		if (n > sizeof(skip) ||
-		    (n && recv(fd, skip, n, MSG_WAITALL) != (ssize_t)n))
-			return -1;
-		if (h[3] == GOAWAY && n >= 8)
-			return skip[7];
-	}
-	return -1;
+	return h2raw_frame(fd, H2RAW_DATA, flags, id, b, 5 + strlen(text));
 }
 
 static void hold(struct attack *a, int fd)
@@ -228,7 +143,7 @@ static void slow_preface(struct attack *a)
 {
 	int fd = a->n_fds < 300 ? dial(a) : -1;
 	if (fd >= 0)
-		(void)put(fd, PREFACE, a->n_fds % 24);
+		(void)h2raw_put(fd, H2RAW_PREFACE, a->n_fds % 24);
 	hold(a, fd);
 	rest();
 }
@@ -243,7 +158,7 @@ static void garbage(struct attack *a)
 	char b[64];
 	if (fd < 0)
 		return;
-	(void)put(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
+	(void)h2raw_put(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
 	while (recv(fd, b, sizeof(b), 0) > 0)
 		;
 	atomic_fetch_add(&a->ended, 1);
@@ -264,11 +179,12 @@ static void oversize_headers(struct attack *a)
 	memset(value, 'v', 120);
 	value[120] = '\0';
 	while (n + 140 < sizeof(b))
-		n += literal(b + n, "x-big", value);
+		n += h2raw_literal(b + n, "x-big", value);
 	bool ok = fd >= 0 && request(fd, 1, "/t.T/Echo", 0);
 	for (int i = 0; i < 256 && ok; i++)
-		ok = frame(fd, MORE, i == 255 ? END_HEADERS : 0, 1, b, n);
-	if (!ok || goaway(fd) >= 0)
+		ok = h2raw_frame(fd, H2RAW_MORE, i == 255 ? H2RAW_END_HEADERS : 0, 1, b,
+				 n);
+	if (!ok || h2raw_goaway(fd) >= 0)
 		atomic_fetch_add(&a->ended, 1);
 	close(fd);
 }
@@ -283,7 +199,7 @@ static void continuation_flood(struct attack *a)
 	int fd = greet(a, 65535);
 	bool ok = fd >= 0 && request(fd, 1, "/t.T/Echo", 0);
 	for (int i = 0; i < 100000 && ok && !atomic_load(&a->stop); i++)
-		ok = frame(fd, MORE, 0, 1, NULL, 0);
+		ok = h2raw_frame(fd, H2RAW_MORE, 0, 1, NULL, 0);
 	if (!ok)
 		atomic_fetch_add(&a->ended, 1);
 	close(fd);
@@ -300,8 +216,9 @@ static void rapid_reset(struct attack *a)
 	int fd = greet(a, 65535);
 	bool ok = fd >= 0;
 	for (uint32_t id = 1; id < 200000 && ok && !atomic_load(&a->stop); id += 2)
-		ok = request(fd, id, "/t.T/Hang", END_HEADERS) &&
-		     message(fd, id, "x", END_STREAM) && frame(fd, RST, 0, id, cancel, 4);
+		ok = request(fd, id, "/t.T/Hang", H2RAW_END_HEADERS) &&
+		     message(fd, id, "x", H2RAW_END_STREAM) &&
+		     h2raw_frame(fd, H2RAW_RST, 0, id, cancel, 4);
 	if (!ok)
 		atomic_fetch_add(&a->ended, 1);
 	close(fd);
@@ -316,8 +233,8 @@ static void no_window(struct attack *a)
 {
 	int fd = a->n_fds < 4 ? greet(a, 0) : -1;
 	for (uint32_t id = 1; id < 40 && fd >= 0; id += 2)
-		if (!request(fd, id, "/t.T/Count", END_HEADERS) ||
-		    !message(fd, id, "200 10000", END_STREAM))
+		if (!request(fd, id, "/t.T/Count", H2RAW_END_HEADERS) ||
+		    !message(fd, id, "200 10000", H2RAW_END_STREAM))
 			break;
 	hold(a, fd);
 	rest();
@@ -334,10 +251,10 @@ static void tiny_windows(struct attack *a)
 	int fd = greet(a, 1);
 	bool ok = fd >= 0;
 	for (uint32_t id = 1; id < 20 && ok; id += 2)
-		ok = request(fd, id, "/t.T/Count", END_HEADERS) &&
-		     message(fd, id, "20 10000", END_STREAM);
+		ok = request(fd, id, "/t.T/Count", H2RAW_END_HEADERS) &&
+		     message(fd, id, "20 10000", H2RAW_END_STREAM);
 	for (int i = 0; i < 3000 && ok && !atomic_load(&a->stop); i++)
-		ok = frame(fd, WINDOW, 0, 1 + 2 * (uint32_t)(i % 10), one, 4);
+		ok = h2raw_frame(fd, H2RAW_WINDOW, 0, 1 + 2 * (uint32_t)(i % 10), one, 4);
 	close(fd);
 }
 Test(hostile, tiny_windows)
@@ -351,8 +268,8 @@ static void half_requests(struct attack *a)
 	static const uint8_t begin[1000] = { 0, 0, 0xff, 0xff, 0xff };
 	int fd = a->n_fds < 20 ? greet(a, 65535) : -1;
 	for (uint32_t id = 1; id < 400 && fd >= 0; id += 2)
-		if (!request(fd, id, "/t.T/Echo", END_HEADERS) ||
-		    !frame(fd, DATA, 0, id, begin, sizeof(begin)))
+		if (!request(fd, id, "/t.T/Echo", H2RAW_END_HEADERS) ||
+		    !h2raw_frame(fd, H2RAW_DATA, 0, id, begin, sizeof(begin)))
 			break;
 	hold(a, fd);
 	rest();
@@ -368,8 +285,8 @@ static void pings(struct attack *a)
 	static const uint8_t p[8];
 	int fd = greet(a, 65535);
 	for (int i = 0; i < 4 && fd >= 0; i++)
-		(void)frame(fd, PING, 0, 0, p, 8);
-	if (goaway(fd) == NGHTTP2_ENHANCE_YOUR_CALM) {
+		(void)h2raw_frame(fd, H2RAW_PING, 0, 0, p, 8);
+	if (h2raw_goaway(fd) == NGHTTP2_ENHANCE_YOUR_CALM) {
 		uint8_t b[1];
 		atomic_fetch_add(&a->ended, recv(fd, b, 1, 0) <= 0);
 	}
@@ -391,16 +308,16 @@ Test(hostile, pings_between_answers)
 	int fd = greet(a, 65535);
 	uint8_t h[9], skip[1 << 16];
 	for (uint32_t i = 0; i < 10; i++) {
-		cr_assert(request(fd, 1 + 2 * i, "/t.T/Echo", END_HEADERS));
-		cr_assert(frame(fd, PING, 0, 0, p, 8) &&
-			  message(fd, 1 + 2 * i, "x", END_STREAM));
+		cr_assert(request(fd, 1 + 2 * i, "/t.T/Echo", H2RAW_END_HEADERS));
+		cr_assert(h2raw_frame(fd, H2RAW_PING, 0, 0, p, 8) &&
+			  message(fd, 1 + 2 * i, "x", H2RAW_END_STREAM));
 		for (bool ended = false; !ended;) {
 			cr_assert(recv(fd, h, 9, MSG_WAITALL) == 9);
 			size_t n = (size_t)h[0] << 16 | (size_t)h[1] << 8 | h[2];
-			cr_assert(h[3] != GOAWAY && n < sizeof(skip));
+			cr_assert(h[3] != H2RAW_GOAWAY && n < sizeof(skip));
 			if (n)
 				cr_assert(recv(fd, skip, n, MSG_WAITALL) == (ssize_t)n);
-			ended = h[3] == HEADERS && (h[4] & END_STREAM);
+			ended = h[3] == H2RAW_HEADERS && (h[4] & H2RAW_END_STREAM);
 		}
 	}
 	close(fd);
