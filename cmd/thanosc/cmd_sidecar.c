@@ -30,7 +30,8 @@ struct sidecar_opts {
 	struct conf_time min_time;
 	int64_t ready_timeout_ms, config_interval_ms, config_timeout_ms, ship_interval_ms;
 	int64_t upload_concurrency;
-	bool upload_compacted, ignore_block_size, out_of_order, skip_corrupted;
+	bool read_blocks, upload_compacted, ignore_block_size, out_of_order,
+		skip_corrupted;
 };
 #define AT(f) offsetof(struct sidecar_opts, f)
 static const struct opt rows[] = {
@@ -63,6 +64,12 @@ static const struct opt rows[] = {
 	  .off = AT(tsdb_path),
 	  .def = "./data",
 	  .help = "Data directory of TSDB." },
+	{ .name = "prometheus.read-blocks-directly",
+	  .type = OPT_BOOL,
+	  .off = AT(read_blocks),
+	  .def = "true",
+	  .help = "Read persisted blocks from --tsdb.path, and only the rest by remote read. Where the path cannot be read, or "
+		  "is not that of this Prometheus, all is read by remote read." },
 	{ .name = "min-time",
 	  .type = OPT_TIME_MOVING,
 	  .off = AT(min_time),
@@ -326,8 +333,34 @@ static int open_shipper(struct sidecar *s, struct err *e)
 
 /* ---- life ---- */
 
+/* The folder whose blocks are to be read directly, or NULL. -1: it is asked for by name and cannot be read. */
+static int blocks_folder(struct sidecar *s, const char **dir, bool *asked, struct err *e)
+{
+	struct err why = ERR_INIT;
+	struct fs_names names;
+	*dir = NULL;
+	*asked = runtime_is_set(&s->rt, "prometheus.read-blocks-directly");
+	if (!s->o.read_blocks)
+		return 0;
+	const char *path = str_dupz(&s->rt.arena, s->o.tsdb_path);
+	if (fs_list(NULL, &s->rt.arena, path, &names, &why) == 0) {
+		*dir = path;
+		return 0;
+	}
+	if (*asked)
+		return err_set(
+			NULL, e, E_INVALID,
+			"flag '--prometheus.read-blocks-directly': --tsdb.path cannot be read: %s",
+			err_text(&why));
+	log_info(NULL, "persisted blocks are asked from Prometheus: --tsdb.path: %s",
+		 err_text(&why));
+	return 0;
+}
+
 static int open_prom(struct sidecar *s, struct err *e)
 {
+	const char *dir;
+	bool asked;
 	struct http_client_conf conf;
 	struct http_client_opts ho = { .loop = loops_next(&s->rt.loops),
 				       .user_agent = "thanosc-sidecar" };
@@ -335,13 +368,16 @@ static int open_prom(struct sidecar *s, struct err *e)
 				  "--prometheus.http-client", &conf, e) < 0)
 		return -1;
 	http_client_conf_apply(&conf, &ho);
-	if (http_client_new(&ho, &s->http, e) < 0)
+	if (blocks_folder(s, &dir, &asked, e) < 0 ||
+	    http_client_new(&ho, &s->http, e) < 0)
 		return -1;
 	struct prom_store_opts o = { .http = s->http,
 				     .pool = s->rt.pool,
 				     .url = s->o.url,
 				     .metrics = s->rt.metrics,
-				     .min_time = s->o.min_time };
+				     .min_time = s->o.min_time,
+				     .tsdb_dir = dir,
+				     .tsdb_asked = asked };
 	if (prom_store_new(&o, &s->prom, e) < 0)
 		return err_wrap(NULL, e, "flag '--prometheus.url'");
 	sidecar_clock_open(&s->clock, s->http, s->o.url, s->rt.metrics);

@@ -561,6 +561,14 @@ bool runtime_pause(struct runtime *r, uint64_t ns)
 	return cancel_is(r->stop);
 }
 
+bool runtime_is_set(const struct runtime *r, const char *flag)
+{
+	for (size_t i = 0; i < r->flags.n_flags; i++)
+		if (str_eqz(r->flags.flags[i].name, flag))
+			return r->flags.flags[i].set;
+	return false;
+}
+
 void runtime_ctx(struct runtime *r, struct ctx *ctx, uint64_t deadline_ns)
 {
 	ctx_init(ctx, &r->budget, deadline_ns);

@@ -68,6 +68,8 @@ MUST_CHECK int runtime_serve(struct runtime *r, const struct http_route *routes,
 void runtime_ready(struct runtime *r, bool ready);
 void runtime_wait(struct runtime *r);		    /* until a signal */
 bool runtime_pause(struct runtime *r, uint64_t ns); /* true: it is time to end */
+/* Was the flag given by the user? */
+bool runtime_is_set(const struct runtime *r, const char *flag);
 /* A ctx for work of the mode itself, ended by signals; deadline 0: none. Free with ctx_deinit. */
 void runtime_ctx(struct runtime *r, struct ctx *ctx, uint64_t deadline_ns);
 /* Stop listening, drain within the grace periods. */

@@ -5,6 +5,7 @@
  * timestamp, and the names of labels that its series have of their own (whether a replica label can be left out
  * without sorting depends on them). What it learned is frozen and swapped in as a whole.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -12,7 +13,7 @@
 #include "store/prom_int.h"
 #include "wire/codec.h"
 
-enum { M_UP, M_FRAMES, M_ROWS };
+enum { M_UP, M_FRAMES, M_READS, M_ROWS };
 static const double frame_bounds[] = { 10, 100, 1000, 10000, 100000 };
 static const struct metric_desc rows[M_ROWS] = {
 	[M_UP] = { METRIC_GAUGE,
@@ -31,6 +32,10 @@ static const struct metric_desc rows[M_ROWS] = {
 		       ARRAY_LEN(frame_bounds),
 		       0,
 		       NULL },
+	[M_READS] = { .kind = METRIC_COUNTER,
+		      .name = "thanosc_sidecar_series_reads_total",
+		      .help = "What Series calls read: blocks of --tsdb.path (block), remote reads of Prometheus (remote_read).",
+		      .labels = { "source" } },
 };
 
 /* ---- state ---- */
@@ -85,19 +90,46 @@ bool prom_has_name(const struct prom_state *s, struct str name)
 
 /* ---- heartbeat ---- */
 
+/* The lowest timestamp; and what is to be known before its blocks may be read. */
+static int learn_tsdb(struct prom_store *p, struct ctx *ctx, const struct prom_config *c,
+		      struct prom_state *s, struct err *e)
+{
+	struct prom_wal before = { 0 };
+	struct prom_tsdb t;
+	struct prom_flags f;
+	struct err none = ERR_INIT;
+	if (p->blocks)
+		before = prom_blocks_wal(p->blocks, ctx);
+	if (prom_tsdb(p, ctx, &t, e) < 0)
+		return -1;
+	/* A TSDB that is still empty gives the largest time there is. */
+	s->mint_ms = fabs(t.lowest_ms) < 9.2e18 ? (int64_t)t.lowest_ms : INT64_MIN;
+	if (!p->blocks)
+		return 0;
+	if (prom_store_flags(p, ctx, &s->arena, &f, &none) < 0)
+		f = (struct prom_flags){ 0 };
+	t.min_block_ms = f.min_block_ms;
+	t.ooo_window_ms = c->ooo_window_ms;
+	t.remote_read = c->remote_read;
+	prom_blocks_learn(p->blocks, ctx, before, &t);
+	return 0;
+}
+
 static int learn(struct prom_store *p, struct ctx *ctx, struct prom_state *s,
 		 struct err *e)
 {
+	struct prom_config c;
 	const struct prom_selection all = { .mint_ms = INT64_MIN, .maxt_ms = INT64_MAX };
 	if (prom_version(p, ctx, &s->arena, &s->version, e) < 0 ||
-	    prom_external_labels(p, ctx, &s->arena, &s->labels, e) < 0)
+	    prom_config(p, ctx, &s->arena, &c, e) < 0)
 		return -1;
+	s->labels = c.external;
 	if (s->labels.n == 0)
 		return err_set(
 			ctx, e, E_INVALID,
 			"no external labels configured on Prometheus server, uniquely identifying external "
 			"labels must be configured (global.external_labels in the file of its --config.file)");
-	if (prom_lowest_timestamp(p, ctx, &s->mint_ms, e) < 0)
+	if (learn_tsdb(p, ctx, &c, s, e) < 0)
 		return -1;
 	return prom_label_list(p, ctx, &s->arena, STR(""), &all, &s->names, &s->n_names,
 			       e);
@@ -221,6 +253,10 @@ int prom_store_new(const struct prom_store_opts *o, struct prom_store **out,
 	p->slots = task_gate_new(PROM_READ_SLOTS);
 	p->up = metric_plain(m, M_UP);
 	p->frames = metric_plain(m, M_FRAMES);
+	p->from_blocks = metric_at(m, M_READS, STR("block"));
+	p->from_remote = metric_at(m, M_READS, STR("remote_read"));
+	if (o->tsdb_dir)
+		p->blocks = prom_blocks_new(o->tsdb_dir, o->tsdb_asked, o->metrics);
 	pthread_mutex_init(&p->mu, NULL);
 	*out = p;
 	return 0;
@@ -231,6 +267,7 @@ void prom_store_free(struct prom_store *p)
 	if (!p)
 		return;
 	prom_state_put(p->now);
+	prom_blocks_free(p->blocks);
 	task_gate_free(p->slots);
 	pthread_mutex_destroy(&p->mu);
 	free(p->url);

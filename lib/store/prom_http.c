@@ -134,10 +134,10 @@ int prom_version(struct prom_store *p, struct ctx *ctx, struct arena *a, struct 
 }
 
 /*
- * The section `global:` of the configuration that Prometheus prints: from its line to the next that is not
+ * A section of the configuration that Prometheus prints, "global:" for instance: from its line to the next that is not
  * indented. Only this is parsed, for the whole may be larger than any limit of ours.
  */
-static struct str global_section(struct str yaml)
+static struct str section_of(struct str yaml, struct str name)
 {
 	struct str rest = yaml, line;
 	const char *begin = NULL;
@@ -146,7 +146,7 @@ static struct str global_section(struct str yaml)
 		more = str_cut(&rest, '\n', &line);
 		if (begin && line.n && line.p[0] != ' ' && line.p[0] != '#')
 			return str_n(begin, (size_t)(line.p - begin));
-		if (!begin && str_has_prefix(line, STR("global:")))
+		if (!begin && str_has_prefix(line, name))
 			begin = line.p;
 	}
 	return begin ? str_n(begin, (size_t)(yaml.p + yaml.n - begin)) : STR("");
@@ -172,56 +172,84 @@ static int labels_of(struct ctx *ctx, struct arena *a, const struct doc *map,
 	return 0;
 }
 
-int prom_external_labels(struct prom_store *p, struct ctx *ctx, struct arena *a,
-			 struct labels *out, struct err *e)
+static const struct doc *map_of(const struct doc *d, const char *key)
+{
+	const struct doc *m = d && d->kind == DOC_MAP ? doc_get(d, key) : NULL;
+	return m && m->kind == DOC_MAP ? m : NULL;
+}
+
+static int parse_config(struct ctx *ctx, struct arena *tmp, struct arena *a,
+			struct str yaml, struct prom_config *out, struct err *e)
+{
+	struct doc *global, *storage;
+	if (yaml_parse(ctx, tmp, section_of(yaml, STR("global:")), &global, e) < 0 ||
+	    yaml_parse(ctx, tmp, section_of(yaml, STR("storage:")), &storage, e) < 0)
+		return -1;
+	const struct doc *ext = map_of(map_of(global, "global"), "external_labels");
+	const struct doc *tsdb = map_of(map_of(storage, "storage"), "tsdb");
+	if (tsdb) {
+		struct str window = text_of(tsdb, "out_of_order_time_window");
+		if (window.n && !time_parse_duration_ms(window, &out->ooo_window_ms))
+			return err_set(ctx, e, E_REMOTE,
+				       "out_of_order_time_window: %.*s is no duration",
+				       STR_FMT(window));
+	}
+	out->remote_read = section_of(yaml, STR("remote_read:")).n > 0;
+	return ext ? labels_of(ctx, a, ext, &out->external, e) : 0;
+}
+
+int prom_config(struct prom_store *p, struct ctx *ctx, struct arena *a,
+		struct prom_config *out, struct err *e)
 {
 	static const char path[] = "/api/v1/status/config";
 	struct arena tmp;
 	const struct doc *data;
-	struct doc *d;
-	int rc = -1;
 	arena_init(&tmp, ctx->budget);
-	*out = (struct labels){ 0 };
-	if (get_data(p, ctx, &tmp, path, &data, e) < 0)
-		goto out;
-	struct str section = global_section(text_of(data, "yaml"));
-	if (yaml_parse(ctx, &tmp, section, &d, e) < 0) {
-		err_wrap(ctx, e, "Prometheus %s", path);
-		goto out;
+	*out = (struct prom_config){ 0 };
+	int rc = get_data(p, ctx, &tmp, path, &data, e);
+	if (rc == 0) {
+		rc = parse_config(ctx, &tmp, a, text_of(data, "yaml"), out, e);
+		if (rc < 0)
+			err_wrap(ctx, e, "Prometheus %s", path);
 	}
-	const struct doc *global = d->kind == DOC_MAP ? doc_get(d, "global") : NULL;
-	const struct doc *ext = global && global->kind == DOC_MAP
-					? doc_get(global, "external_labels")
-					: NULL;
-	rc = ext && ext->kind == DOC_MAP ? labels_of(ctx, a, ext, out, e) : 0;
-out:
 	arena_deinit(&tmp);
 	return rc;
 }
 
-int prom_lowest_timestamp(struct prom_store *p, struct ctx *ctx, int64_t *ms,
-			  struct err *e)
+int prom_tsdb(struct prom_store *p, struct ctx *ctx, struct prom_tsdb *out, struct err *e)
 {
-	static const struct str name = { "prometheus_tsdb_lowest_timestamp_seconds ",
-					 41 };
+	const struct {
+		const char *name;
+		double *to, factor;
+	} row[] = {
+		{ "prometheus_tsdb_lowest_timestamp_seconds", &out->lowest_ms, 1000 },
+		{ "prometheus_tsdb_head_min_time_seconds", &out->head_mint_ms, 1000 },
+		{ "prometheus_tsdb_head_max_time_seconds", &out->head_maxt_ms, 1000 },
+		{ "prometheus_tsdb_blocks_loaded", &out->blocks, 1 },
+		{ "prometheus_tsdb_storage_blocks_bytes", &out->blocks_bytes, 1 },
+		{ "prometheus_tsdb_wal_storage_size_bytes", &out->wal_bytes, 1 },
+		{ "prometheus_tsdb_wal_segment_current", &out->wal_segment, 1 },
+	};
 	struct arena tmp;
-	struct str rest, line;
+	struct str rest, line, name;
 	bool more = true;
 	double v;
+	*out = (struct prom_tsdb){ 0 };
+	for (size_t i = 0; i < ARRAY_LEN(row); i++)
+		*row[i].to = NAN;
 	arena_init(&tmp, ctx->budget);
 	if (prom_get(p, ctx, &tmp, "/metrics", STR(""), &rest, e) < 0) {
 		arena_deinit(&tmp);
 		return -1;
 	}
-	*ms = INT64_MIN;
 	while (more) {
 		more = str_cut(&rest, '\n', &line);
-		if (!str_has_prefix(line, name))
+		if (!str_has_prefix(line, STR("prometheus_tsdb_")))
 			continue;
-		/* A TSDB that is still empty gives the largest time there is. */
-		if (str_to_f64(str_trim(str_from(line, name.n)), &v) && fabs(v) < 9.2e15)
-			*ms = (int64_t)floor(v * 1000);
-		break;
+		str_cut(&line, ' ', &name);
+		for (size_t i = 0; i < ARRAY_LEN(row); i++)
+			if (str_eqz(name, row[i].name) && str_to_f64(str_trim(line), &v))
+				*row[i].to = floor(v * row[i].factor + 0.5);
 	}
 	arena_deinit(&tmp);
 	return 0;

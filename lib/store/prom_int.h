@@ -3,7 +3,7 @@
  *
  * Reading order: prom.c (life, heartbeat, Info) - prom_http.c (Prometheus' HTTP API) - prom_labels.c -
  * prom_federated.c - prom_series.c (matchers, external labels, order) - prom_read.c (remote read: streamed, sampled) -
- * spill.c.
+ * spill.c; prom_blocks.h, prom_plan.c, prom_scan.c, prom_blocks.c (blocks read beside Prometheus).
  */
 #ifndef STORE_PROM_INT_H
 #define STORE_PROM_INT_H
@@ -12,6 +12,7 @@
 
 #include "store/federated.h"
 #include "store/frame_set.h"
+#include "store/prom_blocks.h"
 #include "store/store.h"
 
 /* Prometheus answers 10 remote reads at a time; two are left to others. */
@@ -35,7 +36,8 @@ struct prom_store {
 	struct prom_store_opts o;
 	char *url; /* without '/' at its end */
 	struct task_gate *slots;
-	struct metric *up, *frames;
+	struct prom_blocks *blocks; /* NULL: all is asked from Prometheus */
+	struct metric *up, *frames, *from_blocks, *from_remote;
 	pthread_mutex_t mu; /* guards `now` and `is_up`; held for a pointer copy only */
 	struct prom_state *now; /* NULL: no heartbeat has gone well yet */
 	bool is_up;
@@ -79,12 +81,18 @@ MUST_CHECK int prom_get(struct prom_store *p, struct ctx *ctx, struct arena *a,
 /* Parameters of a query: escaped, joined by '&'; times in seconds. */
 void prom_put_param(struct buf *q, const char *name, struct str value);
 void prom_put_time(struct buf *q, const char *name, int64_t ms);
-MUST_CHECK int prom_external_labels(struct prom_store *p, struct ctx *ctx,
-				    struct arena *a, struct labels *out, struct err *e);
+struct prom_config { /* what of its configuration matters */
+	struct labels external;
+	int64_t ooo_window_ms;
+	bool remote_read;
+};
+MUST_CHECK int prom_config(struct prom_store *p, struct ctx *ctx, struct arena *a,
+			   struct prom_config *out, struct err *e);
 MUST_CHECK int prom_version(struct prom_store *p, struct ctx *ctx, struct arena *a,
 			    struct str *out, struct err *e);
-MUST_CHECK int prom_lowest_timestamp(struct prom_store *p, struct ctx *ctx, int64_t *ms,
-				     struct err *e);
+/* What its metrics tell; the rest of *out is zero. */
+MUST_CHECK int prom_tsdb(struct prom_store *p, struct ctx *ctx, struct prom_tsdb *out,
+			 struct err *e);
 struct prom_selection { /* of the labels and series APIs */
 	int64_t mint_ms, maxt_ms;
 	const struct matcher *matchers;

@@ -54,8 +54,8 @@ struct store *bucket_store_store(struct bucket_store *b);
 
 /* ---- Prometheus store (thanosc sidecar) ---- */
 /*
- * StoreAPI over one Prometheus: Series by remote read, labels by its HTTP API, all with its external labels. What
- * Info tells and what labels are added comes from the last heartbeat that went well.
+ * StoreAPI over one Prometheus: Series from its blocks and by remote read, labels by its HTTP API, all with its
+ * external labels. What Info tells and what labels are added comes from the last heartbeat that went well.
  */
 struct prom_store;
 struct prom_store_opts {
@@ -66,6 +66,9 @@ struct prom_store_opts {
 	struct conf_time min_time; /* --min-time: older data is not served */
 	size_t spill_memory;   /* of one answer, before it goes to a file; 0: 16 MiB */
 	const char *spill_dir; /* NULL: the place for temporary files */
+	/* Its data folder, whose blocks are read directly; NULL: all is asked from Prometheus. asked: by the user. */
+	const char *tsdb_dir;
+	bool tsdb_asked;
 };
 MUST_CHECK int prom_store_new(const struct prom_store_opts *o, struct prom_store **out,
 			      struct err *e);

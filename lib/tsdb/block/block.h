@@ -125,13 +125,15 @@ struct block_series_req {
 	uint64_t samples_limit; /* chunks x 120; E_LIMIT beyond; 0: none */
 	/* Show chunks of encodings 4 to 6 as they are; else as encodings 1 to 3, without start timestamps. */
 	bool newer_encodings;
+	/* Samples outside [mint_ms, maxt_ms] are cut from the chunks at its edges, too; else chunks are shown whole. */
+	bool trim;
 	uint32_t batch; /* series read at a time; 0: as many as fit 1 MiB of chunks */
 };
 /*
  * Stream the series that match, in order of shown labels. Postings and sort entries are charged to
  * ctx->budget; series and chunks are read in batches, so memory does not grow with their number. A
  * damaged series or chunk is left out and named by a warning in ctx->notes and in the log. Samples
- * under tombstones are cut (chunks are encoded anew only where a tombstone cuts them).
+ * under tombstones are cut (chunks are encoded anew only where a tombstone, or trim, cuts them).
  * The req's memory must live until close; takes a reference of the block.
  */
 MUST_CHECK int block_series(struct block *b, struct ctx *ctx,

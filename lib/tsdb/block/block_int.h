@@ -52,6 +52,12 @@ bool block_is_dropped(const uint32_t *drop, size_t n, uint32_t name);
 enum block_cut { CUT_NONE, CUT_PART, CUT_ALL };
 enum block_cut block_cut_kind(const struct tombstone_range *r, size_t n, int64_t mint_ms,
 			      int64_t maxt_ms);
+/*
+ * Ranges r[0, *n) and all that is outside [mint_ms, maxt_ms], merged and ascending as r is; memory of `a`.
+ */
+MUST_CHECK int block_cut_outside(struct ctx *ctx, struct arena *a, int64_t mint_ms,
+				 int64_t maxt_ms, const struct tombstone_range **r,
+				 size_t *n, struct err *e);
 /* Chunks grown in an arena. */
 struct block_views {
 	struct chunk_view *v;

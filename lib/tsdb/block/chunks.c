@@ -229,10 +229,17 @@ static int add_view(struct stage *g, size_t item, const struct block_item_chunk 
 	v.mint_ms = c->mint_ms;
 	v.maxt_ms = c->maxt_ms;
 	r = tombstones_of(g->s->b->tombstones, c->series, &n);
+	const struct block_series_req *q = g->s->req;
+	if (q->trim && (c->mint_ms < q->mint_ms || c->maxt_ms > q->maxt_ms) &&
+	    block_cut_outside(g->ctx, g->a, q->mint_ms, q->maxt_ms, &r, &n, e) < 0)
+		return -1;
 	enum chunk_enc enc = (enum chunk_enc)v.part[AGGR_RAW].enc, to = enc;
 	if (!g->s->req->newer_encodings)
 		to = chunk_enc_plain(enc);
-	if (to == enc && block_cut_kind(r, n, c->mint_ms, c->maxt_ms) != CUT_PART)
+	enum block_cut cut = block_cut_kind(r, n, c->mint_ms, c->maxt_ms);
+	if (cut == CUT_ALL) /* of tombstones and edges together: else it is not read */
+		return 0;
+	if (to == enc && cut == CUT_NONE)
 		return block_views_add(out, g->ctx, g->a, &v, e);
 	struct err why = ERR_INIT;
 	if (!g->rec)

@@ -3,6 +3,7 @@
  *
  * A chunk wholly under one range is not even read, a chunk no range touches is shown as it is, if its encoding may be
  * shown; else it is decoded, and what is left is encoded anew.
+ * What lies outside the asked time is, where a request wants it so, one more range on each side.
  * Aggregates of downsampled blocks are never cut: deletions are applied before a block is downsampled,
  * and no tool writes tombstones into one.
  */
@@ -18,6 +19,36 @@ enum block_cut block_cut_kind(const struct tombstone_range *r, size_t n, int64_t
 			return CUT_PART;
 	}
 	return CUT_NONE;
+}
+
+int block_cut_outside(struct ctx *ctx, struct arena *a, int64_t mint_ms, int64_t maxt_ms,
+		      const struct tombstone_range **r, size_t *n, struct err *e)
+{
+	struct tombstone_range *v = arena_try(a, ctx, (*n + 2) * sizeof(*v), e);
+	size_t k = 0;
+
+	if (!v)
+		return -1;
+	if (mint_ms != INT64_MIN)
+		v[k++] = (struct tombstone_range){ INT64_MIN, mint_ms - 1 };
+	for (size_t i = 0; i < *n; i++) {
+		struct tombstone_range x = (*r)[i];
+		if (x.maxt_ms < mint_ms || x.mint_ms > maxt_ms)
+			continue;
+		if (k && x.mint_ms <= mint_ms) /* the first may reach over the edge */
+			v[k - 1].maxt_ms = x.maxt_ms;
+		else
+			v[k++] = x;
+	}
+	if (maxt_ms != INT64_MAX) {
+		if (k && v[k - 1].maxt_ms >= maxt_ms)
+			v[k - 1].maxt_ms = INT64_MAX;
+		else
+			v[k++] = (struct tombstone_range){ maxt_ms + 1, INT64_MAX };
+	}
+	*r = v;
+	*n = k;
+	return 0;
 }
 
 int block_views_add(struct block_views *l, struct ctx *ctx, struct arena *a,
