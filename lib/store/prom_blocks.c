@@ -29,7 +29,8 @@
 
 #define IDLE_NS	     (600 * NS_PER_S) /* blocks unused so long are closed */
 #define RETRY_NS     (60 * NS_PER_S) /* until one that could not be opened is tried again */
-#define LATE_MS	     600000	     /* how long an append may take to end */
+#define LATE_MS	     120000	     /* how long an append may take to end */
+#define META_CHANGE  64u	     /* bytes: a number in it has got longer */
 #define LOOKS	     8		     /* at a folder that changes meanwhile */
 #define NO_FLOOR     INT64_MAX
 #define UNKNOWN_TIME 9e15 /* a TSDB that is still empty tells the largest there is */
