@@ -25,6 +25,9 @@ struct query_opts {
 		max_selects;
 	bool partial_response, auto_downsampling, dynamic_lookback, x_functions;
 	struct conf_strs features;
+	int64_t max_samples, slow_ms;
+	uint64_t max_memory, total_memory;
+	struct str active_path, query_log;
 	struct str tenant_header, default_tenant, tenant_label, tenant_field;
 	struct str dns_resolver;
 	bool enforce_tenancy;
@@ -144,6 +147,38 @@ static const struct opt rows[] = {
 	  .min = 1,
 	  .max = 1000,
 	  .help = "Maximum number of selects made concurrently a query." },
+	{ .name = "query.max-samples",
+	  .type = OPT_INT,
+	  .off = AT(max_samples),
+	  .def = "0",
+	  .min = 0,
+	  .max = INT64_MAX,
+	  .help = "Maximum number of samples a query holds at the same time, as of Prometheus; 0: no limit but that of memory (thanosc only)." },
+	{ .name = "query.max-memory",
+	  .type = OPT_BYTES,
+	  .off = AT(max_memory),
+	  .def = "0",
+	  .help = "Maximum memory of a query; 0: --query.total-memory (thanosc only)." },
+	{ .name = "query.total-memory",
+	  .type = OPT_BYTES,
+	  .off = AT(total_memory),
+	  .def = "0",
+	  .help = "Maximum memory of all queries together; those that need more wait for others to end, until their timeout. 0: three quarters of what the process may use (thanosc only)." },
+	{ .name = "query.slow-query-threshold",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(slow_ms),
+	  .def = "0s",
+	  .help = "Log queries that take longer than this; 0s: none (thanosc only)." },
+	{ .name = "query.log-file",
+	  .type = OPT_STRING,
+	  .off = AT(query_log),
+	  .def = "",
+	  .help = "File that gets a line of JSON for each query, as query_log_file of Prometheus (thanosc only)." },
+	{ .name = "query.active-query-path",
+	  .type = OPT_STRING,
+	  .off = AT(active_path),
+	  .def = "",
+	  .help = "Directory to log currently active queries in the queries.active file." },
 	{ .name = "query.lookback-delta",
 	  .type = OPT_DURATION_MS,
 	  .off = AT(lookback_ms),
@@ -378,6 +413,11 @@ static const char *lower(struct arena *a, struct str s)
 	return z;
 }
 
+static const char *file_of(struct arena *a, struct str path)
+{
+	return path.n ? str_dupz(a, path) : NULL;
+}
+
 /* ---- discovery ---- */
 
 static int conn_labels(const struct conf_strs *in, unsigned *out, struct err *e)
@@ -532,6 +572,13 @@ static int run(struct query_run *q, struct err *e)
 			       .metadata_range_ms = o->metadata_ms,
 			       .max_concurrent = (uint32_t)o->max_concurrent,
 			       .max_selects = (uint32_t)o->max_selects,
+			       .budget = &q->rt.budget,
+			       .max_memory = o->max_memory,
+			       .total_memory = o->total_memory,
+			       .max_samples = (uint64_t)o->max_samples,
+			       .slow_ms = o->slow_ms,
+			       .active_dir = file_of(&q->rt.arena, o->active_path),
+			       .query_log = file_of(&q->rt.arena, o->query_log),
 			       .partial_response = o->partial_response,
 			       .auto_downsampling = o->auto_downsampling,
 			       .dynamic_lookback = o->dynamic_lookback,
@@ -546,7 +593,8 @@ static int run(struct query_run *q, struct err *e)
 			       .flags = &q->rt.flags,
 			       .version = version_text,
 			       .revision = version_commit };
-	q->api = api_new(&ao);
+	if (api_new(&ao, &q->api, e) < 0)
+		return -1;
 	const struct rpc_method *m = store_service_methods(q->service, &n_methods);
 	const struct http_route *r = api_routes(q->api, &n_routes);
 	q->rt.want_subject = o->tenant_field.n > 0;

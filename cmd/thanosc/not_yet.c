@@ -67,7 +67,6 @@ const struct opt not_yet_store_rows[] = {
 
 const struct opt not_yet_query_rows[] = {
 	FLAG("alert.query-url", "", "URL of queries in alerts."),
-	FLAG("query.active-query-path", "", "Folder of the journal of queries."),
 	HIDDEN_SWITCH("query.disable-fallback", "false", "There is one engine."),
 	FLAG("query.partition-label", "", "Labels of distributed execution."),
 	FLAG("query.telemetry.request-duration-seconds-quantiles",

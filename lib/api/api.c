@@ -9,34 +9,6 @@
 
 #define MAX_ANSWER ((size_t)1 << 31)
 
-enum { M_IN_FLIGHT, M_MAX, M_TOTAL, M_ROWS };
-static const struct metric_desc rows[M_ROWS] = {
-	[M_IN_FLIGHT] = { METRIC_GAUGE,
-			  "thanos_query_concurrent_gate_queries_in_flight",
-			  "Number of queries that are currently in flight.",
-			  { 0 },
-			  NULL,
-			  0,
-			  0,
-			  NULL },
-	[M_MAX] = { METRIC_GAUGE,
-		    "thanos_query_concurrent_gate_queries_max",
-		    "Maximum number of concurrent queries.",
-		    { 0 },
-		    NULL,
-		    0,
-		    0,
-		    NULL },
-	[M_TOTAL] = { METRIC_COUNTER,
-		      "thanos_query_concurrent_gate_queries_total",
-		      "Total number of queries.",
-		      { 0 },
-		      NULL,
-		      0,
-		      0,
-		      NULL },
-};
-
 /* What happened -> Prometheus' error type and Thanos' status (cancelled is 503 there). */
 static const struct {
 	const char *type;
@@ -66,6 +38,62 @@ static int send_error(struct http_resp *w, struct ctx *ctx, const struct err *wh
 	return rc;
 }
 
+/* PromQL's own annotations do not keep an answer from being cached; what stores failed to say does. */
+static bool is_partial(const struct notes_view *v)
+{
+	for (size_t i = 0; i < v->n_warnings; i++)
+		if (!str_has_prefix(v->warnings[i], STR("PromQL ")))
+			return true;
+	return false;
+}
+
+static int send_piece(void *arg, struct str piece, struct err *e)
+{
+	struct call *c = arg;
+	if (!c->sent) {
+		struct notes_view notes;
+		notes_view(c->ctx->notes, c->a, &notes);
+		http_status(c->w, 200);
+		http_add_header(c->w, "Content-Type", STR("application/json"));
+		if (is_partial(&notes))
+			http_add_header(c->w, "Cache-Control", STR("no-store"));
+		c->sent = true;
+	}
+	return http_write(c->w, c->ctx, piece, e);
+}
+
+void api_begin(struct call *c)
+{
+	c->out.flush = send_piece;
+	c->out.arg = c;
+}
+
+int api_flush(struct call *c)
+{
+	struct buf *b = c->out.b;
+	if (!c->out.flush || b->n < API_PIECE_BYTES)
+		return 0;
+	int rc = c->out.flush(c->out.arg, buf_view(b), c->e);
+	buf_reset(b);
+	return rc;
+}
+
+/* What stands behind the data, then all that is still here. */
+static int send_rest(struct call *c, struct buf *b, const struct notes_view *notes,
+		     struct err *e)
+{
+	api_render_notes(notes, b);
+	buf_byte(b, '}');
+	if (buf_check(b, c->ctx, "answer", c->e) < 0)
+		return c->sent ? err_copy(c->ctx, e, c->e)
+			       : send_error(c->w, c->ctx, c->e, notes, e);
+	if (c->sent)
+		return http_write(c->w, c->ctx, buf_view(b), e);
+	if (is_partial(notes))
+		http_add_header(c->w, "Cache-Control", STR("no-store"));
+	return http_reply(c->w, c->ctx, 200, "application/json", buf_view(b), e);
+}
+
 int api_run(struct api *api, struct ctx *ctx, const struct http_req *r,
 	    struct http_resp *w, struct err *e, api_work *work, bool whose)
 {
@@ -75,25 +103,21 @@ int api_run(struct api *api, struct ctx *ctx, const struct http_req *r,
 	struct notes_view notes;
 	arena_init(&a, ctx->budget);
 	buf_init(&b, MAX_ANSWER);
-	struct call c = { api, ctx, r, w, &a, &why };
+	struct call c = { .api = api, .ctx = ctx, .req = r, .w = w, .a = &a, .e = &why };
+	c.out.b = &b;
 	buf_str(&b, STR("{\"status\":\"success\",\"data\":"));
 	int rc = whose ? api_tenant(&c) : 0;
 	if (rc == 0)
 		rc = work(&c, &b);
 	notes_view(ctx->notes, &a, &notes);
-	if (rc < 0) {
-		log_debug(ctx, "%.*s failed: %s", STR_FMT(r->path), err_text(&why));
-		rc = send_error(w, ctx, &why, &notes, e);
+	if (rc == 0) {
+		rc = send_rest(&c, &b, &notes, e);
 	} else {
-		api_render_notes(&notes, &b);
-		buf_byte(&b, '}');
-		rc = buf_check(&b, ctx, "answer", &why);
-		if (notes.n_warnings)
-			http_add_header(w, "Cache-Control", STR("no-store"));
-		rc = rc < 0 ? send_error(w, ctx, &why, &notes, e)
-			    : http_reply(w, ctx, 200, "application/json", buf_view(&b),
-					 e);
+		log_debug(ctx, "%.*s failed: %s", STR_FMT(r->path), err_text(&why));
+		rc = c.sent ? err_copy(ctx, e, &why) /* the connection is cut */
+			    : send_error(w, ctx, &why, &notes, e);
 	}
+	api_run_close(&c.run);
 	buf_deinit(&b);
 	arena_deinit(&a);
 	return rc;
@@ -112,6 +136,8 @@ HANDLER(query)
 HANDLER(query_range)
 HANDLER(format_query)
 HANDLER(parse_query)
+HANDLER(query_explain)
+HANDLER(query_range_explain)
 HANDLER(series)
 HANDLER(label_names)
 HANDLER(label_values)
@@ -134,6 +160,10 @@ static const struct http_route routes[] = {
 	  "format_query" },
 	{ "GET|POST", "/api/v1/parse_query", HTTP_ON_REQUEST, on_parse_query, NULL,
 	  "parse_query" },
+	{ "GET|POST", "/api/v1/query_explain", HTTP_ON_REQUEST, on_query_explain, NULL,
+	  "query_explain" },
+	{ "GET|POST", "/api/v1/query_range_explain", HTTP_ON_REQUEST,
+	  on_query_range_explain, NULL, "query_range_explain" },
 	{ "GET|POST", "/api/v1/series", HTTP_ON_REQUEST, on_series, NULL, "series" },
 	{ "GET|POST", "/api/v1/labels", HTTP_ON_REQUEST, on_label_names, NULL,
 	  "label_names" },
@@ -155,36 +185,29 @@ static const struct http_route routes[] = {
 	  "runtimeinfo" },
 };
 
-static double gate_held(void *arg)
+int api_new(const struct api_opts *o, struct api **out, struct err *e)
 {
-	return task_gate_held(arg);
-}
-
-struct api *api_new(const struct api_opts *o)
-{
+	struct query_life *life;
+	if (api_life_new(o, &life, e) < 0)
+		return -1;
 	struct api *a = xcalloc(1, sizeof(*a));
-	struct metric_set *m = metric_set_new(o->metrics, rows, M_ROWS);
 	a->o = *o;
-	a->gate = task_gate_new(o->max_concurrent);
-	metric_set_value(metric_plain(m, M_MAX), o->max_concurrent);
-	a->in_flight = metric_plain(m, M_IN_FLIGHT);
-	metric_callback(a->in_flight, gate_held, a->gate);
-	a->total = metric_plain(m, M_TOTAL);
+	a->life = life;
 	a->n_routes = ARRAY_LEN(routes);
 	a->routes = xreallocarray(NULL, a->n_routes, sizeof(*a->routes));
 	for (size_t i = 0; i < a->n_routes; i++) {
 		a->routes[i] = routes[i];
 		a->routes[i].arg = a;
 	}
-	return a;
+	*out = a;
+	return 0;
 }
 
 void api_free(struct api *a)
 {
 	if (!a)
 		return;
-	metric_callback(a->in_flight, NULL, NULL);
-	task_gate_free(a->gate);
+	api_life_free(a->life);
 	free(a->routes);
 	free(a);
 }

@@ -22,6 +22,12 @@ struct api_opts {
 	int64_t timeout_ms, lookback_ms, default_step_ms, default_eval_interval_ms;
 	int64_t metadata_range_ms; /* 0: everything */
 	uint32_t max_concurrent, max_selects;
+	struct budget *budget; /* the process' */
+	size_t max_memory,
+		total_memory; /* of a query, of all queries; 0: none of its own */
+	uint64_t max_samples; /* of a query at once; 0: none */
+	int64_t slow_ms;      /* queries that take longer are logged; 0: none is */
+	const char *active_dir, *query_log; /* NULL: no such log */
 	bool partial_response, auto_downsampling, dynamic_lookback;
 	unsigned promql_features;	      /* PROMQL_ bits */
 	bool delayed_names, start_timestamps; /* as in struct promql_query */
@@ -42,7 +48,7 @@ struct api_opts {
 	const char *version, *revision;
 };
 struct api;
-struct api *api_new(const struct api_opts *o);
+MUST_CHECK int api_new(const struct api_opts *o, struct api **out, struct err *e);
 void api_free(struct api *a);
 /* Rows for http_server_start; valid as long as the api. */
 const struct http_route *api_routes(struct api *a, size_t *n);

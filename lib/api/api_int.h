@@ -10,20 +10,34 @@
 #include "promql/parse/ast.h"
 #include "task/task.h"
 
+#define API_PIECE_BYTES ((size_t)32 << 10)
+/* Where text is made: into b, and (flush set) from there to the client whenever a piece is full. */
+struct api_out {
+	struct buf *b;
+	int (*flush)(void *arg, struct str piece, struct err *e);
+	void *arg;
+};
+/* Without the braces around: `"resultType":...,"result":...`. */
+MUST_CHECK int api_stream_result(const struct promql_result *r, struct api_out *o,
+				 struct err *e);
+
+struct query_life; /* life.c: what all queries of the process share */
+/* One query from its admission to the last byte of its answer. */
+struct query_run {
+	struct budget
+		budget; /* of --query.max-memory; the answer's rows are charged to it */
+	struct arena arena;
+	struct query_life *life;
+	bool open;
+	uint64_t queue_ns, memory_wait_ns, total_ns;
+	size_t peak_bytes;
+};
+
 struct api {
 	struct api_opts o;
-	struct task_gate *gate;
+	struct query_life *life;
 	struct http_route *routes;
 	size_t n_routes;
-	struct metric *in_flight, *total;
-};
-struct call {
-	struct api *api;
-	struct ctx *ctx;
-	const struct http_req *req;
-	struct http_resp *w;
-	struct arena *a;
-	struct err *e;
 };
 struct query_view {
 	bool dedup;
@@ -32,6 +46,18 @@ struct query_view {
 	size_t n_replica_labels;
 	struct proxy_view proxy;
 	struct store *store;
+};
+struct call {
+	struct api *api;
+	struct ctx *ctx;
+	const struct http_req *req;
+	struct http_resp *w;
+	struct arena *a;
+	struct err *e;
+	struct query_view view; /* of queries: the store that is asked lives in it */
+	struct query_run run;
+	struct api_out out; /* flush set: the status is decided, pieces may go out */
+	bool sent;	    /* bytes are out */
 };
 struct selectors {
 	struct matcher **m;
@@ -58,8 +84,51 @@ typedef int api_work(struct call *c, struct buf *out);
 int api_run(struct api *api, struct ctx *ctx, const struct http_req *r,
 	    struct http_resp *w, struct err *e, api_work *work, bool whose);
 
-api_work api_query, api_query_range, api_format_query, api_parse_query; /* query.c */
-api_work api_series, api_label_names, api_label_values;			/* meta.c */
+/* The status is 200 from here on: what the handler makes may go out while it is made. */
+void api_begin(struct call *c);
+/* Send what has been made if it is a piece. */
+MUST_CHECK int api_flush(struct call *c);
+
+/* ---- life.c ---- */
+MUST_CHECK int api_life_new(const struct api_opts *o, struct query_life **out,
+			    struct err *e);
+void api_life_free(struct query_life *l);
+/*
+ * Wait for a place and for memory, evaluate, log and count. The answer lies in c->run until api_run_close. Errors are
+ * worded as the API shows them.
+ */
+MUST_CHECK int api_run_query(struct call *c, struct promql_query *q, int64_t timeout_ms,
+			     struct promql_result *r);
+void api_run_close(struct query_run *run);
+void api_count_timespan(struct query_life *l, int64_t ms);
+
+/* ---- active.c: the queries under way, in a file that outlives a crash ---- */
+struct active_log;
+/* Says what did not finish the last time; n entries. */
+MUST_CHECK int active_log_open(const char *dir, uint32_t n, struct active_log **out,
+			       struct err *e);
+void active_log_close(struct active_log *l);		    /* NULL allowed */
+int active_log_add(struct active_log *l, struct str query); /* -1: no place, or l NULL */
+void active_log_remove(struct active_log *l, int at);
+
+/* ---- query_log.c: a line of JSON for each query, as Prometheus' query_log_file ---- */
+struct query_log;
+MUST_CHECK int query_log_open(const char *path, struct query_log **out, struct err *e);
+void query_log_close(struct query_log *l); /* NULL allowed */
+MUST_CHECK int query_log_write(struct query_log *l, struct call *c,
+			       const struct promql_query *q,
+			       const struct promql_result *r, const struct err *why,
+			       struct err *e);
+
+/* ---- stats.c ---- */
+void api_put_stats(struct buf *b, const struct query_run *run,
+		   const struct promql_result *r, const struct promql_query *q,
+		   bool per_step);
+void api_put_plan(struct buf *b, const struct promql_plan *p, bool analysis);
+
+api_work api_query, api_query_range, api_query_explain, api_query_range_explain,
+	api_format_query, api_parse_query;		/* query.c */
+api_work api_series, api_label_names, api_label_values; /* meta.c */
 api_work api_rules, api_alerts, api_targets, api_metadata, api_exemplars,
 	api_statistics;						/* federated.c */
 api_work api_stores, api_buildinfo, api_flags, api_runtimeinfo; /* status.c */

@@ -88,12 +88,13 @@ static int by_str(const void *x, const void *y, void *arg)
 	return str_cmp(*(const struct str *)x, *(const struct str *)y);
 }
 
-static void put_strings(struct call *c, struct str *v, size_t n, int64_t limit,
-			struct buf *out)
+static int put_strings(struct call *c, struct str *v, size_t n, int64_t limit,
+		       struct buf *out)
 {
 	struct jw w;
 	size_t shown = 0;
 	vec_sort(v, n, sizeof(*v), by_str, NULL);
+	api_begin(c);
 	jw_init(&w, out);
 	jw_arr(&w);
 	for (size_t i = 0; i < n; i++) {
@@ -104,8 +105,11 @@ static void put_strings(struct call *c, struct str *v, size_t n, int64_t limit,
 			break;
 		}
 		jw_str(&w, v[i]);
+		if (api_flush(c) < 0)
+			return -1;
 	}
 	jw_arr_end(&w);
+	return 0;
 }
 
 /* Names or values; with several match[], the union. */
@@ -140,7 +144,7 @@ static int label_answer(struct call *c, struct str label, struct buf *out)
 		}
 	}
 	if (rc == 0)
-		put_strings(c, all, n, limit, out);
+		rc = put_strings(c, all, n, limit, out);
 	free(all);
 	return rc;
 }

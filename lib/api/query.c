@@ -2,7 +2,6 @@
  * api/query.c - /api/v1/query and /api/v1/query_range; /api/v1/format_query and /api/v1/parse_query.
  */
 #include "api/api_int.h"
-#include "base/span.h"
 #include "base/time.h"
 #include "wire/json.h"
 
@@ -42,48 +41,94 @@ static int64_t lookback_for(const struct api_opts *o, int64_t asked,
 	return base;
 }
 
-static int eval(struct call *c, struct promql_query *q, struct buf *out)
+static int settings(struct call *c, struct promql_query *q, int64_t *timeout_ms)
 {
 	const struct api_opts *o = &c->api->o;
-	struct promql_result r;
-	struct query_view v;
-	int64_t timeout, lookback;
-	if (api_view(c, &v) < 0 ||
-	    api_duration(c, "timeout", o->timeout_ms, &timeout) < 0 ||
+	struct query_view *v = &c->view;
+	int64_t lookback;
+	if (api_view(c, v) < 0 ||
+	    api_duration(c, "timeout", o->timeout_ms, timeout_ms) < 0 ||
 	    api_duration(c, "lookback_delta", 0, &lookback) < 0)
 		return -1;
-	if (timeout <= 0 || timeout > o->timeout_ms)
-		timeout = o->timeout_ms;
-	struct ctx ctx = ctx_child(c->ctx, time_after_ns((uint64_t)timeout * NS_PER_MS));
+	if (*timeout_ms <= 0 || *timeout_ms > o->timeout_ms)
+		*timeout_ms = o->timeout_ms;
 	q->lookback_ms = lookback_for(o, lookback, q->max_resolution_ms);
 	q->subquery_step_ms = o->default_eval_interval_ms;
-	q->store = v.store;
+	q->store = v->store;
 	q->pool = o->pool;
-	q->dedup = v.dedup;
-	q->replica_labels = v.replica_labels;
-	q->n_replica_labels = v.n_replica_labels;
-	q->partial = v.partial;
+	q->dedup = v->dedup;
+	q->replica_labels = v->replica_labels;
+	q->n_replica_labels = v->n_replica_labels;
+	q->partial = v->partial;
 	q->max_selects = o->max_selects;
+	q->max_samples = o->max_samples;
 	q->delayed_names = o->delayed_names;
 	q->start_timestamps = o->start_timestamps;
-	struct span span;
-	span_begin(&span, &ctx, "query_gate_ismyturn");
-	int rc = task_gate_enter(c->api->gate, &ctx, c->e);
-	span_end(&span, rc < 0 ? c->e : NULL);
-	if (rc < 0)
+	return 0;
+}
+
+/* Series beyond `limit` are left out, and a warning says so. */
+static void truncate(struct call *c, int64_t limit, struct promql_result *r)
+{
+	if (limit == 0 || r->n <= (uint64_t)limit ||
+	    (r->type != TYPE_VECTOR && r->type != TYPE_MATRIX))
+		return;
+	r->n = (size_t)limit;
+	notes_warn(c->ctx->notes, "results truncated due to limit");
+}
+
+/* The answer to a query that has ended well: made from its rows while the socket takes it. */
+static int answer(struct call *c, const struct promql_query *q,
+		  const struct promql_result *r, struct str stats, bool analyze)
+{
+	struct buf *out = c->out.b;
+	if (stats.n && !str_eq(stats, STR("true")) && !str_eq(stats, STR("all")))
+		notes_warn(
+			c->ctx->notes,
+			"value \"%.*s\" for parameter \"stats\" is deprecated and will "
+			"be rejected in the next major release, use \"true\" or "
+			"\"all\"",
+			STR_FMT(stats));
+	api_begin(c);
+	buf_byte(out, '{');
+	if (api_stream_result(r, &c->out, c->e) < 0)
 		return -1;
-	span_begin(&span, &ctx, "promql_exec");
-	span_str(&span, "query", q->text);
-	span_int(&span, "step_ms", q->step_ms);
-	rc = promql_exec(&ctx, c->a, q, &r, c->e);
-	span_end(&span, rc < 0 ? c->e : NULL);
-	task_gate_leave(c->api->gate);
-	if (rc < 0 && c->e->code == E_TIMEOUT)
-		return err_set(c->ctx, c->e, E_TIMEOUT,
-			       "query timed out in expression evaluation");
-	if (rc < 0)
+	if (stats.n) {
+		buf_str(out, STR(",\"stats\":"));
+		api_put_stats(out, &c->run, r, q, str_eq(stats, STR("all")));
+	}
+	if (analyze && r->plan) {
+		buf_str(out, STR(",\"analysis\":"));
+		api_put_plan(out, r->plan, true);
+	}
+	buf_byte(out, '}');
+	return 0;
+}
+
+static int eval(struct call *c, struct promql_query *q)
+{
+	struct promql_result r;
+	int64_t timeout, limit;
+	struct str stats = http_param(c->req, "stats");
+	bool analyze;
+	if (settings(c, q, &timeout) < 0 || api_limit(c, &limit) < 0 ||
+	    api_bool(c, "analyze", false, &analyze) < 0)
 		return -1;
-	api_render_result(&r, out);
+	q->analyze = analyze || str_eq(stats, STR("all"));
+	if (api_run_query(c, q, timeout, &r) < 0)
+		return -1;
+	truncate(c, limit, &r);
+	return answer(c, q, &r, stats, analyze);
+}
+
+static int explain(struct call *c, struct promql_query *q, struct buf *out)
+{
+	struct promql_plan *plan;
+	int64_t timeout;
+	if (settings(c, q, &timeout) < 0 ||
+	    promql_explain(c->ctx, c->a, q, &plan, c->e) < 0)
+		return -1;
+	api_put_plan(out, plan, false);
 	return 0;
 }
 
@@ -106,18 +151,28 @@ static int parse(struct call *c, struct promql_query *q)
 	return api_enforce_expr(c, x);
 }
 
+static int instant_params(struct call *c, struct promql_query *q)
+{
+	if (api_time(c, "time", time_wall_ms(), &q->start_ms) < 0)
+		return -1;
+	q->end_ms = q->start_ms;
+	return parse(c, q) < 0 ? -1 : resolution(c, 0, &q->max_resolution_ms);
+}
+
 int api_query(struct call *c, struct buf *out)
 {
 	struct promql_query q = { 0 };
-	if (api_time(c, "time", time_wall_ms(), &q.start_ms) < 0)
-		return -1;
-	q.end_ms = q.start_ms;
-	if (parse(c, &q) < 0 || resolution(c, 0, &q.max_resolution_ms) < 0)
-		return -1;
-	return eval(c, &q, out);
+	(void)out;
+	return instant_params(c, &q) < 0 ? -1 : eval(c, &q);
 }
 
-static int range_params(struct call *c, struct promql_query *q)
+int api_query_explain(struct call *c, struct buf *out)
+{
+	struct promql_query q = { 0 };
+	return instant_params(c, &q) < 0 ? -1 : explain(c, &q, out);
+}
+
+static int window(struct call *c, struct promql_query *q)
 {
 	int64_t none = INT64_MIN;
 	if (api_time(c, "start", none, &q->start_ms) < 0 ||
@@ -147,19 +202,34 @@ static int range_params(struct call *c, struct promql_query *q)
 	return 0;
 }
 
-int api_query_range(struct call *c, struct buf *out)
+static int range_params(struct call *c, struct promql_query *q)
 {
-	struct promql_query q = { 0 };
-	if (range_params(c, &q) < 0 || parse(c, &q) < 0 ||
-	    resolution(c, q.step_ms, &q.max_resolution_ms) < 0)
+	if (window(c, q) < 0 || parse(c, q) < 0 ||
+	    resolution(c, q->step_ms, &q->max_resolution_ms) < 0)
 		return -1;
-	if (q.expr->type != TYPE_SCALAR && q.expr->type != TYPE_VECTOR)
+	if (q->expr->type != TYPE_SCALAR && q->expr->type != TYPE_VECTOR)
 		return api_bad(
 			c->ctx, c->e, "query",
 			"invalid expression type \"%s\" for range query, must be Scalar or "
 			"instant Vector",
-			value_type_text(q.expr->type));
-	return eval(c, &q, out);
+			value_type_text(q->expr->type));
+	return 0;
+}
+
+int api_query_range(struct call *c, struct buf *out)
+{
+	struct promql_query q = { 0 };
+	(void)out;
+	if (range_params(c, &q) < 0)
+		return -1;
+	api_count_timespan(c->api->life, q.end_ms - q.start_ms);
+	return eval(c, &q);
+}
+
+int api_query_range_explain(struct call *c, struct buf *out)
+{
+	struct promql_query q = { 0 };
+	return range_params(c, &q) < 0 ? -1 : explain(c, &q, out);
 }
 
 /* ---- expressions as such ---- */

@@ -1,7 +1,7 @@
 /*
  * api/render.c - answers as Prometheus writes them, byte for byte.
  */
-#include "api/api.h"
+#include "api/api_int.h"
 
 #include "wire/json.h"
 #include "wire/num.h"
@@ -57,10 +57,24 @@ static bool is_hist(const struct promql_series *s, uint32_t i)
 	return s->h && s->h[i];
 }
 
-/* `,"values":[...]` or `,"histograms":[...]`, left out when there are none. */
-static void put_points(struct buf *b, const struct promql_series *s, bool hists)
+/* What has been made goes out once it is a piece. */
+static int flush(struct api_out *o, struct err *e)
 {
+	if (!o->flush || o->b->n < API_PIECE_BYTES)
+		return 0;
+	int rc = o->flush(o->arg, buf_view(o->b), e);
+	buf_reset(o->b);
+	return rc;
+}
+
+/* `,"values":[...]` or `,"histograms":[...]`, left out when there are none. */
+static int put_points(struct api_out *o, const struct promql_series *s, bool hists,
+		      struct err *e)
+{
+	struct buf *b = o->b;
 	bool any = false;
+	if (hists && !s->h)
+		return 0;
 	for (uint32_t i = 0; i < s->n; i++) {
 		if (is_hist(s, i) != hists)
 			continue;
@@ -69,23 +83,28 @@ static void put_points(struct buf *b, const struct promql_series *s, bool hists)
 				   : STR(",\"values\":["));
 		any = true;
 		put_point(b, s, i);
+		if (flush(o, e) < 0)
+			return -1;
 	}
 	if (any)
 		buf_byte(b, ']');
+	return 0;
 }
 
-static void put_series(struct buf *b, const struct promql_series *s, bool vector)
+static int put_series(struct api_out *o, const struct promql_series *s, bool vector,
+		      struct err *e)
 {
+	struct buf *b = o->b;
 	buf_str(b, STR("{\"metric\":"));
 	api_render_labels(s->labels, b);
 	if (vector) {
 		buf_str(b, is_hist(s, 0) ? STR(",\"histogram\":") : STR(",\"value\":"));
 		put_point(b, s, 0);
-	} else {
-		put_points(b, s, false);
-		put_points(b, s, true);
+	} else if (put_points(o, s, false, e) < 0 || put_points(o, s, true, e) < 0) {
+		return -1;
 	}
 	buf_byte(b, '}');
+	return flush(o, e);
 }
 
 static void put_scalar(struct buf *b, const struct promql_result *r)
@@ -104,24 +123,34 @@ static void put_scalar(struct buf *b, const struct promql_result *r)
 	buf_byte(b, ']');
 }
 
-void api_render_result(const struct promql_result *r, struct buf *b)
+int api_stream_result(const struct promql_result *r, struct api_out *o, struct err *e)
 {
 	static const char *const types[] = { [TYPE_SCALAR] = "scalar",
 					     [TYPE_VECTOR] = "vector",
 					     [TYPE_MATRIX] = "matrix",
 					     [TYPE_STRING] = "string" };
-	buf_fmt(b, "{\"resultType\":\"%s\",\"result\":", types[r->type]);
+	struct buf *b = o->b;
+	buf_fmt(b, "\"resultType\":\"%s\",\"result\":", types[r->type]);
 	if (r->type == TYPE_SCALAR || r->type == TYPE_STRING) {
 		put_scalar(b, r);
-	} else {
-		buf_byte(b, '[');
-		for (size_t i = 0; i < r->n; i++) {
-			if (i)
-				buf_byte(b, ',');
-			put_series(b, &r->series[i], r->type == TYPE_VECTOR);
-		}
-		buf_byte(b, ']');
+		return 0;
 	}
+	buf_byte(b, '[');
+	for (size_t i = 0; i < r->n; i++) {
+		if (i)
+			buf_byte(b, ',');
+		if (put_series(o, &r->series[i], r->type == TYPE_VECTOR, e) < 0)
+			return -1;
+	}
+	buf_byte(b, ']');
+	return 0;
+}
+
+void api_render_result(const struct promql_result *r, struct buf *b)
+{
+	struct api_out o = { .b = b };
+	buf_byte(b, '{');
+	(void)!api_stream_result(r, &o, NULL); /* nothing can fail without a flush */
 	buf_byte(b, '}');
 }
 

@@ -285,4 +285,8 @@ class Checks:
 def promtool_clean(proc):
     """Complaints of `promtool check metrics` about a process' /metrics, or ''."""
     out = subprocess.run(["promtool", "check", "metrics"], input=get(proc.url + "/metrics")[1], capture_output=True)
+    # the name is Prometheus' own
+    ours = b"prometheus_engine_query_duration_histogram_seconds metric name should not include type 'histogram'\n"
+    out.stderr = out.stderr.replace(ours, b"")
+    out.returncode = out.returncode if out.stderr else 0
     return "" if out.returncode == 0 and not out.stderr else (out.stderr.decode() or f"exit {out.returncode}")

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "base/time.h"
 #include "base/vec.h"
 
 static void close_all(struct exec *x)
@@ -28,16 +29,35 @@ static int prepare_all(struct exec *x, struct err *e)
 	return 0;
 }
 
+/* The times of the root's grid, which every row without a gap shares. */
+static const int64_t *grid_times(struct exec *x, struct grid g, struct err *e)
+{
+	if (x->grid_t)
+		return x->grid_t;
+	int64_t *t = arena_try(x->arena, x->ctx, g.n * sizeof(*t), e);
+	for (uint32_t i = 0; t && i < g.n; i++)
+		t[i] = grid_at(g, i);
+	return x->grid_t = t;
+}
+
 static int row_to_series(struct exec *x, struct grid g, struct row *r,
 			 struct promql_series *s, struct err *e)
 {
 	uint32_t n = 0;
-	EACH_BIT(i, r->bits, g.n)
-	n++;
+	bool hists = false;
+	for (size_t w = 0; w < BITS_WORDS(g.n); w++)
+		n += (uint32_t)__builtin_popcountll(r->bits[w]);
+	if (n == g.n) {
+		const int64_t *all = grid_times(x, g, e);
+		for (uint32_t i = 0; r->h && i < n && !hists; i++)
+			hists = r->h[i] != NULL;
+		*s = (struct promql_series){ r->labels, n, all, r->v,
+					     hists ? r->h : NULL };
+		return all ? 0 : -1;
+	}
 	int64_t *t = arena_try(x->arena, x->ctx, n * sizeof(*t), e);
 	if (!t)
 		return -1;
-	bool hists = false;
 	uint32_t k = 0;
 	EACH_BIT(i, r->bits, g.n)
 	{ /* compacted in place: k never passes i */
@@ -53,9 +73,21 @@ static int row_to_series(struct exec *x, struct grid g, struct row *r,
 	return 0;
 }
 
+struct sorting {
+	struct ctx *ctx;
+	uint32_t looked;
+	int rc;
+	struct err *e;
+};
+
+/* Once the query is over all are equal, and the sorting of millions ends soon. */
 static int by_labels(const void *a, const void *b, void *arg)
 {
-	(void)arg;
+	struct sorting *s = arg;
+	if ((++s->looked & 4095) == 0 && s->rc == 0)
+		s->rc = ctx_check(s->ctx, s->e);
+	if (s->rc < 0)
+		return 0;
 	return labels_cmp(((const struct promql_series *)a)->labels,
 			  ((const struct promql_series *)b)->labels);
 }
@@ -71,8 +103,6 @@ static int collect(struct exec *x, struct op *root, struct promql_result *out,
 		for (size_t k = 0; k < b->n && rc > 0; k++)
 			if (row_set_add(x, &set, &b->row[k], DUP_LABELSET, e) < 0)
 				rc = -1;
-		if (rc > 0)
-			rc = ctx_check(x->ctx, e) < 0 ? -1 : 1;
 		if (rc < 0)
 			break;
 	}
@@ -83,14 +113,30 @@ static int collect(struct exec *x, struct op *root, struct promql_result *out,
 			arena_try(x->arena, x->ctx, set.n * sizeof(*out->series) + 1, e);
 		rc = out->series ? 0 : -1;
 	}
-	for (size_t k = 0; k < set.n && rc == 0; k++)
+	for (size_t k = 0; k < set.n && rc == 0; k++) {
 		if (bits_any(set.row[k].bits, root->grid.n))
 			rc = row_to_series(x, root->grid, &set.row[k],
 					   &out->series[out->n++], e);
+		if (rc == 0 && (k & 1023) == 1023)
+			rc = ctx_check(x->ctx, e);
+	}
 	row_set_deinit(&set);
-	if (rc == 0 && x->q->step_ms != 0)
-		vec_sort(out->series, out->n, sizeof(*out->series), by_labels, NULL);
+	out->eval_ns = time_mono_ns() - x->started_ns;
+	if (rc == 0 && x->q->step_ms != 0) {
+		struct sorting by = { .ctx = x->ctx, .e = e };
+		vec_sort(out->series, out->n, sizeof(*out->series), by_labels, &by);
+		rc = by.rc;
+		out->sort_ns = time_mono_ns() - x->started_ns - out->eval_ns;
+	}
 	return rc;
+}
+
+static struct grid query_grid(const struct promql_query *q)
+{
+	struct grid g = { q->start_ms, q->step_ms, 1 };
+	if (q->step_ms > 0)
+		g.n = (uint32_t)((q->end_ms - q->start_ms) / q->step_ms) + 1;
+	return g;
 }
 
 static int run(struct exec *x, struct promql_result *out, struct err *e)
@@ -107,14 +153,38 @@ static int run(struct exec *x, struct promql_result *out, struct err *e)
 	}
 	if (root_expr->type == TYPE_MATRIX)
 		return matrix_exec(x, root_expr, out, e);
-	struct grid g = { q->start_ms, q->step_ms, 1 };
-	if (q->step_ms > 0)
-		g.n = (uint32_t)((q->end_ms - q->start_ms) / q->step_ms) + 1;
+	struct grid g = query_grid(q);
 	struct op *root;
-	if (plan_expr(x, q->expr, g, &root, e) < 0 || prepare_all(x, e) < 0)
+	uint64_t start = time_mono_ns();
+	if (plan_expr(x, q->expr, g, &root, e) < 0)
 		return -1;
+	x->root = root;
+	if (prepare_all(x, e) < 0)
+		return -1;
+	x->started_ns = time_mono_ns();
+	out->prepare_ns = x->started_ns - start;
 	out->type = q->step_ms > 0 ? TYPE_MATRIX : root->type;
 	return collect(x, root, out, e);
+}
+
+/* Which part of the query passed the limit, and how much had been read for all of it by then. */
+static void name_limit(struct exec *x, struct err *e)
+{
+	struct buf b;
+	buf_init(&b, 1 << 20);
+	if (x->failed)
+		plan_print(x->failed, &b);
+	else
+		promql_print(x->q->expr, &b);
+	struct str text = str_n((const char *)b.p, MIN(b.n, (size_t)400));
+	char *said = strdup(err_text(e));
+	err_set(x->ctx, e, E_LIMIT,
+		"%s in %.*s%s, after %llu series and %llu chunks of %llu bytes were read",
+		said ? said : "", STR_FMT(text), text.n < b.n ? "..." : "",
+		(unsigned long long)x->read.series, (unsigned long long)x->read.chunks,
+		(unsigned long long)x->read.bytes);
+	free(said);
+	buf_deinit(&b);
 }
 
 int promql_exec(struct ctx *ctx, struct arena *a, const struct promql_query *q,
@@ -122,11 +192,46 @@ int promql_exec(struct ctx *ctx, struct arena *a, const struct promql_query *q,
 {
 	struct exec x = { .ctx = ctx, .q = q, .arena = a };
 	struct promql_result result = { 0 };
+	x.started_ns = time_mono_ns();
 	int rc = run(&x, &result, e);
+	if (rc == 0 && q->analyze && x.root)
+		rc = plan_show(&x, x.root, &result.plan, e);
 	close_all(&x);
+	if (!result.eval_ns)
+		result.eval_ns = time_mono_ns() - x.started_ns;
 	result.samples_total = atomic_load(&x.samples);
+	result.series_read = x.read.series;
+	result.chunks_read = x.read.chunks;
+	result.bytes_read = x.read.bytes;
 	notes_samples(ctx->notes, result.samples_total);
-	if (rc == 0)
-		*out = result;
+	if (rc < 0) {
+		result.series = NULL;
+		result.n = 0;
+		if (e->code == E_LIMIT)
+			name_limit(&x, e);
+	}
+	*out = result;
+	return rc;
+}
+
+int promql_explain(struct ctx *ctx, struct arena *a, const struct promql_query *q,
+		   struct promql_plan **out, struct err *e)
+{
+	struct exec x = { .ctx = ctx, .q = q, .arena = a };
+	const struct expr *top = q->expr;
+	struct op *root;
+	int rc = -1;
+	while (top->kind == EXPR_PAREN)
+		top = top->inner;
+	if (top->type == TYPE_STRING || top->type == TYPE_MATRIX) {
+		*out = ARENA_NEW(a, struct promql_plan);
+		(*out)->name = top->kind == EXPR_MATRIX	  ? STR("[samples]")
+			       : top->type == TYPE_STRING ? STR("[string]")
+							  : STR("[subquery]");
+		return 0;
+	}
+	if (plan_expr(&x, q->expr, query_grid(q), &root, e) == 0)
+		rc = plan_show(&x, root, out, e);
+	close_all(&x);
 	return rc;
 }

@@ -35,6 +35,15 @@ struct promql_query {
 	uint32_t max_selects;  /* selectors read at the same time; 0: 4 */
 	bool delayed_names;    /* promql-delayed-name-removal */
 	bool start_timestamps; /* use-start-timestamps: rates look at them */
+	bool analyze;	       /* result.plan, with what each operator took */
+};
+/* An operator of the plan, for people and for `explain` and `analyze`. */
+struct promql_plan {
+	struct str name;  /* "[aggregate] sum by (job)" */
+	uint64_t took_ns; /* its inputs' time is in it */
+	uint64_t rows;
+	uint64_t series, chunks, bytes, samples; /* of selectors: what was read */
+	struct promql_plan *child, *next;	 /* first input; the parent's next one */
 };
 struct promql_series { /* one row of the answer */
 	struct labels labels;
@@ -52,6 +61,10 @@ struct promql_result {
 	struct str string;
 	int64_t t_ms; /* of SCALAR and STRING */
 	uint64_t samples_total, samples_peak;
+	uint64_t series_read, chunks_read,
+		bytes_read;		       /* that selectors took from stores */
+	uint64_t prepare_ns, eval_ns, sort_ns; /* requests sent; evaluated; sorted */
+	struct promql_plan *plan;	       /* NULL unless it was asked for */
 };
 /*
  * Errors: E_EXEC with Prometheus' text (duplicates, many-to-many, ...), E_TIMEOUT, E_CANCELLED,
@@ -60,5 +73,9 @@ struct promql_result {
  */
 MUST_CHECK int promql_exec(struct ctx *ctx, struct arena *a, const struct promql_query *q,
 			   struct promql_result *out, struct err *e);
+/* The plan alone: nothing is read. CPU */
+MUST_CHECK int promql_explain(struct ctx *ctx, struct arena *a,
+			      const struct promql_query *q, struct promql_plan **out,
+			      struct err *e);
 
 #endif

@@ -57,6 +57,10 @@ struct batch {
 	size_t n;
 };
 
+/* What a selector took from stores. */
+struct op_read {
+	uint64_t series, chunks, bytes;
+};
 /* What is common to all operators of one query. */
 struct exec {
 	struct ctx *ctx;
@@ -68,6 +72,10 @@ struct exec {
 	uint32_t selects_open;
 	/* While planning: how many operators around want count and sum only, and how many look at buckets. */
 	uint32_t in_stats, in_buckets;
+	struct op_read read;	  /* by all selectors; their own threads' */
+	struct op *root, *failed; /* the innermost one that returned an error */
+	uint64_t started_ns;
+	const int64_t *grid_t; /* times of the root's grid: what full rows share */
 };
 
 struct op;
@@ -88,6 +96,13 @@ struct op {
 	bool nameless; /* no row carries a metric name */
 	const struct expr *expr;
 	struct op *in[2];
+	/* for explain and analyze */
+	struct op *up; /* whose input it is; NULL: the root */
+	bool planned;  /* the answer of a plan_expr */
+	bool wrapper;  /* does something about in[0]'s rows, for the same expression */
+	uint64_t took_ns, rows;
+	struct op_read read;
+	_Atomic uint64_t samples;
 };
 
 /* Make a row on the request arena or another; all absent. E_LIMIT. */
@@ -103,12 +118,12 @@ int plan_expr(struct exec *x, const struct expr *e, struct grid g, struct op **o
 	      struct err *err);
 void *op_alloc(struct exec *x, size_t size, const struct op_ops *ops, struct grid g,
 	       enum value_type type, const struct expr *e);
+/* explain.c: the operators as a tree, from the root down. */
+void plan_print(const struct op *op, struct buf *b); /* what it evaluates */
+int plan_show(struct exec *x, struct op *root, struct promql_plan **out, struct err *e);
 int unsupported(struct exec *x, struct err *e, const char *what, const char *name);
-static inline int op_next(struct op *op, struct exec *x, struct batch **out,
-			  struct err *e)
-{
-	return op->ops->next(op, x, out, e);
-}
+/* The next batch; ends with the query. Timed if the query is analyzed. WORKER */
+int op_next(struct op *op, struct exec *x, struct batch **out, struct err *e);
 /* The single row of a scalar operator; valid until its close. */
 int op_scalar(struct op *op, struct exec *x, struct row *out, struct err *e);
 

@@ -57,6 +57,7 @@ static int read_selector(struct exec *x, const struct expr *sel, struct series_v
 	arena_init(&scratch, x->ctx->budget);
 	while ((rc = series_set_next(set, x->ctx, &in, e)) > 0) {
 		struct sample_cols c = { 0 };
+		select_count(x, NULL, in);
 		rc = select_decode(x, &spec, set, in->labels, in->chunks, in->n, &scratch,
 				   &c, e);
 		if (rc == 0) {
@@ -64,6 +65,8 @@ static int read_selector(struct exec *x, const struct expr *sel, struct series_v
 			x->samples += c.n;
 			rc = add_series(x, out, in->labels, c.t_ms, c.v, c.h, c.n, e);
 		}
+		if (rc == 0)
+			rc = ctx_check(x->ctx, e);
 		if (rc < 0)
 			break;
 		arena_reset(&scratch);

@@ -180,6 +180,7 @@ int op_expand_new(struct exec *x, struct op *in, struct grid g, struct op **out,
 	struct op_expand *o = op_alloc(x, sizeof(*o), &expand_ops, g, in->type, in->expr);
 	arena_init(&o->arena, x->ctx->budget);
 	o->op.in[0] = in;
+	o->op.wrapper = true;
 	o->op.unique = in->unique;
 	o->op.nameless = in->nameless;
 	*out = &o->op;

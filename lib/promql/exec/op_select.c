@@ -136,6 +136,7 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 	atomic_fetch_add_explicit(&x->samples, c.n, memory_order_relaxed);
 	if (s->stats && c.h && select_stats(x, &s->call, scratch, &c, e) < 0)
 		return -1;
+	atomic_fetch_add_explicit(&s->op.samples, c.n, memory_order_relaxed);
 	if (s->fn)
 		select_drop_stale(&c);
 	struct row row;
@@ -255,6 +256,7 @@ static int add_raw(struct op_select *s, struct raw_batch *b, const struct series
 	if (s->drop_name && !s->op.unique && check_unique(s, r.labels, e) < 0)
 		return -1;
 	b->raw[b->n_raw++] = r;
+	select_count(x, &s->op.read, in);
 	b->bytes += 128;
 	return 0;
 }

@@ -105,6 +105,7 @@ struct op *op_unique_wrap(struct exec *x, struct op *op)
 		op_alloc(x, sizeof(*u), &unique_ops, op->grid, op->type, op->expr);
 	map64_init(&u->seen);
 	u->op.in[0] = op;
+	u->op.wrapper = true;
 	u->op.nameless = op->nameless;
 	return &u->op;
 }

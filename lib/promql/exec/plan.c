@@ -6,6 +6,7 @@
  */
 #include "promql/exec/exec_int.h"
 
+#include "base/time.h"
 #include "base/vec.h"
 
 int unsupported(struct exec *x, struct err *e, const char *what, const char *name)
@@ -111,16 +112,49 @@ static int plan_node(struct exec *x, const struct expr *e, struct grid g, struct
 		       value_type_text(e->type));
 }
 
+/* The operators made since `from` are inputs of what plan_expr answers: those of nested ones, and helpers. */
+static void adopt(struct exec *x, size_t from, struct op *root)
+{
+	struct op *to = root;
+	while (to->wrapper && !to->in[0]->planned) {
+		to->in[0]->up = to;
+		to = to->in[0];
+	}
+	for (size_t i = from; i < x->n_ops; i++)
+		if (!x->ops[i]->up && x->ops[i] != root)
+			x->ops[i]->up = to;
+	root->planned = true;
+}
+
 int plan_expr(struct exec *x, const struct expr *e, struct grid g, struct op **out,
 	      struct err *err)
 {
 	bool pinned = false;
+	size_t from = x->n_ops;
 	if (g.n > 1 && step_invariant(e, &pinned) && pinned) {
 		struct op *once;
 		struct grid one = { g.start_ms, g.step_ms, 1 };
-		if (plan_node(x, e, one, &once, err) < 0)
+		if (plan_node(x, e, one, &once, err) < 0 ||
+		    op_expand_new(x, once, g, out, err) < 0)
 			return -1;
-		return op_expand_new(x, once, g, out, err);
+	} else if (plan_node(x, e, g, out, err) < 0) {
+		return -1;
 	}
-	return plan_node(x, e, g, out, err);
+	adopt(x, from, *out);
+	return 0;
+}
+
+int op_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
+{
+	if (ctx_check(x->ctx, e) < 0)
+		return -1;
+	uint64_t start = x->q->analyze ? time_mono_ns() : 0;
+	int rc = op->ops->next(op, x, out, e);
+	if (rc < 0 && !x->failed)
+		x->failed = op;
+	if (start) {
+		op->took_ns += time_mono_ns() - start;
+		op->rows += rc > 0 ? (*out)->n : 0;
+	}
+	return rc;
 }

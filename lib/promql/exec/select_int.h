@@ -18,6 +18,8 @@ void select_spec_init(struct exec *x, const struct expr *sel, const struct expr 
 		      struct grid g, struct select_spec *out, struct range_call *window);
 int select_open(struct exec *x, const struct select_spec *spec, struct series_set **out,
 		struct err *e);
+/* A series that was taken from the stores, for the statistics of the query and of one operator (NULL: none). */
+void select_count(struct exec *x, struct op_read *of, const struct series_in *in);
 size_t select_drop_stale(struct sample_cols *c);
 /* Histograms with count, sum and what they say of resets only; they lie in a. select_stats.c */
 MUST_CHECK int select_stats(struct exec *x, const struct range_call *c, struct arena *a,

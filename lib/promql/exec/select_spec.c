@@ -119,3 +119,21 @@ int select_open(struct exec *x, const struct select_spec *spec, struct series_se
 {
 	return store_series(x->q->store, x->ctx, &spec->req, out, e);
 }
+
+static void count(struct op_read *r, const struct op_read *more)
+{
+	r->series += more->series;
+	r->chunks += more->chunks;
+	r->bytes += more->bytes;
+}
+
+void select_count(struct exec *x, struct op_read *of, const struct series_in *in)
+{
+	struct op_read one = { .series = 1, .chunks = in->n };
+	for (size_t i = 0; i < in->n; i++)
+		for (int a = 0; a < AGGR_N; a++)
+			one.bytes += in->chunks[i].part[a].n;
+	count(&x->read, &one);
+	if (of)
+		count(of, &one);
+}
