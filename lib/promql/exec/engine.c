@@ -193,12 +193,15 @@ int promql_exec(struct ctx *ctx, struct arena *a, const struct promql_query *q,
 	struct exec x = { .ctx = ctx, .q = q, .arena = a };
 	struct promql_result result = { 0 };
 	x.started_ns = time_mono_ns();
+	annos_init(&x.annos);
 	int rc = run(&x, &result, e);
 	if (rc == 0 && q->analyze && x.root)
 		rc = plan_show(&x, x.root, &result.plan, e);
 	close_all(&x);
 	if (!result.eval_ns)
 		result.eval_ns = time_mono_ns() - x.started_ns;
+	annos_tell(&x);
+	annos_deinit(&x.annos);
 	result.samples_total = atomic_load(&x.samples);
 	result.series_read = x.read.series;
 	result.chunks_read = x.read.chunks;
@@ -230,8 +233,10 @@ int promql_explain(struct ctx *ctx, struct arena *a, const struct promql_query *
 							  : STR("[subquery]");
 		return 0;
 	}
+	annos_init(&x.annos);
 	if (plan_expr(&x, q->expr, query_grid(q), &root, e) == 0)
 		rc = plan_show(&x, root, out, e);
 	close_all(&x);
+	annos_deinit(&x.annos);
 	return rc;
 }

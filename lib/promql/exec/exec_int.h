@@ -62,6 +62,13 @@ struct op_read {
 	uint64_t series, chunks, bytes;
 };
 /* What is common to all operators of one query. */
+struct anno;
+struct annos {		    /* anno.c; any thread may say something */
+	pthread_mutex_t mu; /* all below */
+	struct anno *v;
+	size_t n, cap, bytes;
+	struct map seen; /* kind and text -> entry + 1 */
+};
 struct exec {
 	struct ctx *ctx;
 	const struct promql_query *q;
@@ -70,6 +77,7 @@ struct exec {
 	size_t n_ops, cap_ops;
 	_Atomic uint64_t samples; /* decoded inside the asked ranges */
 	uint32_t selects_open;
+	struct annos annos;
 	/* While planning: how many operators around want count and sum only, and how many look at buckets. */
 	uint32_t in_stats, in_buckets;
 	struct op_read read;	  /* by all selectors; their own threads' */
@@ -127,9 +135,17 @@ int op_next(struct op *op, struct exec *x, struct batch **out, struct err *e);
 /* The single row of a scalar operator; valid until its close. */
 int op_scalar(struct op *op, struct exec *x, struct row *out, struct err *e);
 
-/* Annotations, with Prometheus' prefix and position. */
+/*
+ * Annotations, with Prometheus' prefix and the position of `at`. A text is kept once, with the position of what Prometheus
+ * evaluates last of those that say it; `by` is who says it, where that is not `at` nor an operator around it.
+ */
+void annos_init(struct annos *a);
+void annos_deinit(struct annos *a);
+void annos_tell(struct exec *x); /* to ctx->notes, at the end */
 void anno_warn(struct exec *x, const struct expr *at, const char *fmt, ...)
 	PRINTF_LIKE(3, 4);
+void anno_warn_by(struct exec *x, const struct expr *by, const struct expr *at,
+		  const char *fmt, ...) PRINTF_LIKE(4, 5);
 void anno_info(struct exec *x, const struct expr *at, const char *fmt, ...)
 	PRINTF_LIKE(3, 4);
 

@@ -153,10 +153,14 @@ static int not_int(struct exec *x, struct err *err, double v, const char *how)
 		       how);
 }
 
-int aggr_param_counts(struct exec *x, const struct aggr_param *p, uint32_t n,
+int aggr_param_counts(struct exec *x, const struct aggr_param *p, struct op *in,
 		      int64_t **out, bool *none, struct err *err)
 {
+	uint32_t n = in->grid.n;
 	*none = p->max < 1;
+	bool good = !p->nan && p->min > -0x1p63 && p->max < 0x1p63 - 1024;
+	if ((*none || !good) && op_drain(in, x, err) < 0)
+		return -1;
 	if (*none)
 		return 0;
 	if (p->nan)

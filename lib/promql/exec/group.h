@@ -53,8 +53,11 @@ int aggr_param_plan(struct exec *x, const struct expr *e, struct grid g,
 		    struct aggr_param *p, struct err *err);
 int aggr_param_read(struct exec *x, const struct expr *e, struct grid g,
 		    struct aggr_param *p, struct err *err);
-/* k of topk, bottomk and limitk by step, on the request arena; *none: nothing is asked for anywhere. */
-int aggr_param_counts(struct exec *x, const struct aggr_param *p, uint32_t n,
+/*
+ * k of topk, bottomk and limitk by step, on the request arena; *none: nothing is asked for anywhere. Then, and before a
+ * parameter is refused, `in` was read to its end: its own errors come first.
+ */
+int aggr_param_counts(struct exec *x, const struct aggr_param *p, struct op *in,
 		      int64_t **out, bool *none, struct err *err);
 /* What is aggregated: a selector is told by whom, for its hints to the stores. */
 int aggr_input_plan(struct exec *x, const struct expr *e, struct grid g, struct op **out,

@@ -81,9 +81,9 @@ void histq_warn_quantiles(struct op_histq *o, struct exec *x)
 				continue;
 			char num[NUM_MAX];
 			size_t len = num_f64_g(num, q[i]);
-			anno_warn(x, o->param_expr[k],
-				  "quantile value should be between 0 and 1, got %.*s",
-				  (int)len, num);
+			anno_warn_by(x, o->op.expr, o->param_expr[k],
+				     "quantile value should be between 0 and 1, got %.*s",
+				     (int)len, num);
 		}
 	}
 }

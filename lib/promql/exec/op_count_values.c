@@ -109,9 +109,12 @@ static int tally_of(struct op_count_values *o, struct exec *x, uint32_t group,
 static int hist_key(struct op_count_values *o, struct exec *x, const struct hist *h,
 		    struct str *text, struct err *e)
 {
-	(void)o, (void)h, (void)text;
-	return err_set(x->ctx, e, E_UNSUPPORTED,
-		       "count_values over native histograms is not supported yet");
+	buf_reset(&o->text);
+	hist_text(h, &o->text);
+	if (buf_check(&o->text, x->ctx, "text of a histogram", e) < 0)
+		return -1;
+	*text = buf_view(&o->text);
+	return 0;
 }
 
 static int count_row(struct op_count_values *o, struct exec *x, const struct row *r,

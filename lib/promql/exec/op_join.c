@@ -25,6 +25,9 @@ struct op_join {
 	struct map64 inserted; /* signature and labels of results -> presence bitmap */
 	uint64_t *dups;	       /* steps held twice by any signature */
 	bool any_dup;
+	uint32_t end; /* steps that are still looked at: up to the first that fails */
+	bool fails, fails_by_dup;
+	struct err failure;
 	size_t filled;	   /* signatures whose unmatched rows were shown */
 	struct op *unique; /* the check behind this operator; NULL: none is needed */
 	struct hist_binop hists;
@@ -78,7 +81,21 @@ static bool two_at(const struct sig *s, uint32_t i, const struct row *two[2])
 	return n == 2;
 }
 
-static int duplicate(struct op_join *j, struct exec *x, uint32_t i, struct err *e)
+/*
+ * Prometheus goes step by step, duplicates first, and both sides are there before: the failure of the earliest step is
+ * reported once all rows came.
+ */
+static bool fails_first(struct op_join *j, uint32_t i, bool dup)
+{
+	if (j->fails && (i > j->end || (i == j->end && (j->fails_by_dup || !dup))))
+		return false;
+	j->fails = true;
+	j->fails_by_dup = dup;
+	j->end = i;
+	return true;
+}
+
+static void duplicate(struct op_join *j, struct exec *x, uint32_t i)
 {
 	struct buf b;
 	const struct row *two[2] = { NULL, NULL };
@@ -99,22 +116,22 @@ static int duplicate(struct op_join *j, struct exec *x, uint32_t i, struct err *
 	buf_str(&b,
 		STR("];many-to-many matching not allowed: matching labels must be unique "
 		    "on one side"));
-	int rc = err_set(x->ctx, e, E_EXEC, "%.*s", STR_FMT(buf_view(&b)));
+	err_set(x->ctx, &j->failure, E_EXEC, "%.*s", STR_FMT(buf_view(&b)));
 	buf_deinit(&b);
-	return rc;
 }
 
 /* Duplicates matter where the other side has anything; with fill values, everywhere. */
-static int check_dups(struct op_join *j, struct exec *x, const uint64_t *many,
-		      struct err *e)
+static void check_dups(struct op_join *j, struct exec *x, const uint64_t *many)
 {
 	for (uint32_t w = 0; j->any_dup && w < BITS_WORDS(j->op.grid.n); w++) {
 		uint64_t bad = j->dups[w] & (many ? many[w] : UINT64_MAX);
-		if (bad)
-			return duplicate(j, x, w * 64 + (uint32_t)__builtin_ctzll(bad),
-					 e);
+		uint32_t i = bad ? w * 64 + (uint32_t)__builtin_ctzll(bad) : 0;
+		if (!bad)
+			continue;
+		if (fails_first(j, i, true))
+			duplicate(j, x, i);
+		return;
 	}
-	return 0;
 }
 
 /* Type and unit are part of signatures but not of results: only then may results of two signatures be equal. */
@@ -142,7 +159,9 @@ static int read_one_side(struct op_join *j, struct exec *x, struct err *e)
 	if (j->unique && j->op.expr->bin.match.card == CARD_ONE_TO_ONE && !j->fill_one &&
 	    !sigs_have_types(&j->sigs))
 		op_unique_off(j->unique);
-	return j->fill_one || j->fill_many ? check_dups(j, x, NULL, e) : 0;
+	if (j->fill_one || j->fill_many)
+		check_dups(j, x, NULL);
+	return 0;
 }
 
 /* ---- labels of results ---- */
@@ -276,13 +295,13 @@ static bool pair_value(struct op_join *j, uint32_t i, struct operand l, struct o
 	return !res.dropped;
 }
 
-static int multiple(struct op_join *j, struct exec *x, struct err *e)
+static void multiple(struct op_join *j, struct exec *x)
 {
-	return err_set(x->ctx, e, E_EXEC, "multiple matches for labels: %s",
-		       j->op.expr->bin.match.card == CARD_ONE_TO_ONE
-			       ? "many-to-one matching must be explicit "
-				 "(group_left/group_right)"
-			       : "grouping labels must ensure unique matches");
+	err_set(x->ctx, &j->failure, E_EXEC, "multiple matches for labels: %s",
+		j->op.expr->bin.match.card == CARD_ONE_TO_ONE
+			? "many-to-one matching must be explicit "
+			  "(group_left/group_right)"
+			: "grouping labels must ensure unique matches");
 }
 
 /* A pair at step i; `one` NULL: nothing there, its fill value is taken. */
@@ -299,8 +318,11 @@ static int many_step(struct op_join *j, struct exec *x, struct many_state *m,
 		return 0;
 	if ((!m->started || one != m->last_one) && many_row(j, x, m, one, e) < 0)
 		return -1;
-	if (bit_get(m->claimed, i))
-		return multiple(j, x, e);
+	if (bit_get(m->claimed, i)) {
+		if (fails_first(j, i, false))
+			multiple(j, x);
+		return 0;
+	}
 	bit_set(m->claimed, i);
 	bit_set(m->sig->matched, i);
 	if (!r.keep && !b->bin.ret_bool)
@@ -359,7 +381,8 @@ static int check_batch_dups(struct op_join *j, struct exec *x, const struct batc
 	for (size_t k = 0; k < b->n; k++)
 		for (size_t w = 0; w < words; w++)
 			any[w] |= b->row[k].bits[w];
-	return check_dups(j, x, any, e);
+	check_dups(j, x, any);
+	return 0;
 }
 
 static int join_batch(struct op_join *j, struct exec *x, const struct batch *b,
@@ -382,7 +405,7 @@ static int join_batch(struct op_join *j, struct exec *x, const struct batch *b,
 					.first = j->n_rows };
 		if (!m.sig)
 			continue;
-		EACH_BIT(i, b->row[k].bits, j->op.grid.n)
+		EACH_BIT(i, b->row[k].bits, j->end)
 		{
 			const struct row *one =
 				bit_get(m.sig->bits, i) ? one_at(m.sig, i) : NULL;
@@ -401,7 +424,7 @@ static int fill_batch(struct op_join *j, struct exec *x, struct err *e)
 		return -1;
 	for (const struct one_row *o = s->rows; o; o = o->next) {
 		struct many_state m = { .sig = s, .first = j->n_rows };
-		EACH_BIT(i, o->row.bits, j->op.grid.n)
+		EACH_BIT(i, o->row.bits, j->end)
 		if (!bit_get(s->matched, i) && many_step(j, x, &m, &o->row, i, e) < 0)
 			return -1;
 	}
@@ -425,7 +448,7 @@ static int join_next(struct op *op, struct exec *x, struct batch **out, struct e
 		hist_binop_batch(&j->hists, &j->arena);
 		if (rc > 0 && join_batch(j, x, b, e) < 0)
 			return -1;
-		if (rc > 0 && rows_end(j))
+		if (rc > 0 && !j->fails && rows_end(j))
 			return 1;
 	}
 	while (j->fill_many && j->filled < j->sigs.n) {
@@ -433,9 +456,11 @@ static int join_next(struct op *op, struct exec *x, struct batch **out, struct e
 		hist_binop_batch(&j->hists, &j->arena);
 		if (fill_batch(j, x, e) < 0)
 			return -1;
-		if (rows_end(j))
+		if (!j->fails && rows_end(j))
 			return 1;
 	}
+	if (j->fails)
+		return err_copy(x->ctx, e, &j->failure);
 	hist_binop_say(&j->hists);
 	return 0;
 }
@@ -483,6 +508,8 @@ int op_join_new(struct exec *x, const struct expr *e, struct op *l, struct op *r
 	hist_binop_init(&j->hists, x, e, l->grid.n);
 	j->op.in[0] = l;
 	j->op.in[1] = r;
+	j->end = l->grid.n;
+	j->failure = (struct err)ERR_INIT;
 	j->swapped = m->card == CARD_ONE_TO_MANY;
 	j->fill_one = m->fill_right;
 	j->fill_many = m->fill_left;

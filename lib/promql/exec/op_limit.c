@@ -167,9 +167,9 @@ static void warn_ratio(struct op_limit *l, struct exec *x, double got, const cha
 {
 	char num[NUM_MAX];
 	size_t n = num_f64_g(num, got);
-	anno_warn(x, expr_strip(l->op.expr->aggr.param),
-		  "ratio value should be between -1 and 1, got %.*s, capping to %s",
-		  (int)n, num, to);
+	anno_warn_by(x, l->op.expr, expr_strip(l->op.expr->aggr.param),
+		     "ratio value should be between -1 and 1, got %.*s, capping to %s",
+		     (int)n, num, to);
 }
 
 static int ratio_prepare(struct op_limit *l, struct exec *x, struct err *e)
@@ -177,6 +177,8 @@ static int ratio_prepare(struct op_limit *l, struct exec *x, struct err *e)
 	const struct aggr_param *p = &l->param;
 	uint32_t n = l->op.grid.n;
 	l->none = p->min == 0 && p->max == 0;
+	if ((l->none || p->nan) && op_drain(l->op.in[0], x, e) < 0)
+		return -1;
 	if (l->none)
 		return 0;
 	if (p->nan)
@@ -201,10 +203,10 @@ static int limit_prepare(struct op_limit *l, struct exec *x, struct err *e)
 	if (aggr_param_read(x, l->op.expr, l->op.grid, &l->param, e) < 0)
 		return -1;
 	if (ratio ? ratio_prepare(l, x, e) < 0
-		  : aggr_param_counts(x, &l->param, l->op.grid.n, &l->k, &l->none, e) < 0)
+		  : aggr_param_counts(x, &l->param, l->op.in[0], &l->k, &l->none, e) < 0)
 		return -1;
 	if (l->none)
-		return op_drain(l->op.in[0], x, e);
+		return 0;
 	return ratio || l->op.grid.n > 1 ? 0 : limitk_instant(l, x, e);
 }
 

@@ -165,8 +165,8 @@ static void warn_quantile(struct op_quantile *o, struct exec *x, double q)
 {
 	char num[NUM_MAX];
 	size_t n = num_f64_g(num, q);
-	anno_warn(x, expr_strip(o->op.expr->aggr.param),
-		  "quantile value should be between 0 and 1, got %.*s", (int)n, num);
+	anno_warn_by(x, o->op.expr, expr_strip(o->op.expr->aggr.param),
+		     "quantile value should be between 0 and 1, got %.*s", (int)n, num);
 }
 
 static int quantile_all(struct op_quantile *o, struct exec *x, struct err *e)

@@ -217,10 +217,10 @@ static int topk_all(struct op_topk *t, struct exec *x, struct err *e)
 	bool none;
 	int rc;
 	if (aggr_param_read(x, t->op.expr, t->op.grid, &t->param, e) < 0 ||
-	    aggr_param_counts(x, &t->param, t->op.grid.n, &t->k, &none, e) < 0)
+	    aggr_param_counts(x, &t->param, t->op.in[0], &t->k, &none, e) < 0)
 		return -1;
 	if (none)
-		return op_drain(t->op.in[0], x, e);
+		return 0;
 	while ((rc = op_next(t->op.in[0], x, &b, e)) > 0)
 		for (size_t k = 0; k < b->n; k++)
 			if (offer_row(t, x, &b->row[k], e) < 0)

@@ -1,11 +1,9 @@
 /*
- * promql/exec/rows.c - rows, bitmaps, sets of rows by labels, annotations.
+ * promql/exec/rows.c - rows, bitmaps, sets of rows by labels.
  */
 #include "promql/exec/exec_int.h"
 
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/vec.h"
@@ -227,37 +225,4 @@ double go_min(double a, double b)
 	if (a == 0 && b == 0)
 		return signbit(a) ? a : b;
 	return a < b ? a : b;
-}
-
-static void position(struct exec *x, const struct expr *at, char out[48])
-{
-	uint32_t line, col;
-	promql_position(x->q->text, at->pos, &line, &col);
-	snprintf(out, 48, " (%u:%u)", line, col);
-}
-
-void anno_warn(struct exec *x, const struct expr *at, const char *fmt, ...)
-{
-	char pos[48], *text = NULL;
-	va_list ap;
-	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		text = NULL;
-	va_end(ap);
-	position(x, at, pos);
-	notes_warn(x->ctx->notes, "PromQL warning: %s%s", text ? text : "", pos);
-	free(text);
-}
-
-void anno_info(struct exec *x, const struct expr *at, const char *fmt, ...)
-{
-	char pos[48], *text = NULL;
-	va_list ap;
-	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		text = NULL;
-	va_end(ap);
-	position(x, at, pos);
-	notes_info(x->ctx->notes, "PromQL info: %s%s", text ? text : "", pos);
-	free(text);
 }
