@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "model/hist_walk.h"
+#include "model/log2.h"
 
 /* ---- quantile ---- */
 
@@ -88,8 +89,8 @@ double bucket_share_below(const struct hist_bucket *b, double v, bool linear)
 {
 	if (linear)
 		return (v - b->lower) / (b->upper - b->lower);
-	double lower = log2(fabs(b->lower)), upper = log2(fabs(b->upper)),
-	       at = log2(fabs(v));
+	double lower = fd_log2(fabs(b->lower)), upper = fd_log2(fabs(b->upper)),
+	       at = fd_log2(fabs(v));
 	if (v > 0)
 		return (at - lower) / (upper - lower);
 	return 1 - ((at - upper) / (lower - upper));
@@ -99,10 +100,10 @@ static double interpolate(double lower, double upper, double fraction, bool line
 {
 	if (linear || (lower <= 0 && upper >= 0))
 		return lower + (upper - lower) * fraction;
-	double log_lower = log2(fabs(lower)), log_upper = log2(fabs(upper));
+	double log_lower = fd_log2(fabs(lower)), log_upper = fd_log2(fabs(upper));
 	if (lower > 0)
-		return exp2(log_lower + (log_upper - log_lower) * fraction);
-	return -exp2(log_upper + (log_lower - log_upper) * (1 - fraction));
+		return fd_exp2(log_lower + (log_upper - log_lower) * fraction);
+	return -fd_exp2(log_upper + (log_lower - log_upper) * (1 - fraction));
 }
 
 double hist_quantile(const struct hist *h, double q, unsigned *notes)
