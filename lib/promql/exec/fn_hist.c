@@ -4,9 +4,11 @@
  */
 #include "promql/exec/fn_hist.h"
 
+#include <math.h>
+
 #include "promql/exec/hist_mean.h"
 
-static void *scratch(struct range_env *env, size_t n)
+void *hist_range_scratch(struct range_env *env, size_t n)
 {
 	return arena_try(env->scratch ? env->scratch : env->arena, env->x->ctx, n,
 			 env->e);
@@ -15,7 +17,7 @@ static void *scratch(struct range_env *env, size_t n)
 uint64_t *hist_range_marks(size_t n, struct range_env *env)
 {
 	size_t bytes = BITS_WORDS(n + 1) * 8;
-	uint64_t *marks = scratch(env, bytes);
+	uint64_t *marks = hist_range_scratch(env, bytes);
 	if (marks)
 		memset(marks, 0, bytes);
 	return marks;
@@ -27,7 +29,7 @@ int hist_range_open(struct hist_range *r, const struct range_call *c,
 	*r = (struct hist_range){ .c = c, .s = s, .env = env };
 	if (!s->h)
 		return 0;
-	uint32_t *before = scratch(env, (s->n + 1) * sizeof(*before)), n = 0;
+	uint32_t *before = hist_range_scratch(env, (s->n + 1) * sizeof(*before)), n = 0;
 	if (!before)
 		return -1;
 	int32_t schema = 0;
@@ -124,11 +126,37 @@ static void say_seen(struct hist_range *r, const struct hints_seen *seen, unsign
 		hist_range_say(r, SAID_RECONCILED_AGG);
 }
 
+static void divide(const double *v, uint32_t n, double by)
+{
+	double *own = (double *)(uintptr_t)v; /* of a histogram that was just made */
+	for (uint32_t i = 0; i < n; i++)
+		own[i] /= by;
+}
+
+/* The sum slid; it is divided by n, sums of observations with what their addition lost. */
+static void put_slid(struct hist_range *r, double n, uint32_t i, struct row *out)
+{
+	if (r->slide.hints[HIST_RESET] && r->slide.hints[HIST_NOT_RESET])
+		hist_range_say(r, SAID_COLLISION);
+	struct hist *h = hist_acc_take(&r->acc, false);
+	h->sum = h->sum / n + r->acc.sum_c / n;
+	h->count /= n;
+	h->zero_count /= n;
+	divide(h->pos, h->n_pos, n);
+	divide(h->neg, h->n_neg, n);
+	put_hist(out, i, h);
+}
+
 int hist_sum_step(struct hist_range *r, const struct window *w, uint32_t i,
 		  struct row *out)
 {
 	struct hints_seen seen = { false, false };
 	unsigned met = 0;
+	int slid = hist_slide_to(r, w);
+	if (slid > 0)
+		put_slid(r, 1, i, out);
+	if (slid)
+		return MIN(slid, 0);
 	hist_acc_set(&r->acc, r->s->h[w->lo]);
 	see_hint(&seen, r->s->h[w->lo]);
 	for (size_t k = w->lo + 1; k < w->hi; k++) {
@@ -151,6 +179,14 @@ int hist_avg_step(struct hist_range *r, const struct window *w, uint32_t i,
 	struct hints_seen seen = { false, false };
 	struct hist_mean m;
 	unsigned met = 0;
+	int slid = hist_slide_to(r, w);
+	if (slid < 0)
+		return -1;
+	if (slid && !isinf(r->acc.sum)) { /* else the mean itself is carried on */
+		put_slid(r, (double)(w->hi - w->lo), i, out);
+		return 0;
+	}
+	r->slide.on = false;
 	hist_mean_init(&m, &r->acc, r->s->h[w->lo]);
 	see_hint(&seen, r->s->h[w->lo]);
 	for (size_t k = w->lo + 1; k < w->hi; k++) {

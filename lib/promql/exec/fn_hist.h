@@ -22,6 +22,13 @@ enum hist_said {
 	SAID_RECONCILED_AGG = 1u << 22,
 	SAID_COLLISION = 1u << 23,
 };
+/* See fn_hist_slide.c. */
+struct hist_slide {
+	bool on;
+	size_t lo, hi;	     /* what the accumulator holds */
+	uint32_t hints[4];   /* how many of them say what of resets */
+	const uint32_t *run; /* of each sample; NULL: not looked for yet */
+};
 struct hist_range {
 	const struct range_call *c;
 	const struct series_cols *s;
@@ -33,6 +40,7 @@ struct hist_range {
 	bool uniform; /* one schema, and no gauge */
 	struct hist_work work;
 	struct hist_acc acc;
+	struct hist_slide slide;
 };
 int hist_range_open(struct hist_range *r, const struct range_call *c,
 		    const struct series_cols *s, struct range_env *env);
@@ -45,6 +53,11 @@ static inline enum window_kind hist_range_kind(const struct hist_range *r,
 	return n == 0 ? WINDOW_FLOATS : n == w->hi - w->lo ? WINDOW_HISTS : WINDOW_MIXED;
 }
 void hist_range_say(struct hist_range *r, enum hist_said what);
+/* The accumulator holds the sum of the window's counts, exactly, and the compensated sum of its sums: 1. 0: it cannot be had so,
+ * and the accumulator is free; -1 with env->e. */
+int hist_slide_to(struct hist_range *r, const struct window *w);
+/* Memory for as long as eval runs; NULL with env->e. */
+void *hist_range_scratch(struct range_env *env, size_t n);
 /* A bit a sample, all clear, for as long as eval runs; NULL with env->e. */
 uint64_t *hist_range_marks(size_t n, struct range_env *env);
 /* Bits of resets between neighbours; a float beside a histogram is one. */
