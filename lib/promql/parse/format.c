@@ -26,8 +26,9 @@ static void indent(unsigned level, struct buf *b)
 		buf_add(b, "  ", 2);
 }
 
-/* lead: the first line is indented, too. */
-static void format(const struct expr *x, unsigned level, bool lead, struct buf *b);
+/* lead: the first line is indented, too. followed: as in print_expr */
+static void format(const struct expr *x, unsigned level, bool lead, bool followed,
+		   struct buf *b);
 
 static void end_list(unsigned level, struct buf *b)
 {
@@ -41,10 +42,10 @@ static void split_aggr(const struct expr *x, unsigned level, struct buf *b)
 	print_aggr_head(x, b);
 	buf_add(b, "(\n", 2);
 	if (x->aggr.param) {
-		format(x->aggr.param, level + 1, true, b);
+		format(x->aggr.param, level + 1, true, false, b);
 		buf_add(b, ",\n", 2);
 	}
-	format(x->aggr.e, level + 1, true, b);
+	format(x->aggr.e, level + 1, true, false, b);
 	end_list(level, b);
 }
 
@@ -54,23 +55,25 @@ static void split_call(const struct expr *x, unsigned level, struct buf *b)
 	for (size_t i = 0; i < x->call.n; i++) {
 		if (i)
 			buf_add(b, ",\n", 2);
-		format(x->call.arg[i], level + 1, true, b);
+		format(x->call.arg[i], level + 1, true, false, b);
 	}
 	end_list(level, b);
 }
 
-static void split_binary(const struct expr *x, unsigned level, bool lead, struct buf *b)
+static void split_binary(const struct expr *x, unsigned level, bool lead, bool followed,
+			 struct buf *b)
 {
-	format(x->bin.l, level + 1, lead, b);
+	format(x->bin.l, level + 1, lead, op_is_arithmetic(x->bin.op), b);
 	buf_byte(b, '\n');
 	indent(level, b);
 	buf_str(b, str_of(op_text(x->bin.op)));
 	print_modifiers(x, b);
 	buf_byte(b, '\n');
-	format(x->bin.r, level + 1, true, b);
+	format(x->bin.r, level + 1, true, followed, b);
 }
 
-static void format(const struct expr *x, unsigned level, bool lead, struct buf *b)
+static void format(const struct expr *x, unsigned level, bool lead, bool followed,
+		   struct buf *b)
 {
 	bool split = x->kind != EXPR_UNARY && is_long(x);
 	bool in_front = x->kind != EXPR_SUBQUERY && (x->kind != EXPR_BINARY || !split);
@@ -78,26 +81,26 @@ static void format(const struct expr *x, unsigned level, bool lead, struct buf *
 		indent(level, b);
 	if (x->kind == EXPR_UNARY) {
 		buf_byte(b, x->un.neg ? '-' : '+');
-		format(x->un.e, level, false, b);
+		format(x->un.e, level, false, followed, b);
 	} else if (split && x->kind == EXPR_AGGR) {
 		split_aggr(x, level, b);
 	} else if (split && x->kind == EXPR_CALL) {
 		split_call(x, level, b);
 	} else if (split && x->kind == EXPR_BINARY) {
-		split_binary(x, level, lead, b);
+		split_binary(x, level, lead, followed, b);
 	} else if (split && x->kind == EXPR_PAREN) {
 		buf_add(b, "(\n", 2);
-		format(x->inner, level + 1, true, b);
+		format(x->inner, level + 1, true, false, b);
 		end_list(level, b);
 	} else if (split && x->kind == EXPR_SUBQUERY) {
-		format(x->sub.e, level, lead, b);
-		print_subquery_tail(x, b);
+		format(x->sub.e, level, lead, false, b);
+		print_subquery_tail(x, followed, b);
 	} else {
-		promql_print(x, b);
+		print_expr(x, followed, b);
 	}
 }
 
 void promql_format(const struct expr *x, struct buf *b)
 {
-	format(x, 0, true, b);
+	format(x, 0, true, false, b);
 }

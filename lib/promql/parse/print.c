@@ -4,6 +4,9 @@
  * Parentheses stand where they were written, so none has to be made up. Written away are what says
  * nothing (by (), ignoring (), a zero offset, a plus before a duration); matchers are sorted by
  * their text. A literal with a unit is printed as a duration, cut to ms.
+ *
+ * Byte for byte as Prometheus prints, but where its text means something else: offsets that would not
+ * end, or too early (x offset +(5m) * 2, x offset --5 * 2), and info(x, {}).
  * Source  prometheus.md §2.12
  */
 #include <inttypes.h>
@@ -107,6 +110,48 @@ static void put_duration_expr(const struct expr *x, struct buf *b)
 		put(b, ")");
 }
 
+/* Does an offset of this end by itself (parse_durexpr.c), whatever comes behind? */
+static bool ends_early(const struct expr *e)
+{
+	bool calls = e->dur.op >= DUR_STEP && !e->dur.wrapped;
+	const struct expr *r = e->dur.r;
+	if (calls)
+		return true;
+	if (e->dur.wrapped || (e->dur.op != DUR_NEG && e->dur.op != DUR_POS))
+		return false;
+	return r->kind == EXPR_DURATION &&
+	       (r->dur.wrapped ? e->dur.op == DUR_NEG : r->dur.op >= DUR_STEP);
+}
+
+/* Does its text begin with what makes an offset an expression to its end: "(" or two signs? */
+static bool begins_open(const struct expr *e)
+{
+	while (e->kind == EXPR_DURATION && !e->dur.wrapped && e->dur.op <= DUR_POW)
+		e = e->dur.l;
+	if (e->kind != EXPR_DURATION || e->dur.wrapped)
+		return e->kind == EXPR_DURATION;
+	const struct expr *r = e->dur.r;
+	if (e->dur.op != DUR_NEG)
+		return false;
+	while (r->kind == EXPR_DURATION && !r->dur.wrapped && r->dur.op <= DUR_POW)
+		r = r->dur.l;
+	return r->kind == EXPR_NUMBER ? r->num < 0
+				      : !r->dur.wrapped && r->dur.op == DUR_NEG;
+}
+
+static void put_offset_expr(const struct expr *e, bool followed, struct buf *b)
+{
+	bool early = ends_early(e), open = begins_open(e);
+	bool more = !early && !e->dur.wrapped && (followed || !open);
+	if (!early && followed)
+		put(b, "+");
+	if (more)
+		put(b, "(");
+	promql_print(e, b);
+	if (more)
+		put(b, ")");
+}
+
 static void put_time(int64_t ms, const struct expr *e, struct buf *b)
 {
 	if (e)
@@ -166,6 +211,8 @@ static void put_matchers(const struct select_node *s, struct buf *b)
 	}
 	if (n)
 		put(b, "}");
+	else if (s->name.n == 0)
+		put(b, "{}"); /* everything, which only info takes */
 	buf_deinit(&side);
 	free(v);
 }
@@ -178,21 +225,22 @@ static void put_at(enum at_kind at, int64_t ms, struct buf *b)
 		put(b, " @ end()");
 	if (at != AT_TIME)
 		return;
-	uint64_t u = ms < 0 ? 0 - (uint64_t)ms : (uint64_t)ms;
-	buf_fmt(b, " @ %s%" PRIu64 ".%03u", ms < 0 ? "-" : "", u / 1000,
-		(unsigned)(u % 1000));
+	buf_fmt(b, " @ %.3f", (double)ms / 1000);
 }
 
-static void put_offset(int64_t ms, const struct expr *e, struct buf *b)
+static void put_offset(int64_t ms, const struct expr *e, bool followed, struct buf *b)
 {
 	if (!e && ms == 0)
 		return;
 	put(b, " offset ");
-	put_time(ms, e, b);
+	if (e)
+		put_offset_expr(e, followed, b);
+	else
+		put_duration(ms, b);
 }
 
 /* An instant selector has its @ before smoothed and anchored, a range behind. */
-static void put_selector(const struct expr *x, struct buf *b)
+static void put_selector(const struct expr *x, bool followed, struct buf *b)
 {
 	const struct select_node *s = &x->s.sel;
 	bool matrix = x->kind == EXPR_MATRIX;
@@ -211,10 +259,10 @@ static void put_selector(const struct expr *x, struct buf *b)
 		put(b, " smoothed");
 	if (matrix)
 		put_at(s->at, s->at_ms, b);
-	put_offset(s->offset_ms, s->offset_expr, b);
+	put_offset(s->offset_ms, s->offset_expr, followed, b);
 }
 
-void print_subquery_tail(const struct expr *x, struct buf *b)
+void print_subquery_tail(const struct expr *x, bool followed, struct buf *b)
 {
 	put(b, "[");
 	put_time(x->sub.range_ms, x->sub.range_expr, b);
@@ -223,7 +271,7 @@ void print_subquery_tail(const struct expr *x, struct buf *b)
 		put_time(x->sub.step_ms, x->sub.step_expr, b);
 	put(b, "]");
 	put_at(x->sub.at, x->sub.at_ms, b);
-	put_offset(x->sub.offset_ms, x->sub.offset_expr, b);
+	put_offset(x->sub.offset_ms, x->sub.offset_expr, followed, b);
 }
 
 /* ---- calls, operators ---- */
@@ -294,16 +342,21 @@ void print_modifiers(const struct expr *x, struct buf *b)
 		put_fill("fill_right", m->right, b);
 }
 
-static void put_binary(const struct expr *x, struct buf *b)
+static void put_binary(const struct expr *x, bool followed, struct buf *b)
 {
-	promql_print(x->bin.l, b);
+	print_expr(x->bin.l, op_is_arithmetic(x->bin.op), b);
 	buf_fmt(b, " %s", op_text(x->bin.op));
 	print_modifiers(x, b);
 	put(b, " ");
-	promql_print(x->bin.r, b);
+	print_expr(x->bin.r, followed, b);
 }
 
 void promql_print(const struct expr *x, struct buf *b)
+{
+	print_expr(x, false, b);
+}
+
+void print_expr(const struct expr *x, bool followed, struct buf *b)
 {
 	if (b->failed) /* full: who prints only to measure need not see all of it */
 		return;
@@ -311,17 +364,17 @@ void promql_print(const struct expr *x, struct buf *b)
 	case EXPR_NUMBER: put_literal(x, b); break;
 	case EXPR_STRING: label_quote(x->str, b); break;
 	case EXPR_VECTOR:
-	case EXPR_MATRIX: put_selector(x, b); break;
+	case EXPR_MATRIX: put_selector(x, followed, b); break;
 	case EXPR_SUBQUERY:
 		promql_print(x->sub.e, b);
-		print_subquery_tail(x, b);
+		print_subquery_tail(x, followed, b);
 		break;
 	case EXPR_CALL: put_call(x, b); break;
 	case EXPR_AGGR: put_aggr(x, b); break;
-	case EXPR_BINARY: put_binary(x, b); break;
+	case EXPR_BINARY: put_binary(x, followed, b); break;
 	case EXPR_UNARY:
 		put(b, x->un.neg ? "-" : "+");
-		promql_print(x->un.e, b);
+		print_expr(x->un.e, followed, b);
 		break;
 	case EXPR_PAREN:
 		put(b, "(");
