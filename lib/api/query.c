@@ -114,7 +114,8 @@ static int eval(struct call *c, struct promql_query *q)
 	if (settings(c, q, &timeout) < 0 || api_limit(c, &limit) < 0 ||
 	    api_bool(c, "analyze", false, &analyze) < 0)
 		return -1;
-	q->analyze = analyze || str_eq(stats, STR("all"));
+	q->step_stats = str_eq(stats, STR("all"));
+	q->analyze = analyze || q->step_stats;
 	if (api_run_query(c, q, timeout, &r) < 0)
 		return -1;
 	truncate(c, limit, &r);

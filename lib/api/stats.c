@@ -66,18 +66,32 @@ static void put_ours(struct jw *w, const struct query_run *run,
 	jw_obj_end(w);
 }
 
+static void put_steps(struct jw *w, const struct promql_query *q,
+		      const struct promql_result *r)
+{
+	jw_key(w, STR("totalQueryableSamplesPerStep"));
+	jw_arr(w);
+	for (uint32_t i = 0; i < r->n_steps; i++) {
+		jw_arr(w);
+		jw_f64(w, (double)(q->start_ms + (int64_t)i * q->step_ms) / 1000);
+		jw_u64(w, r->samples_by_step[i]);
+		jw_arr_end(w);
+	}
+	jw_arr_end(w);
+}
+
 void api_put_stats(struct buf *b, const struct query_run *run,
 		   const struct promql_result *r, const struct promql_query *q,
 		   bool per_step)
 {
 	struct jw w;
-	(void)q;
-	(void)per_step;
 	jw_init(&w, b);
 	jw_obj(&w);
 	put_timings(&w, run, r);
 	jw_key(&w, STR("samples"));
 	jw_obj(&w);
+	if (per_step && r->samples_by_step)
+		put_steps(&w, q, r);
 	put_count(&w, "totalQueryableSamples", r->samples_total);
 	put_count(&w, "peakSamples", r->samples_peak);
 	jw_obj_end(&w);

@@ -3,6 +3,7 @@
  */
 #include "promqltest.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/time.h"
@@ -164,8 +165,9 @@ bool number_parse(struct str s, double *out)
 	memcpy(text, s.p, s.n);
 	text[s.n] = '\0';
 	if (strspn(text, "+-0123456789xXabcdefABCDEF") == s.n) {
+		errno = 0;
 		long long i = strtoll(text, &end, 0);
-		if (*end == '\0') {
+		if (*end == '\0' && errno == 0) { /* larger ones are floats */
 			*out = (double)i;
 			return true;
 		}

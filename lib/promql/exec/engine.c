@@ -3,6 +3,7 @@
  * root, collect its rows by labels, turn them into series, sort.
  */
 #include "promql/exec/select_int.h"
+#include "promql/exec/start_time.h"
 
 #include <stdlib.h>
 
@@ -152,11 +153,13 @@ static int run(struct exec *x, struct promql_result *out, struct err *e)
 		return 0;
 	}
 	if (root_expr->type == TYPE_MATRIX)
-		return matrix_exec(x, root_expr, out, e);
+		return samples_enter(x, false, 1, e) < 0
+			       ? -1
+			       : matrix_exec(x, root_expr, out, e);
 	struct grid g = query_grid(q);
 	struct op *root;
 	uint64_t start = time_mono_ns();
-	if (plan_expr(x, q->expr, g, &root, e) < 0)
+	if (samples_enter(x, false, g.n, e) < 0 || plan_expr(x, q->expr, g, &root, e) < 0)
 		return -1;
 	x->root = root;
 	if (prepare_all(x, e) < 0)
@@ -200,9 +203,15 @@ int promql_exec(struct ctx *ctx, struct arena *a, const struct promql_query *q,
 	close_all(&x);
 	if (!result.eval_ns)
 		result.eval_ns = time_mono_ns() - x.started_ns;
+	start_overlaps_say(&x);
 	annos_tell(&x);
 	annos_deinit(&x.annos);
-	result.samples_total = atomic_load(&x.samples);
+	result.samples_total = samples_total(&x);
+	result.samples_peak = atomic_load(&x.held);
+	if (x.count) {
+		result.samples_by_step = x.count->by_step;
+		result.n_steps = x.count->steps;
+	}
 	result.series_read = x.read.series;
 	result.chunks_read = x.read.chunks;
 	result.bytes_read = x.read.bytes;
@@ -234,7 +243,9 @@ int promql_explain(struct ctx *ctx, struct arena *a, const struct promql_query *
 		return 0;
 	}
 	annos_init(&x.annos);
-	if (plan_expr(&x, q->expr, query_grid(q), &root, e) == 0)
+	struct grid g = query_grid(q);
+	if (samples_enter(&x, false, g.n, e) == 0 &&
+	    plan_expr(&x, q->expr, g, &root, e) == 0)
 		rc = plan_show(&x, root, out, e);
 	close_all(&x);
 	annos_deinit(&x.annos);

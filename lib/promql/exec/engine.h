@@ -36,6 +36,7 @@ struct promql_query {
 	bool delayed_names;    /* promql-delayed-name-removal */
 	bool start_timestamps; /* use-start-timestamps: rates look at them */
 	bool analyze;	       /* result.plan, with what each operator took */
+	bool step_stats;       /* count samples by step too */
 };
 /* An operator of the plan, for people and for `explain` and `analyze`. */
 struct promql_plan {
@@ -59,8 +60,11 @@ struct promql_result {
 		*series; /* VECTOR: n = 1 each; SCALAR of an instant query: series[0] */
 	size_t n;
 	struct str string;
-	int64_t t_ms; /* of SCALAR and STRING */
-	uint64_t samples_total, samples_peak;
+	int64_t t_ms;		   /* of SCALAR and STRING */
+	uint64_t samples_total;	   /* looked at: each window's anew at each step */
+	uint64_t samples_peak;	   /* of rows held at the same time */
+	uint64_t *samples_by_step; /* step_stats: one a step */
+	uint32_t n_steps;
 	uint64_t series_read, chunks_read,
 		bytes_read;		       /* that selectors took from stores */
 	uint64_t prepare_ns, eval_ns, sort_ns; /* requests sent; evaluated; sorted */

@@ -75,7 +75,6 @@ struct exec {
 	struct arena *arena; /* request arena: plan, held rows, output */
 	struct op **ops;     /* all, for closing */
 	size_t n_ops, cap_ops;
-	_Atomic uint64_t samples; /* decoded inside the asked ranges */
 	uint32_t selects_open;
 	struct annos annos;
 	/* While planning: how many operators around want count and sum only, and how many look at buckets. */
@@ -84,7 +83,37 @@ struct exec {
 	struct op *root, *failed; /* the innermost one that returned an error */
 	uint64_t started_ns;
 	const int64_t *grid_t; /* times of the root's grid: what full rows share */
+	struct sample_count
+		*count; /* where the operators planned now count their samples */
+	struct sample_count *counts;		/* all, the youngest first */
+	_Atomic uint64_t held;			/* samples of rows that are kept */
+	struct start_overlap *_Atomic overlaps; /* fn_start.c: told at the end */
 };
+
+/*
+ * Samples that a part of the plan looked at, as Prometheus counts them (samples.c). A part that is evaluated once for
+ * all steps counts for each of them; a subquery's own are not counted, but those that the function over it looks at.
+ */
+struct sample_count {
+	struct sample_count *parent, *older; /* older: list of all */
+	uint64_t n;
+	uint64_t *by_step; /* `steps` of them; NULL: only the sum is wanted */
+	uint32_t steps;
+	bool once; /* evaluated once for all steps of the parent */
+};
+/* Operators planned until samples_leave count for themselves. */
+int samples_enter(struct exec *x, bool once, uint32_t steps, struct err *e);
+void samples_leave(struct exec *x);
+uint64_t samples_total(struct exec *x); /* everything is folded into the outermost */
+/* n samples are kept from now on; E_LIMIT with Prometheus' text when they are more than max_samples. */
+int samples_hold(struct exec *x, uint64_t n, struct err *e);
+/* How many samples of 16 bytes a histogram takes. */
+static inline uint64_t hist_samples(const struct hist *h)
+{
+	uint64_t words = (uint64_t)h->n_pos_spans + h->n_neg_spans + h->n_pos + h->n_neg +
+			 h->n_bounds;
+	return (168 + 8 * words + 8) / 16;
+}
 
 struct op;
 struct op_ops {
@@ -178,6 +207,12 @@ static inline void tally_add(struct sample_tally *t, uint32_t step, size_t lo, s
 	if (t->by_step)
 		t->by_step[step] += n;
 }
+static inline void tally_add_one(struct sample_tally *t, uint32_t step)
+{
+	t->n++;
+	if (t->by_step)
+		t->by_step[step]++;
+}
 /* A window function over whole series: see fn_range.c. */
 struct range_call {
 	struct grid grid;
@@ -187,6 +222,7 @@ struct range_call {
 	int64_t range_ms, offset_ms; /* offset positive: back */
 	bool fixed;		     /* @: every step looks at at_ms */
 	int64_t at_ms;
+	const struct expr *at; /* where annotations point: see range_place */
 	bool anchored,
 		smoothed; /* looks look_ms behind the range, and (smoothed) ahead of it */
 	int64_t look_ms;
@@ -212,6 +248,34 @@ struct range_fn {
 		    struct range_env *env, struct row *out);
 };
 const struct range_fn *range_fn_of(enum fn_id fn); /* NULL: none has this name */
+/*
+ * Annotations of a range function point at its first argument. A subquery has no place of its own there, since
+ * Prometheus puts its result, which has none, in place of it.
+ */
+const struct expr *range_place(const struct expr *call);
+/* rate and increase say so when a metric that gave floats has no counter's name. */
+static inline bool range_wants_counter(const struct expr *call)
+{
+	return call->call.fn == FN_ID_rate || call->call.fn == FN_ID_increase;
+}
+void range_note_counter(struct exec *x, const struct range_call *c, struct str metric,
+			const struct row *out);
+/* Of absent_over_time only the bitmaps are looked at, so that rows of it may be equal. */
+static inline bool range_drops_name(const struct expr *call)
+{
+	return (fn_sigs[call->call.fn].traits & FN_DROP_NAME) &&
+	       call->call.fn != FN_ID_absent_over_time;
+}
+/* Weights of the samples, if there are histograms. */
+int tally_weigh(struct exec *x, struct arena *a, const struct series_cols *s,
+		struct sample_tally *t, struct err *e);
+void samples_add(struct sample_count *c, const struct sample_tally *t);
+static inline void samples_add_one(struct sample_count *c, uint32_t step)
+{
+	c->n++;
+	if (c->by_step && step < c->steps)
+		c->by_step[step]++;
+}
 /* The scalar arguments of a range function: planned with the call, read before the first row is made. */
 struct range_params {
 	struct op *op[2];
@@ -232,6 +296,9 @@ int op_select_new(struct exec *x, const struct expr *sel, const struct expr *cal
 		  struct grid g, struct op **out, struct err *e);
 int op_subquery_new(struct exec *x, const struct expr *sub, const struct expr *call,
 		    struct grid g, struct op **out, struct err *e);
+/* No rows; those of `in` (may be NULL) are computed, since that may fail. */
+struct op *op_empty_new(struct exec *x, const struct expr *e, struct grid g,
+			struct op *in);
 struct grid subquery_grid(const struct exec *x, const struct expr *sub,
 			  const struct range_call *c);
 void subquery_window(const struct exec *x, const struct expr *sub, struct grid g,

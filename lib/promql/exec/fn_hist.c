@@ -53,20 +53,9 @@ int hist_range_open(struct hist_range *r, const struct range_call *c,
 
 /* ---- annotations ---- */
 
-/* Where they point: the range. A subquery has no place of its own: Prometheus puts its result in place of it. */
-static const struct expr *place(const struct range_call *c)
-{
-	static const struct expr nowhere = { 0 };
-	size_t k = 0;
-	while (c->call->call.arg[k]->type != TYPE_MATRIX)
-		k++;
-	const struct expr *arg = expr_strip(c->call->call.arg[k]);
-	return arg->kind == EXPR_SUBQUERY ? &nowhere : arg;
-}
-
 static void say_of_metric(struct hist_range *r, const char *text)
 {
-	anno_warn(r->env->x, place(r->c), "%s \"%.*s\"", text, STR_FMT(r->env->metric));
+	anno_warn(r->env->x, r->c->at, "%s \"%.*s\"", text, STR_FMT(r->env->metric));
 }
 
 void hist_range_say(struct hist_range *r, enum hist_said what)
@@ -92,16 +81,16 @@ void hist_range_say(struct hist_range *r, enum hist_said what)
 		say_of_metric(r, "this native histogram metric is not a gauge:");
 		return;
 	case SAID_RECONCILED_ADD:
-		anno_info(x, place(r->c), HIST_RECONCILED_INFO "addition");
+		anno_info(x, r->c->at, HIST_RECONCILED_INFO "addition");
 		return;
 	case SAID_RECONCILED_SUB:
-		anno_info(x, place(r->c), HIST_RECONCILED_INFO "subtraction");
+		anno_info(x, r->c->at, HIST_RECONCILED_INFO "subtraction");
 		return;
 	case SAID_RECONCILED_AGG:
-		anno_info(x, place(r->c), HIST_RECONCILED_INFO "aggregation");
+		anno_info(x, r->c->at, HIST_RECONCILED_INFO "aggregation");
 		return;
 	case SAID_COLLISION:
-		anno_warn(x, place(r->c), HIST_COLLISION_WARNING "aggregation");
+		anno_warn(x, r->c->at, HIST_COLLISION_WARNING "aggregation");
 		return;
 	}
 }

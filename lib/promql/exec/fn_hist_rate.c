@@ -8,23 +8,7 @@
 #include <math.h>
 
 #include "promql/exec/fn_hist.h"
-
-/* Did the counter begin anew between a sample (st0, t0) and the next one? */
-static inline bool start_is_reset(int64_t st0, int64_t t0, int64_t st1, int64_t t1)
-{
-	if (st1 == 0 || st1 >= t1 || st1 < t0)
-		return false;
-	if (st1 > t0)
-		return true;
-	/* It starts at the sample before: a difference, unless that one's own start is not known. */
-	return st0 != 0 && st0 < t0;
-}
-
-static bool starts_anew(const struct series_cols *s, size_t k)
-{
-	return s->st_ms &&
-	       start_is_reset(s->st_ms[k - 1], s->t_ms[k - 1], s->st_ms[k], s->t_ms[k]);
-}
+#include "promql/exec/start_time.h"
 
 int hist_range_resets(struct hist_range *r)
 {

@@ -11,6 +11,7 @@
 
 #include "promql/exec/fn_hist.h"
 #include "promql/exec/lanes.h"
+#include "promql/exec/start_time.h"
 
 #define BLOCK 32
 
@@ -118,6 +119,8 @@ static void add(struct block *b, const struct range_call *c, const struct series
 static int eval_rate(const struct range_call *c, const struct series_cols *s,
 		     struct range_env *env, struct row *out, struct rate_kind kind)
 {
+	if (s->st_ms && kind.counter)
+		return fn_rate_of_starts(c, s, env, out, kind.per_second);
 	struct window w = { 0 };
 	struct block b = { 0 };
 	double seconds = kind.per_second ? (double)c->range_ms / 1000 : 1;

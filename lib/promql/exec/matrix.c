@@ -2,6 +2,7 @@
  * promql/exec/matrix.c - instant queries whose result is a matrix: the raw samples of a range selector, or
  * the rows of a subquery.
  */
+#include "promql/exec/extended.h"
 #include "promql/exec/select_int.h"
 
 #include <stdlib.h>
@@ -41,6 +42,41 @@ static int add_series(struct exec *x, struct series_vec *out, struct labels ls,
 	return 0;
 }
 
+/* No stale markers; what anchored and smoothed make of the rest. */
+static int shape(struct exec *x, const struct expr *sel, const struct range_call *w,
+		 struct arena *a, struct sample_cols *c, struct err *e)
+{
+	select_drop_stale(c);
+	if (!w->anchored && !w->smoothed)
+		return 0;
+	for (size_t i = 0; c->h && i < c->n; i++)
+		if (c->h[i])
+			return err_set(x->ctx, e, E_EXEC,
+				       "%s modifier is not supported with histograms",
+				       sel->s.sel.anchored ? "anchored" : "smoothed");
+	int64_t *t = arena_try(a, x->ctx, (c->n + 2) * sizeof(*t), e);
+	double *v = t ? arena_try(a, x->ctx, (c->n + 2) * sizeof(*v), e) : NULL;
+	if (!v)
+		return -1;
+	if (c->n) {
+		memcpy(t, c->t_ms, c->n * sizeof(*t));
+		memcpy(v, c->v, c->n * sizeof(*v));
+	}
+	*c = (struct sample_cols){ .t_ms = t, .v = v, .n = c->n };
+	extended_samples(w, c);
+	return 0;
+}
+
+static int count_samples(struct exec *x, const struct sample_cols *c, struct err *e)
+{
+	uint64_t n = c->n, step[1];
+	for (size_t i = 0; c->h && i < c->n; i++)
+		n += c->h[i] ? hist_samples(c->h[i]) - 1 : 0;
+	step[0] = n;
+	samples_add(x->count, &(struct sample_tally){ .n = n, .by_step = step });
+	return samples_hold(x, n, e);
+}
+
 static int read_selector(struct exec *x, const struct expr *sel, struct series_vec *out,
 			 struct err *e)
 {
@@ -60,11 +96,12 @@ static int read_selector(struct exec *x, const struct expr *sel, struct series_v
 		select_count(x, NULL, in);
 		rc = select_decode(x, &spec, set, in->labels, in->chunks, in->n, &scratch,
 				   &c, e);
-		if (rc == 0) {
-			select_drop_stale(&c);
-			x->samples += c.n;
+		if (rc == 0)
+			rc = shape(x, sel, &w, &scratch, &c, e);
+		if (rc == 0)
+			rc = count_samples(x, &c, e);
+		if (rc == 0)
 			rc = add_series(x, out, in->labels, c.t_ms, c.v, c.h, c.n, e);
-		}
 		if (rc == 0)
 			rc = ctx_check(x->ctx, e);
 		if (rc < 0)
@@ -90,8 +127,9 @@ static int read_subquery(struct exec *x, const struct expr *sub, struct series_v
 	if (g.n == 0)
 		return 0;
 	x->in_buckets++;
-	if (plan_expr(x, sub->sub.e, g, &op, e) < 0)
+	if (samples_enter(x, true, 1, e) < 0 || plan_expr(x, sub->sub.e, g, &op, e) < 0)
 		return -1;
+	samples_leave(x);
 	row_set_init(&set, g.n);
 	while ((rc = op_next(op, x, &b, e)) > 0)
 		for (size_t k = 0; k < b->n && rc > 0; k++)

@@ -1,5 +1,5 @@
 /*
- * promql/exec/op_absent.c - absent(): 1 at the steps where its argument has no row. Class reduce: one bitmap.
+ * promql/exec/op_absent.c - absent() and absent_over_time(): 1 at the steps where the argument has no row. Class reduce: one bitmap.
  *
  * Its labels are those that a selector's equality matchers fix: see absent_labels.
  */
@@ -82,7 +82,33 @@ int op_absent_new(struct exec *x, const struct expr *e, struct grid g, struct op
 		  struct err *err)
 {
 	struct op_absent *a = op_alloc(x, sizeof(*a), &absent_ops, g, TYPE_VECTOR, e);
+	const struct expr *arg = expr_strip(e->call.arg[0]);
 	a->op.unique = a->op.nameless = true;
 	*out = &a->op;
-	return plan_expr(x, e->call.arg[0], g, &a->op.in[0], err);
+	if (arg->kind == EXPR_MATRIX)
+		return op_select_new(x, arg, e, g, &a->op.in[0], err);
+	if (arg->kind == EXPR_SUBQUERY)
+		return op_subquery_new(x, arg, e, g, &a->op.in[0], err);
+	return plan_expr(x, arg, g, &a->op.in[0], err);
+}
+
+/* ---- nothing ---- */
+
+static int empty_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
+{
+	int rc = 0;
+	while (op->in[0] && (rc = op_next(op->in[0], x, out, e)) > 0)
+		;
+	return rc;
+}
+
+static const struct op_ops empty_ops = { "empty", NULL, empty_next, NULL };
+
+struct op *op_empty_new(struct exec *x, const struct expr *e, struct grid g,
+			struct op *in)
+{
+	struct op *op = op_alloc(x, sizeof(*op), &empty_ops, g, TYPE_VECTOR, e);
+	op->in[0] = in;
+	op->unique = op->nameless = true;
+	return op;
 }

@@ -267,6 +267,33 @@ static int wrap(struct exec *x, const struct expr *e, const struct op_ops *ops,
 	return 0;
 }
 
+const struct expr *range_place(const struct expr *call)
+{
+	static const struct expr nowhere = { 0 };
+	const struct expr *arg = expr_strip(call->call.arg[0]);
+	return arg->kind == EXPR_SUBQUERY ? &nowhere : arg;
+}
+
+void range_note_counter(struct exec *x, const struct range_call *c, struct str metric,
+			const struct row *out)
+{
+	static const char *const suffixes[] = { "_total", "_sum", "_count", "_bucket" };
+	bool floats = false;
+	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++)
+		if (metric.n == 0 || str_has_suffix(metric, str_of(suffixes[i])))
+			return;
+	EACH_BIT(i, out->bits, c->grid.n)
+	if (!out->h || !out->h[i]) {
+		floats = true;
+		break;
+	}
+	if (floats)
+		anno_info(x, c->at,
+			  "metric might not be a counter, name does not end in "
+			  "_total/_sum/_count/_bucket: \"%.*s\"",
+			  STR_FMT(metric));
+}
+
 int range_params_plan(struct exec *x, const struct expr *call, struct grid g,
 		      struct range_params *p, struct err *e)
 {
@@ -295,6 +322,8 @@ int range_params_read(struct exec *x, struct range_params *p, struct range_call 
 static int range_call_new(struct exec *x, const struct expr *e, struct grid g,
 			  struct op **out, struct err *err)
 {
+	if (e->call.fn == FN_ID_absent_over_time)
+		return op_absent_new(x, e, g, out, err);
 	if (!range_fn_of(e->call.fn))
 		return unsupported(x, err, "function", fn_sigs[e->call.fn].name);
 	size_t k = 0;
@@ -348,6 +377,12 @@ int op_call_new(struct exec *x, const struct expr *e, struct grid g, struct op *
 	case FN_ID_scalar:
 		return wrap(x, e, &scalar_ops, sizeof(struct op_scalar_of), TYPE_SCALAR,
 			    g, out, err);
+	case FN_ID_start_timestamp:
+		if (arg->kind == EXPR_VECTOR && x->q->start_timestamps)
+			return op_select_new(x, arg, e, g, out, err);
+		/* only samples have one */
+		*out = op_empty_new(x, e, g, NULL);
+		return plan_expr(x, arg, g, &(*out)->in[0], err);
 	case FN_ID_timestamp: {
 		if (arg->kind == EXPR_VECTOR)
 			return op_select_new(x, arg, e, g, out, err);

@@ -38,6 +38,7 @@ struct base_row {
 };
 struct op_info {
 	struct op op;
+	struct sample_count *count;
 	const struct select_node *sel; /* second argument; NULL: none */
 	struct matcher *name_matchers; /* which metrics are info metrics */
 	size_t n_name_matchers;
@@ -256,6 +257,7 @@ static int add_info(struct op_info *o, struct exec *x, struct labels ls,
 {
 	uint32_t n = o->op.grid.n;
 	size_t k = 0;
+	uint64_t held = 0;
 	if (o->n_info == o->cap_info)
 		o->info =
 			vec_grow(o->info, &o->cap_info, o->n_info + 1, sizeof(*o->info));
@@ -278,10 +280,12 @@ static int add_info(struct op_info *o, struct exec *x, struct labels ls,
 			return not_float(x, ls, e);
 		s->t_ms[i] = c->t_ms[k - 1];
 		bit_set(s->bits, i);
+		samples_add_one(o->count, i);
+		held++;
 	}
 	if (bits_any(s->bits, n))
 		o->n_info++;
-	return 0;
+	return samples_hold(x, held, e);
 }
 
 static int read_info(struct op_info *o, struct exec *x, const struct expr *sel,
@@ -303,7 +307,6 @@ static int read_info(struct op_info *o, struct exec *x, const struct expr *sel,
 		rc = select_decode(x, &spec, set, in->labels, in->chunks, in->n, &scratch,
 				   &c, e);
 		if (rc == 0) {
-			atomic_fetch_add_explicit(&x->samples, c.n, memory_order_relaxed);
 			rc = add_info(o, x, in->labels, &w, &c, e);
 		}
 		if (rc < 0)
@@ -577,6 +580,7 @@ int op_info_new(struct exec *x, const struct expr *e, struct grid g, struct op *
 		struct err *err)
 {
 	struct op_info *o = op_alloc(x, sizeof(*o), &info_ops, g, TYPE_VECTOR, e);
+	o->count = x->count;
 	map64_init(&o->targets);
 	arena_init(&o->arena, x->ctx->budget);
 	o->sel = e->call.n > 1 ? &expr_strip(e->call.arg[1])->s.sel : NULL;

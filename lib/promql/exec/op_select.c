@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/vec.h"
+#include "promql/exec/extended.h"
 #include "promql/exec/lanes.h"
 #include "promql/exec/select_int.h"
 
@@ -33,6 +34,7 @@ struct raw_batch {
 	size_t n_raw, cap_raw, bytes;
 	struct row *row;
 	size_t n_row;
+	struct sample_tally tally;
 	int rc;
 	struct err err;
 };
@@ -43,6 +45,8 @@ struct op_select {
 	struct range_params params;
 	const struct range_fn *fn; /* NULL: instant look-back */
 	bool timestamps;	   /* timestamp(selector): times instead of values */
+	bool starts;		   /* start_timestamp(selector) */
+	struct sample_count *count;
 	bool drop_name;
 	bool stats;	    /* of histograms only count and sum are wanted */
 	bool wants_counter; /* rate, increase: say so when the name is not a counter's */
@@ -58,10 +62,18 @@ struct op_select {
 
 /* ---- decoding: CPU class ---- */
 
-static void instant_row(const struct op_select *s, const struct series_cols *c,
-			struct row *out)
+static double instant_value(const struct op_select *s, const struct series_cols *c,
+			    size_t k)
 {
-	const struct range_call *call = &s->call;
+	if (s->timestamps)
+		return (double)c->t_ms[k] / 1000;
+	return s->starts ? (double)(c->st_ms ? c->st_ms[k] : 0) / 1000 : c->v[k];
+}
+
+static void instant_row(const struct op_select *s, const struct range_call *call,
+			const struct series_cols *c, struct row *out)
+{
+	bool times = s->timestamps || s->starts;
 	size_t k = 0; /* samples with t <= ref */
 	for (uint32_t i = 0; i < call->grid.n; i++) {
 		int64_t ref = range_ref(call, i);
@@ -72,10 +84,14 @@ static void instant_row(const struct op_select *s, const struct series_cols *c,
 		const struct hist *h = c->h ? c->h[k - 1] : NULL;
 		if (h ? hist_is_stale(h) : is_stale_nan(c->v[k - 1]))
 			continue;
-		out->v[i] = s->timestamps ? (double)c->t_ms[k - 1] / 1000 : c->v[k - 1];
-		if (h && !s->timestamps)
+		out->v[i] = instant_value(s, c, k - 1);
+		if (h && !times)
 			out->h[i] = h;
 		bit_set(out->bits, i);
+		if (call->tally->weight && !times)
+			tally_add(call->tally, i, k - 1, k);
+		else
+			tally_add_one(call->tally, i);
 	}
 }
 
@@ -95,33 +111,23 @@ size_t select_drop_stale(struct sample_cols *c)
 		c->v[k] = c->v[i];
 		if (c->h)
 			c->h[k] = c->h[i];
+		if (c->st_ms)
+			c->st_ms[k] = c->st_ms[i];
 		k++;
 	}
 	c->n = k;
 	return k;
 }
 
-static void note_non_counter(struct op_select *s, struct str metric)
+static int eval(const struct op_select *s, const struct range_call *call,
+		const struct series_cols *c, struct range_env *env, struct row *out)
 {
-	if (str_has_suffix(metric, STR("_total")) ||
-	    str_has_suffix(metric, STR("_sum")) ||
-	    str_has_suffix(metric, STR("_count")) ||
-	    str_has_suffix(metric, STR("_bucket")))
-		return;
-	anno_info(s->x, s->spec.sel,
-		  "metric might not be a counter, name does not end in "
-		  "_total/_sum/_count/_bucket: \"%.*s\"",
-		  STR_FMT(metric));
-}
-
-static bool has_floats(const struct row *r, uint32_t n)
-{
-	if (!r->h)
-		return true;
-	EACH_BIT(i, r->bits, n)
-	if (!r->h[i])
-		return true;
-	return false;
+	if (s->fn)
+		return s->fn->eval(call, c, env, out);
+	if (call->smoothed)
+		return smooth_row(call, c, env, out);
+	instant_row(s, call, c, out);
+	return 0;
 }
 
 static int decode_series(struct op_select *s, struct raw_batch *b, struct arena *scratch,
@@ -133,25 +139,29 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 	if (select_decode(x, &s->spec, s->set, r->labels, r->chunks, r->n, scratch, &c,
 			  e) < 0)
 		return -1;
-	atomic_fetch_add_explicit(&x->samples, c.n, memory_order_relaxed);
 	if (s->stats && c.h && select_stats(x, &s->call, scratch, &c, e) < 0)
 		return -1;
 	atomic_fetch_add_explicit(&s->op.samples, c.n, memory_order_relaxed);
-	if (s->fn)
+	if (s->fn || s->call.smoothed)
 		select_drop_stale(&c);
 	struct row row;
-	if (row_new(x, &b->arena, s->op.grid.n, c.h && !s->timestamps, &row, e) < 0)
+	struct range_call call = s->call;
+	bool hists = c.h && !s->timestamps && !s->starts;
+	if (row_new(x, &b->arena, s->op.grid.n, hists, &row, e) < 0)
 		return -1;
 	struct series_cols cols = { .t_ms = c.t_ms, .v = c.v, .h = c.h, .n = c.n };
+	if (x->q->start_timestamps)
+		cols.st_ms = c.st_ms;
 	struct range_env env = { .x = x,
 				 .arena = &b->arena,
 				 .metric = r->metric,
 				 .e = e,
 				 .scratch = scratch };
-	if (!s->fn)
-		instant_row(s, &cols, &row);
-	else if (s->fn->eval(&s->call, &cols, &env, &row) < 0)
+	call.tally = &b->tally;
+	if (tally_weigh(x, scratch, &cols, call.tally, e) < 0 ||
+	    eval(s, &call, &cols, &env, &row) < 0)
 		return -1;
+	b->tally.weight = NULL;
 	if (!bits_any(row.bits, s->op.grid.n))
 		return 0;
 	if (row.h) {
@@ -165,8 +175,8 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 		if (!any)
 			row.h = NULL;
 	}
-	if (s->wants_counter && r->metric.n && has_floats(&row, s->op.grid.n))
-		note_non_counter(s, r->metric);
+	if (s->wants_counter)
+		range_note_counter(x, &call, r->metric, &row);
 	row.labels = r->labels;
 	row.drop_name = s->drop_name && x->q->delayed_names;
 	b->row[b->n_row++] = row;
@@ -242,7 +252,7 @@ static int add_raw(struct op_select *s, struct raw_batch *b, const struct series
 	struct labels ls = in->labels;
 	ls.hash = 0;
 	struct label few[64], *tmp = few;
-	if (s->fn)
+	if (s->fn || s->call.smoothed)
 		r.metric = str_dup(&b->arena, labels_get(ls, LABEL_NAME));
 	if (s->drop_name && !x->q->delayed_names) {
 		if (ls.n > ARRAY_LEN(few) &&
@@ -276,6 +286,13 @@ static int fill(struct op_select *s, struct raw_batch *b, struct err *e)
 	arena_reset(&b->arena);
 	b->n_raw = b->n_row = b->bytes = 0;
 	b->rc = 0;
+	b->tally = (struct sample_tally){ 0 };
+	if (s->count->by_step) {
+		size_t n = s->op.grid.n * sizeof(*b->tally.by_step);
+		if (!(b->tally.by_step = arena_try(&b->arena, s->x->ctx, n, e)))
+			return -1;
+		memset(b->tally.by_step, 0, n);
+	}
 	while (!s->ended && b->bytes < BATCH_BYTES && b->n_raw < rows_max) {
 		int rc = series_set_next(s->set, s->x->ctx, &in, e);
 		if (rc < 0)
@@ -305,6 +322,7 @@ static int refill(struct op_select *s, struct err *e)
 		struct raw_batch *b = &s->ring[i];
 		if (b->rc < 0)
 			return err_copy(x->ctx, e, &b->err);
+		samples_add(s->count, &b->tally);
 	}
 	return 0;
 }
@@ -371,7 +389,12 @@ int op_select_new(struct exec *x, const struct expr *sel, const struct expr *cal
 		  struct grid g, struct op **out, struct err *e)
 {
 	const struct range_fn *fn = NULL;
-	if (sel->kind == EXPR_MATRIX) {
+	const struct select_node *node = &sel->s.sel;
+	if (sel->kind == EXPR_MATRIX && (node->anchored || node->smoothed)) {
+		fn = range_fn_extended(x, call->call.fn, node, e);
+		if (!fn)
+			return -1;
+	} else if (sel->kind == EXPR_MATRIX) {
 		fn = range_fn_of(call->call.fn);
 		if (!fn)
 			return unsupported(x, e, "function", fn_sigs[call->call.fn].name);
@@ -381,15 +404,20 @@ int op_select_new(struct exec *x, const struct expr *sel, const struct expr *cal
 	s->x = x;
 	s->fn = fn;
 	bool in_call = call && call->kind == EXPR_CALL;
+	s->count = x->count;
 	s->timestamps = !fn && in_call && call->call.fn == FN_ID_timestamp;
 	s->stats = x->in_stats && !x->in_buckets;
-	s->drop_name = in_call && (fn_sigs[call->call.fn].traits & FN_DROP_NAME) &&
-		       (fn || s->timestamps);
-	s->wants_counter = fn && (fn->fn == FN_ID_rate || fn->fn == FN_ID_increase);
+	s->starts = !fn && in_call && call->call.fn == FN_ID_start_timestamp;
+	s->drop_name =
+		in_call && (fn || s->timestamps || s->starts) && range_drops_name(call);
+	s->wants_counter = fn && range_wants_counter(call);
 	s->op.nameless = s->drop_name && !x->q->delayed_names;
 	s->op.unique = !s->op.nameless || one_name(sel);
 	select_spec_init(x, sel, call, g, &s->spec, &s->call);
 	s->call.call = in_call ? call : NULL;
+	s->call.at = fn ? range_place(call) : sel;
+	if (s->timestamps || s->starts)
+		s->call.smoothed = false; /* the sample itself is asked for */
 	if (fn && range_params_plan(x, call, g, &s->params, e) < 0)
 		return -1;
 	map64_init(&s->seen);

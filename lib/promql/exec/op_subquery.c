@@ -13,6 +13,8 @@ struct op_subquery {
 	struct range_call call;
 	struct range_params params;
 	bool drop_name;
+	struct sample_count *count;
+	uint64_t *by_step;  /* of one row; NULL: not wanted */
 	struct arena arena; /* rows and columns of the current batch */
 	struct row_set set; /* inner rows, where equal labels may come twice */
 	bool collected;
@@ -95,8 +97,17 @@ static int eval_row(struct op_subquery *s, struct exec *x, const struct row *in,
 				 .arena = &s->arena,
 				 .metric = labels_get(in->labels, LABEL_NAME),
 				 .e = e };
-	if (s->fn->eval(&s->call, &cols, &env, row) < 0)
+	struct sample_tally tally = { .by_step = s->by_step };
+	struct range_call call = s->call;
+	call.tally = &tally;
+	if (s->by_step)
+		memset(s->by_step, 0, s->op.grid.n * sizeof(*s->by_step));
+	if (tally_weigh(x, &s->arena, &cols, &tally, e) < 0 ||
+	    s->fn->eval(&call, &cols, &env, row) < 0)
 		return -1;
+	samples_add(s->count, &tally);
+	if (range_wants_counter(call.call))
+		range_note_counter(x, &call, env.metric, row);
 	row->labels = labels_dup(&s->arena, in->labels);
 	row->drop_name = in->drop_name;
 	if (s->drop_name)
@@ -176,13 +187,6 @@ void subquery_window(const struct exec *x, const struct expr *sub, struct grid g
 				    .at_ms = at };
 }
 
-static int empty_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
-{
-	(void)op, (void)x, (void)out, (void)e;
-	return 0;
-}
-static const struct op_ops empty_ops = { "empty", NULL, empty_next, NULL };
-
 int op_subquery_new(struct exec *x, const struct expr *sub, const struct expr *call,
 		    struct grid g, struct op **out, struct err *e)
 {
@@ -191,19 +195,25 @@ int op_subquery_new(struct exec *x, const struct expr *sub, const struct expr *c
 	s->fn = range_fn_of(call->call.fn);
 	if (range_params_plan(x, call, g, &s->params, e) < 0)
 		return -1;
-	s->drop_name = (fn_sigs[call->call.fn].traits & FN_DROP_NAME) != 0;
+	s->drop_name = range_drops_name(call);
 	subquery_window(x, sub, g, &s->call);
 	s->call.call = call;
+	s->call.at = range_place(call);
+	s->count = x->count;
+	if (s->count->by_step &&
+	    !(s->by_step = arena_try(x->arena, x->ctx, g.n * sizeof(*s->by_step), e)))
+		return -1;
 	struct grid inner = subquery_grid(x, sub, &s->call);
 	row_set_init(&s->set, inner.n);
 	if (inner.n == 0) {
-		*out = op_alloc(x, sizeof(struct op), &empty_ops, g, TYPE_VECTOR, call);
-		(*out)->unique = (*out)->nameless = true;
+		*out = op_empty_new(x, call, g, NULL);
 		return 0;
 	}
 	x->in_buckets++; /* resets are looked for in its own samples */
-	if (plan_expr(x, sub->sub.e, inner, &s->op.in[0], e) < 0)
+	if (samples_enter(x, false, inner.n, e) < 0 ||
+	    plan_expr(x, sub->sub.e, inner, &s->op.in[0], e) < 0)
 		return -1;
+	samples_leave(x);
 	x->in_buckets--;
 	*out = &s->op;
 	if (!s->drop_name) {

@@ -134,8 +134,11 @@ int plan_expr(struct exec *x, const struct expr *e, struct grid g, struct op **o
 	if (g.n > 1 && step_invariant(e, &pinned) && pinned) {
 		struct op *once;
 		struct grid one = { g.start_ms, g.step_ms, 1 };
-		if (plan_node(x, e, one, &once, err) < 0 ||
-		    op_expand_new(x, once, g, out, err) < 0)
+		if (samples_enter(x, true, 1, err) < 0 ||
+		    plan_node(x, e, one, &once, err) < 0)
+			return -1;
+		samples_leave(x);
+		if (op_expand_new(x, once, g, out, err) < 0)
 			return -1;
 	} else if (plan_node(x, e, g, out, err) < 0) {
 		return -1;

@@ -6,6 +6,8 @@
  */
 #include "promql/exec/select_int.h"
 
+#define X_LOOK_MS (60 * 60 * 1000) /* xrate and its like: the sample before the range */
+
 static enum sample_aggr aggr_of(const struct expr *call)
 {
 	if (!call)
@@ -90,11 +92,18 @@ void select_spec_init(struct exec *x, const struct expr *sel, const struct expr 
 				       .range_ms = range ? sel->s.range_ms : lookback,
 				       .offset_ms = s->offset_ms,
 				       .fixed = s->at != AT_NONE,
-				       .at_ms = at_of(x, s) };
+				       .at_ms = at_of(x, s),
+				       .anchored = s->anchored,
+				       .smoothed = s->smoothed };
+	if (s->anchored || s->smoothed)
+		window->look_ms = lookback;
+	else if (call && call->kind == EXPR_CALL &&
+		 (fn_sigs[call->call.fn].traits & FN_X))
+		window->look_ms = X_LOOK_MS;
 	*out = (struct select_spec){ .sel = sel, .call = call, .want = aggr_of(call) };
 	int64_t first = range_ref(window, 0), last = range_ref(window, g.n - 1);
-	out->mint_ms = first - window->range_ms + 1;
-	out->maxt_ms = last;
+	out->mint_ms = first - window->range_ms - (range ? window->look_ms : 0) + 1;
+	out->maxt_ms = last + (window->smoothed ? window->look_ms : 0);
 	int64_t resolution = q->max_resolution_ms;
 	if (range && caps_resolution(call))
 		resolution = MIN(resolution, sel->s.range_ms / 2);
