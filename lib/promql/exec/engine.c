@@ -20,6 +20,24 @@ static void close_all(struct exec *x)
 	free(x->ops);
 }
 
+int op_drain(struct op *op, struct exec *x, struct err *e)
+{
+	struct batch *b;
+	int rc;
+	while ((rc = op_next(op, x, &b, e)) > 0)
+		if (ctx_check(x->ctx, e) < 0)
+			return -1;
+	return rc;
+}
+
+int op_fails_before(struct op *first, struct exec *x, struct err *e)
+{
+	struct err own = ERR_INIT;
+	if (e->code == E_EXEC && op_drain(first, x, &own) < 0)
+		err_copy(x->ctx, e, &own);
+	return -1;
+}
+
 /* Send all requests before the first answer is waited for; the rest open when they are read. */
 static int prepare_all(struct exec *x, struct err *e)
 {

@@ -161,6 +161,10 @@ int plan_show(struct exec *x, struct op *root, struct promql_plan **out, struct 
 int unsupported(struct exec *x, struct err *e, const char *what, const char *name);
 /* The next batch; ends with the query. Timed if the query is analyzed. WORKER */
 int op_next(struct op *op, struct exec *x, struct batch **out, struct err *e);
+/* Read an operator to its end for its errors and annotations alone. */
+int op_drain(struct op *op, struct exec *x, struct err *e);
+/* Another operand failed with `e`, but Prometheus evaluates `first` before: if that fails, too, it is what e says. -1 */
+int op_fails_before(struct op *first, struct exec *x, struct err *e);
 /* The single row of a scalar operator; valid until its close. */
 int op_scalar(struct op *op, struct exec *x, struct row *out, struct err *e);
 

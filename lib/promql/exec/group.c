@@ -186,13 +186,3 @@ int aggr_input_plan(struct exec *x, const struct expr *e, struct grid g, struct 
 		return op_select_new(x, in, e, g, out, err);
 	return plan_expr(x, in, g, out, err);
 }
-
-int op_drain(struct op *op, struct exec *x, struct err *e)
-{
-	struct batch *b;
-	int rc;
-	while ((rc = op_next(op, x, &b, e)) > 0)
-		if (ctx_check(x->ctx, e) < 0)
-			return -1;
-	return rc;
-}

@@ -62,7 +62,5 @@ int aggr_param_counts(struct exec *x, const struct aggr_param *p, struct op *in,
 /* What is aggregated: a selector is told by whom, for its hints to the stores. */
 int aggr_input_plan(struct exec *x, const struct expr *e, struct grid g, struct op **out,
 		    struct err *err);
-/* Read an input to its end for its errors and annotations alone. */
-int op_drain(struct op *op, struct exec *x, struct err *e);
 
 #endif

@@ -154,7 +154,7 @@ static int with_scalar_next(struct op *op, struct exec *x, struct batch **out,
 {
 	struct op_with_scalar *w = (struct op_with_scalar *)op;
 	if (!w->ready && op_scalar(op->in[w->scalar_left ? 0 : 1], x, &w->scalar, e) < 0)
-		return -1;
+		return w->scalar_left ? -1 : op_fails_before(op->in[0], x, e);
 	w->ready = true;
 	int rc = op_next(op->in[w->scalar_left ? 1 : 0], x, out, e);
 	if (rc == 0)

@@ -155,7 +155,7 @@ static int read_one_side(struct op_join *j, struct exec *x, struct err *e)
 			if (one_add(j, x, &b->row[k], e) < 0)
 				return -1;
 	if (rc < 0)
-		return -1;
+		return j->swapped ? -1 : op_fails_before(j->op.in[0], x, e);
 	if (j->unique && j->op.expr->bin.match.card == CARD_ONE_TO_ONE && !j->fill_one &&
 	    !sigs_have_types(&j->sigs))
 		op_unique_off(j->unique);

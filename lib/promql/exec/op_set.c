@@ -32,7 +32,7 @@ static int read_right(struct op_set *s, struct exec *x, struct err *e)
 	while ((rc = op_next(s->op.in[1], x, &b, e)) > 0)
 		if (note_batch(s, x, b, e) < 0)
 			return -1;
-	return rc;
+	return rc < 0 ? op_fails_before(s->op.in[0], x, e) : 0;
 }
 
 /* Mask a row by its signature's presence; the row is kept if anything is left. */
