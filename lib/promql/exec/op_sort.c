@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/vec.h"
+#include "promql/exec/go_sort.h"
 #include "promql/exec/value_order.h"
 
 struct op_sort {
@@ -65,21 +66,37 @@ static bool natural_before(struct str a, struct str b)
 	return false;
 }
 
-static int by_labels(const void *pa, const void *pb, void *arg)
+static bool labels_before(void *arg, uint32_t ia, uint32_t ib)
 {
 	const struct op_sort *s = arg;
-	const struct row *a = pa, *b = pb;
-	int sign = s->desc ? -1 : 1;
+	const struct row *a = &s->row[ia], *b = &s->row[ib];
 	for (size_t i = 0; i < s->n_label; i++) {
 		struct str x = labels_get(a->labels, s->label[i]);
 		struct str y = labels_get(b->labels, s->label[i]);
 		if (!str_eq(x, y))
-			return natural_before(x, y) ? -sign : sign;
+			return natural_before(x, y) != s->desc;
 	}
-	return sign * labels_cmp(a->labels, b->labels);
+	int c = labels_cmp(a->labels, b->labels);
+	return s->desc ? c > 0 : c < 0;
 }
 
 /* ---- */
+
+static int sort_labels(struct op_sort *s, struct exec *x, struct err *e)
+{
+	uint32_t *at = arena_try(x->arena, x->ctx, s->n * sizeof(*at) + 1, e);
+	struct row *rows =
+		at ? arena_try(x->arena, x->ctx, s->n * sizeof(*rows) + 1, e) : NULL;
+	if (!rows)
+		return -1;
+	for (uint32_t i = 0; i < s->n; i++)
+		at[i] = i;
+	go_sort(at, s->n, labels_before, s);
+	for (size_t i = 0; i < s->n; i++)
+		rows[i] = s->row[at[i]];
+	s->out = (struct batch){ rows, s->n };
+	return 0;
+}
 
 static int sort_values(struct op_sort *s, struct exec *x, struct err *e)
 {
@@ -114,11 +131,7 @@ static int sort_instant(struct op_sort *s, struct exec *x, struct err *e)
 		}
 	if (rc < 0)
 		return -1;
-	if (s->by_value)
-		return sort_values(s, x, e);
-	vec_sort(s->row, s->n, sizeof(*s->row), by_labels, s);
-	s->out = (struct batch){ s->row, s->n };
-	return 0;
+	return s->by_value ? sort_values(s, x, e) : sort_labels(s, x, e);
 }
 
 /* A sort by value takes floats only, whether there is an order or not. */

@@ -4,10 +4,9 @@
 #include "promql/exec/value_order.h"
 
 #include <math.h>
+#include <stdlib.h>
 
-#include "base/vec.h"
-
-#define INSERTION_MAX 12
+#include "promql/exec/go_sort.h"
 
 static bool less(double a, double b, bool high)
 {
@@ -48,22 +47,30 @@ void ranked_fix_top(struct ranked *h, uint32_t n, bool high)
 	}
 }
 
-static int by_value(const void *a, const void *b, void *arg)
+struct falling {
+	const struct ranked *r;
+	bool high;
+};
+
+/* The reverse of `less`. */
+static bool before(void *arg, uint32_t a, uint32_t b)
 {
-	double x = ((const struct ranked *)a)->v, y = ((const struct ranked *)b)->v;
-	bool high = *(const bool *)arg;
-	if (isnan(x) || isnan(y))
-		return isnan(x) - isnan(y);
-	return high ? (x > y) - (x < y) : (x < y) - (x > y);
+	const struct falling *f = arg;
+	return less(f->r[b].v, f->r[a].v, f->high);
 }
 
 void ranked_sort(struct ranked *h, uint32_t n, bool high)
 {
-	if (n > INSERTION_MAX) {
-		vec_sort(h, n, sizeof(*h), by_value, &high);
-		return;
-	}
-	for (uint32_t i = 1; i < n; i++)
-		for (uint32_t k = i; k > 0 && less(h[k - 1].v, h[k].v, high); k--)
-			swap(h, k, k - 1);
+	struct ranked *was = xmalloc(n * sizeof(*was) + 1);
+	uint32_t *at = xmalloc(n * sizeof(*at) + 1);
+	struct falling f = { was, high };
+	if (n)
+		memcpy(was, h, n * sizeof(*was));
+	for (uint32_t i = 0; i < n; i++)
+		at[i] = i;
+	go_sort(at, n, before, &f);
+	for (uint32_t i = 0; i < n; i++)
+		h[i] = was[at[i]];
+	free(was);
+	free(at);
 }

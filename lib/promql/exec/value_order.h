@@ -2,8 +2,7 @@
  * promql/exec/value_order.h - ordering of samples by value: the heap of topk and bottomk, and the sort of sort().
  *
  * Which of two equal values stays, and where NaN goes, follows from the order of comparisons, since `less` says of a NaN
- * on its left that it is less than anything, itself included. So both are done step by step as Go's container/heap and
- * (up to 12 elements) sort.Sort do them; longer runs are sorted stably.
+ * on its left that it is less than anything, itself included. So both go the way of Go's container/heap and sort.
  *
  * Thread  CPU
  */
