@@ -304,6 +304,7 @@ static int read_info(struct op_info *o, struct exec *x, const struct expr *sel,
 	arena_init(&scratch, x->ctx->budget);
 	while ((rc = series_set_next(set, x->ctx, &in, e)) > 0) {
 		struct sample_cols c = { 0 };
+		select_count(x, &o->op.read, in);
 		rc = select_decode(x, &spec, set, in->labels, in->chunks, in->n, &scratch,
 				   &c, e);
 		if (rc == 0) {
