@@ -82,12 +82,17 @@ static int load_line(struct script *s, struct load *l, struct str line, struct e
 		if (!block_line(s, &line))
 			return err_set(NULL, e, E_PARSE, "no series follows @st");
 	}
-	struct series_text *t = &l->series[l->n];
-	if (series_text_parse(&s->arena, line, t, e) < 0)
+	struct series_text t;
+	size_t at = 0;
+	if (series_text_parse(&s->arena, line, &t, e) < 0)
 		return -1;
-	if (starts.slot && (!labels_eq(starts.labels, t->labels) || starts.n != t->n))
+	if (starts.slot && (!labels_eq(starts.labels, t.labels) || starts.n != t.n))
 		return err_set(NULL, e, E_PARSE, "@st of another series or length");
-	l->starts[l->n++] = starts;
+	while (at < l->n && !labels_eq(l->series[at].labels, t.labels))
+		at++; /* of two lines for one series the later one counts */
+	l->series[at] = t;
+	l->starts[at] = starts;
+	l->n = MAX(l->n, at + 1);
 	return 0;
 }
 
