@@ -109,11 +109,11 @@ int groups_of(struct groups *g, struct exec *x, struct labels ls, uint32_t *ordi
 
 bool groups_nameless(const struct groups *g)
 {
-	for (size_t i = 0; i < g->n_names && !g->without; i++)
+	size_t n = 0;
+	for (size_t i = 0; i < g->n_names; i++)
 		for (size_t k = 0; k < ROW_NAME_LABELS; k++)
-			if (str_eq(g->names[i], row_name_labels[k]))
-				return false;
-	return true;
+			n += str_eq(g->names[i], row_name_labels[k]);
+	return n == (g->without ? ROW_NAME_LABELS : 0);
 }
 
 /* ---- the parameter ---- */

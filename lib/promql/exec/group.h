@@ -19,7 +19,6 @@ void drop_mark_row(struct drop_mark *m, const struct row *r, uint32_t n);
 struct group_key {
 	struct labels labels;
 	uint32_t next; /* equal hash: ordinal + 1 */
-	struct drop_mark drop;
 };
 struct groups {
 	const struct str *

@@ -20,6 +20,7 @@ struct held { /* values of one row */
 struct qgroup {
 	struct held *rows;
 	size_t n;
+	struct drop_mark drop;
 };
 struct op_quantile {
 	struct op op;
@@ -113,13 +114,13 @@ static int hold_row(struct op_quantile *o, struct exec *x, const struct row *r,
 	struct row copy;
 	if (groups_of(&o->groups, x, r->labels, &g, e) < 0)
 		return -1;
-	drop_mark_row(&o->groups.key[g].drop, r, n);
 	if (g == o->n_group) {
 		if (o->n_group == o->cap_group)
 			o->group = vec_grow(o->group, &o->cap_group, g + 1,
 					    sizeof(*o->group));
 		o->group[o->n_group++] = (struct qgroup){ 0 };
 	}
+	drop_mark_row(&o->group[g].drop, r, n);
 	if (row_new(x, x->arena, n, false, &copy, e) < 0)
 		return -1;
 	memcpy(copy.v, r->v, n * sizeof(*copy.v));
@@ -147,7 +148,7 @@ static int eval_group(struct op_quantile *o, struct exec *x, size_t g, double *t
 	if (row_new(x, x->arena, n, false, out, e) < 0)
 		return -1;
 	out->labels = o->groups.key[g].labels;
-	out->drop_name = o->groups.key[g].drop.drop;
+	out->drop_name = o->group[g].drop.drop;
 	for (uint32_t i = 0; i < n; i++) {
 		size_t k = 0;
 		for (const struct held *h = o->group[g].rows; h; h = h->next)

@@ -16,10 +16,8 @@
 #include "promql/exec/reduce_hist.h"
 
 struct group {
-	struct labels labels;
-	struct group *next; /* equal hash */
-	double *v, *c, *n;  /* running value, compensation or mean, count: each grid.n */
-	uint64_t *bits;	    /* seen */
+	double *v, *c, *n; /* running value, compensation or mean, count: each grid.n */
+	uint64_t *bits;	   /* seen */
 	uint64_t *incremental;	 /* avg: the sum overflowed at this step */
 	struct hist_cell **hist; /* by step; NULL: none came yet */
 	struct drop_mark drop;
@@ -27,12 +25,8 @@ struct group {
 struct op_reduce {
 	struct op op;
 	enum aggr_op kind;
-	struct str *
-		names; /* by: the labels kept; without: those dropped, __name__ added; sorted */
-	size_t n_names;
-	bool without;
-	struct map64 index;
-	struct group **group;
+	struct groups groups;
+	struct group **group; /* by ordinal */
 	size_t n_group, cap_group;
 	struct row *rows;
 	struct batch out;
@@ -120,13 +114,12 @@ static double result(enum aggr_op kind, const struct group *g, uint32_t i)
 	}
 }
 
-static struct group *new_group(struct op_reduce *r, struct exec *x, struct labels ls,
-			       struct err *e)
+static struct group *new_group(struct op_reduce *r, struct exec *x, struct err *e)
 {
 	size_t n = r->op.grid.n, words = BITS_WORDS(n);
 	struct group *g = ARENA_NEW(x->arena, struct group);
 	char *p = arena_try(x->arena, x->ctx, n * 24 + words * 16, e);
-	if (!p || labels_try_dup(x->arena, x->ctx, ls, &g->labels, e) < 0)
+	if (!p)
 		return NULL;
 	memset(p, 0, n * 24 + words * 16);
 	g->v = (double *)p;
@@ -144,25 +137,10 @@ static struct group *new_group(struct op_reduce *r, struct exec *x, struct label
 static struct group *group_of(struct op_reduce *r, struct exec *x, struct labels ls,
 			      struct err *e)
 {
-	struct label few[64], *tmp = few;
-	if (ls.n > ARRAY_LEN(few))
-		tmp = xmalloc(ls.n * sizeof(*tmp));
-	struct labels key = r->without ? labels_drop(tmp, ls, r->names, r->n_names)
-				       : labels_keep(tmp, ls, r->names, r->n_names);
-	key.hash = 0;
-	uint64_t h = labels_hash(key);
-	uintptr_t at = 0;
-	(void)map64_get(&r->index, h, &at);
-	struct group *g = (struct group *)at;
-	while (g && !labels_eq(g->labels, key))
-		g = g->next;
-	if (!g && (g = new_group(r, x, key, e))) {
-		g->next = (struct group *)at;
-		map64_set(&r->index, h, (uintptr_t)g);
-	}
-	if (tmp != few)
-		free(tmp);
-	return g;
+	uint32_t at;
+	if (groups_of(&r->groups, x, ls, &at, e) < 0)
+		return NULL;
+	return at < r->n_group ? r->group[at] : new_group(r, x, e);
 }
 
 /* The hot one: words of steps that are all present, in the row and in the group, are added at once. */
@@ -250,7 +228,7 @@ static int reduce_all(struct op_reduce *r, struct exec *x, struct err *e)
 		struct row *row = &r->rows[n];
 		EACH_BIT(i, g->bits, r->op.grid.n)
 		g->v[i] = result(r->kind, g, i);
-		*row = (struct row){ .labels = g->labels,
+		*row = (struct row){ .labels = r->groups.key[k].labels,
 				     .v = g->v,
 				     .bits = g->bits,
 				     .drop_name = g->drop.drop };
@@ -279,49 +257,21 @@ static int reduce_next(struct op *op, struct exec *x, struct batch **out, struct
 static void reduce_close(struct op *op)
 {
 	struct op_reduce *r = (struct op_reduce *)op;
-	map64_deinit(&r->index);
+	groups_deinit(&r->groups);
 	free(r->group);
 }
 
 static const struct op_ops reduce_ops = { "reduce", NULL, reduce_next, reduce_close };
 
-/* `without` drops the metric name, too: add it to the sorted names. */
-static void without_names(struct exec *x, struct op_reduce *r, const struct expr *e)
-{
-	struct str *v = ARENA_ARRAY(x->arena, struct str, e->aggr.n_labels + 1);
-	size_t n = 0;
-	bool put = false;
-	for (size_t i = 0; i < e->aggr.n_labels; i++) {
-		if (!put && str_cmp(LABEL_NAME, e->aggr.labels[i]) <= 0) {
-			v[n++] = LABEL_NAME;
-			put = true;
-		}
-		if (!str_eq(e->aggr.labels[i], LABEL_NAME))
-			v[n++] = e->aggr.labels[i];
-	}
-	if (!put)
-		v[n++] = LABEL_NAME;
-	r->names = v;
-	r->n_names = n;
-}
-
 int op_reduce_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
 		  struct err *err)
 {
 	struct op_reduce *r = op_alloc(x, sizeof(*r), &reduce_ops, g, TYPE_VECTOR, e);
-	map64_init(&r->index);
+	groups_init(&r->groups, x, e);
 	r->kind = e->aggr.op;
 	hist_reduce_init(&r->hists, x, e, g.n);
-	r->without = e->aggr.without;
-	r->names = e->aggr.labels;
-	r->n_names = e->aggr.n_labels;
-	if (r->without)
-		without_names(x, r, e);
 	r->op.unique = true;
-	r->op.nameless = true;
-	for (size_t i = 0; i < r->n_names && !r->without; i++)
-		if (str_eq(r->names[i], LABEL_NAME))
-			r->op.nameless = false;
+	r->op.nameless = groups_nameless(&r->groups);
 	*out = &r->op;
 	return aggr_input_plan(x, e, g, &r->op.in[0], err);
 }
