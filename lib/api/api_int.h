@@ -75,7 +75,7 @@ MUST_CHECK int api_matches(struct call *c, bool required, struct selectors *out)
 
 /* ---- tenancy.c: the first is asked of every request; the others do something where tenancy is enforced ---- */
 MUST_CHECK int api_tenant(struct call *c);
-MUST_CHECK int api_enforce_expr(struct call *c, struct expr *x);
+MUST_CHECK int api_enforce_query(struct call *c, struct expr *x, struct promql_query *q);
 MUST_CHECK int api_enforce_matches(struct call *c, struct selectors *sel);
 MUST_CHECK int api_enforce_exemplars(struct call *c, struct expr *x, struct str *query);
 

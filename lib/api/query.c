@@ -149,7 +149,7 @@ static int parse(struct call *c, struct promql_query *q)
 	    promql_resolve(x, q->text, q->start_ms, q->end_ms, q->step_ms, &why) < 0)
 		return api_bad(c->ctx, c->e, "query", "%s", err_text(&why));
 	q->expr = x;
-	return api_enforce_expr(c, x);
+	return api_enforce_query(c, x, q);
 }
 
 static int instant_params(struct call *c, struct promql_query *q)

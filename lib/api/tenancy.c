@@ -71,16 +71,30 @@ static int enforce(struct call *c, struct matcher **m, size_t *n)
 	return 0;
 }
 
-static int enforce_selector(void *arg, struct select_node *s)
+static int enforce_any(void *arg, struct select_node *s)
 {
 	return enforce(arg, &s->matchers, &s->n_matchers);
 }
 
-int api_enforce_expr(struct call *c, struct expr *x)
+static int enforce_selector(void *arg, struct select_node *s)
 {
+	return s->of_info ? 0 : enforce_any(arg, s);
+}
+
+/*
+ * The selector of info's second argument also says which labels join, so it stays what it is; info series get the
+ * matcher by themselves, as they do where there is no such argument.
+ */
+int api_enforce_query(struct call *c, struct expr *x, struct promql_query *q)
+{
+	struct matcher *m = NULL;
 	if (!c->api->o.enforce_tenancy)
 		return 0;
-	return promql_each_selector(x, enforce_selector, c);
+	if (promql_each_selector(x, enforce_selector, c) < 0 ||
+	    enforce(c, &m, &q->n_info_matchers) < 0)
+		return -1;
+	q->info_matchers = m;
+	return 0;
 }
 
 int api_enforce_matches(struct call *c, struct selectors *sel)
@@ -117,7 +131,7 @@ int api_enforce_exemplars(struct call *c, struct expr *x, struct str *query)
 	struct buf b;
 	if (!c->api->o.enforce_tenancy)
 		return 0;
-	if (api_enforce_expr(c, x) < 0)
+	if (promql_each_selector(x, enforce_any, c) < 0)
 		return -1;
 	buf_init(&b, LIMIT_HTTP_BODY_BYTES);
 	(void)promql_each_selector(x, put_selector, &b);

@@ -74,7 +74,7 @@ class Tenants:
     def series(self, request, context):
         self.seen.append((dict(context.invocation_metadata()).get("thanos-tenant"),
                           sorted((m.name, m.type, m.value) for m in request.matchers)))
-        yield make_series([("__name__", "up"), ("cluster", "x"), ("tenant_id", "t1")], [(T * 1000, 1.0)])
+        yield make_series([("__name__", "up"), ("cluster", "x"), ("job", "j"), ("tenant_id", "t1")], [(T * 1000, 1.0)])
 
     def take(self):
         seen, self.seen = self.seen, []
@@ -114,7 +114,7 @@ def check_enforced(c, p):
     stores.fake.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("thanos.Exemplars", {
         "Exemplars": grpc.unary_stream_rpc_method_handler(exemplars, MSG["ExemplarsRequest"].FromString, lambda m: m)}),))
     stores.fake.info.exemplars.min_time = 1
-    q = p.query([stores.fake.grpc], "--query.enforce-tenancy", "--query.tenant-label-name=tenant_id", name="query-enforced")
+    q = p.query([stores.fake.grpc], "--query.enforce-tenancy", "--enable-feature=promql-experimental-functions", "--query.tenant-label-name=tenant_id", name="query-enforced")
     t1 = ("tenant_id", EQ, "t1")
     headers = {"THANOS-TENANT": "t1"}
     for path, params, want in (
@@ -126,6 +126,11 @@ def check_enforced(c, p):
         got = ask(q, path, headers, **params)
         seen = stores.take()
         c.ok(got[0] == 200 and sorted(m for _, m in seen) == sorted(want) and {t for t, _ in seen} == {"t1"}, f"enforced: {path} {params}", f"{got} {seen}")
+    # info() looks up series that no selector of the query names
+    for query, want in (("info(up)", set()), ('info(up, {x=""})', {("x", EQ, "")}), ('info(up, {tenant_id="t2"})', {("tenant_id", EQ, "t2")})):
+        got = ask(q, "query", headers, query=query, time=T)
+        seen = [set(m) for _, m in stores.take()]
+        c.ok(got[0] == 200 and len(seen) == 2 and all(t1 in m for m in seen) and want <= seen[1], f"enforced: {query}", f"{got} {seen}")
     for path, params in (("labels", {}), ("label/job/values", {}), ("label/job/values", {"match": 'up{tenant_id="t2"}'})):
         got = ask(q, path, headers, **params)
         c.ok(got[0] == 200, f"enforced: {path}", got)

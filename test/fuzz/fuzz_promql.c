@@ -53,7 +53,11 @@ static bool exact(const struct expr *x)
 		return true;
 	case EXPR_AGGR:
 		return exact(x->aggr.e) && (!x->aggr.param || exact(x->aggr.param));
-	case EXPR_BINARY: return exact(x->bin.l) && exact(x->bin.r);
+	case EXPR_BINARY: /* inf ^ 2 becomes +Inf ^ 2, whose sign stands before the power */
+		if (x->bin.op == OP_POW && x->bin.l->kind == EXPR_NUMBER &&
+		    isinf(x->bin.l->num))
+			return false;
+		return exact(x->bin.l) && exact(x->bin.r);
 	case EXPR_UNARY: return exact(x->un.e);
 	case EXPR_PAREN: return exact(x->inner);
 	}

@@ -31,8 +31,11 @@ struct promql_query {
 	int64_t max_resolution_ms;
 	enum partial_strategy partial;
 	struct shard_info shard;
-	uint64_t max_samples;  /* held at once; 0: none */
-	uint32_t max_selects;  /* selectors read at the same time; 0: 4 */
+	uint64_t max_samples; /* held at once; 0: none */
+	uint32_t max_selects; /* selectors read at the same time; 0: 4 */
+	/* Of all series that info() looks up: it has a selector of its own making. */
+	const struct matcher *info_matchers;
+	size_t n_info_matchers;
 	bool delayed_names;    /* promql-delayed-name-removal */
 	bool start_timestamps; /* use-start-timestamps: rates look at them */
 	bool analyze;	       /* result.plan, with what each operator took */

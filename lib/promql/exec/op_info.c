@@ -209,9 +209,9 @@ static int info_selector(struct op_info *o, struct exec *x, struct expr **out, b
 	struct reference ref = { 0 };
 	struct buf b;
 	size_t n = 0;
-	struct matcher *m =
-		ARENA_ARRAY(x->arena, struct matcher,
-			    o->n_name_matchers + o->n_data_matchers + N_IDENTIFYING);
+	struct matcher *m = ARENA_ARRAY(x->arena, struct matcher,
+					o->n_name_matchers + o->n_data_matchers +
+						N_IDENTIFYING + x->q->n_info_matchers);
 	int rc = 0;
 	buf_init(&b, (size_t)1 << 26);
 	for (size_t i = 0; i < N_IDENTIFYING && rc == 0; i++) {
@@ -230,6 +230,8 @@ static int info_selector(struct op_info *o, struct exec *x, struct expr **out, b
 		m[n++] = o->data_matchers[i];
 	for (size_t i = 0; i < o->n_name_matchers; i++)
 		m[n++] = o->name_matchers[i];
+	for (size_t i = 0; i < x->q->n_info_matchers; i++)
+		m[n++] = x->q->info_matchers[i];
 	struct expr *sel = ARENA_NEW(x->arena, struct expr);
 	find_reference(o->op.expr->call.arg[0], &ref);
 	*sel = (struct expr){ .kind = EXPR_VECTOR, .type = TYPE_VECTOR };

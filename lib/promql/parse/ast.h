@@ -122,6 +122,7 @@ struct select_node {		  /* instant or range selector */
 	enum at_kind at;
 	int64_t at_ms;
 	bool anchored, smoothed;
+	bool of_info; /* second argument of info: chooses labels of info series, not series */
 };
 struct match_node {	    /* of a vector-vector operator */
 	bool on;	    /* on(...) given; else ignoring(...) or nothing */

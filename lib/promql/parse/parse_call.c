@@ -133,6 +133,8 @@ int parse_call(struct parser *p, const struct tok *name, struct expr **out)
 	for (size_t i = 0; i < a.n; i++)
 		if (parse_deepen(p, x, a.v[i]) < 0)
 			return -1;
+	if (fn == FN_ID_info && a.n > 1 && a.v[1]->kind == EXPR_VECTOR)
+		a.v[1]->s.sel.of_info = true;
 	*out = x;
 	return 0;
 }
