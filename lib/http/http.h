@@ -188,6 +188,8 @@ MUST_CHECK int http_answer_wait(struct http_body *b, struct ctx *ctx, struct are
 /* 1: *v is the next piece (release it by http_body_release); 0: whole body read; -1: cut or failed */
 MUST_CHECK int http_body_read(struct http_body *b, struct ctx *ctx, struct view *v,
 			      struct err *e);
+/* Before it: let `bytes` come, for at most ns; how many are there (pipe_gather). */
+size_t http_body_gather(struct http_body *b, struct ctx *ctx, size_t bytes, uint64_t ns);
 void http_body_release(struct http_body *b, struct view *v);
 void http_body_close(
 	struct http_body *b); /* aborts the transfer if it has not ended; NULL ok */

@@ -234,17 +234,22 @@ static size_t bytes_size(size_t n) /* field numbers below 16 */
 	return 1 + wr_uvarint_len(n) + n;
 }
 
+static size_t varint_size(uint64_t v) /* field numbers below 16 */
+{
+	return 1 + wr_uvarint_len(v);
+}
+
 static size_t part_size(const struct chunk_part *p, uint64_t hash)
 {
 	int32_t type = proto_chunk_type(p->enc);
-	return (type ? pb_size_varint(1, (uint64_t)type) : 0) +
-	       (p->n ? bytes_size(p->n) : 0) + (hash ? pb_size_varint(3, hash) : 0);
+	return (type ? varint_size((uint64_t)type) : 0) + (p->n ? bytes_size(p->n) : 0) +
+	       (hash ? varint_size(hash) : 0);
 }
 
 static size_t chunk_size(const struct chunk_view *c, bool lanes)
 {
-	size_t n = (c->mint_ms ? pb_size_varint(1, (uint64_t)c->mint_ms) : 0) +
-		   (c->maxt_ms ? pb_size_varint(2, (uint64_t)c->maxt_ms) : 0);
+	size_t n = (c->mint_ms ? varint_size((uint64_t)c->mint_ms) : 0) +
+		   (c->maxt_ms ? varint_size((uint64_t)c->maxt_ms) : 0);
 	for (int i = 0; i < AGGR_N; i++)
 		if (c->part[i].p)
 			n += bytes_size(
@@ -324,12 +329,15 @@ static uint8_t *put_chunk(uint8_t *to, const struct chunk_view *c, bool lanes)
 	return to;
 }
 
-void proto_series_encode(const struct series_in *s, bool lanes, struct buf *b)
+/* Field 0: without tag and length. */
+static void encode(const struct series_in *s, bool lanes, uint32_t field, struct buf *b)
 {
-	size_t n = proto_series_size(s, lanes);
-	uint8_t *begin = buf_room(b, n), *to = begin;
+	size_t n = proto_series_size(s, lanes), whole = field ? bytes_size(n) : n;
+	uint8_t *begin = buf_room(b, whole), *to = begin;
 	if (!begin)
 		return;
+	if (field)
+		to = put_len(to, field, n);
 	for (uint32_t i = 0; i < s->labels.n; i++) {
 		const struct label *l = &s->labels.l[i];
 		to = put_len(to, 1, label_size(l));
@@ -338,8 +346,19 @@ void proto_series_encode(const struct series_in *s, bool lanes, struct buf *b)
 	}
 	for (size_t i = 0; i < s->n; i++)
 		to = put_chunk(to, &s->chunks[i], lanes);
-	BUG_ON((size_t)(to - begin) != n);
-	buf_commit(b, n);
+	BUG_ON((size_t)(to - begin) != whole);
+	buf_commit(b, whole);
+}
+
+void proto_series_encode(const struct series_in *s, bool lanes, struct buf *b)
+{
+	encode(s, lanes, 0, b);
+}
+
+void proto_series_field_encode(const struct series_in *s, bool lanes, uint32_t field,
+			       struct buf *b)
+{
+	encode(s, lanes, field, b);
 }
 
 void proto_series_frame_encode(struct str series, struct buf *out)

@@ -28,6 +28,10 @@
 
 /* ---- the drain ---- */
 
+/* Prometheus sends each frame of some KiB by itself: threads are woken for more than that, or after a moment. */
+#define GATHER_BYTES ((size_t)256 << 10)
+#define GATHER_NS    (2 * NS_PER_MS)
+
 struct drain {
 	struct prom_store *p;
 	struct http_body *body;
@@ -44,7 +48,15 @@ static void drain_run(void *arg)
 	struct err e = ERR_INIT;
 	struct view v;
 	int rc;
-	while ((rc = http_body_read(d->body, &d->ctx, &v, &e)) > 0) {
+	size_t there = 0;
+	for (;;) {
+		if (there == 0)
+			there = http_body_gather(d->body, &d->ctx, GATHER_BYTES,
+						 GATHER_NS);
+		rc = http_body_read(d->body, &d->ctx, &v, &e);
+		if (rc <= 0)
+			break;
+		there -= MIN(there, v.n);
 		rc = spill_write(d->spill, str_n(v.p, v.n), &e);
 		http_body_release(d->body, &v);
 		if (rc < 0)

@@ -111,11 +111,10 @@ static int add_series(struct out *o, const struct series_in *in, struct err *e)
 	o->n_chunks += in->n;
 	if (check_limits(o, e) < 0)
 		return -1;
-	if (batch) {
-		pb_put_tag(&o->series, 1, PB_BYTES);
-		wr_uvarint(&o->series, proto_series_size(in, o->req->want_lanes));
-	}
-	proto_series_encode(in, o->req->want_lanes, &o->series);
+	if (batch)
+		proto_series_field_encode(in, o->req->want_lanes, 1, &o->series);
+	else
+		proto_series_encode(in, o->req->want_lanes, &o->series);
 	if (buf_check(&o->series, o->ctx, "Series message", e) < 0)
 		return -1;
 	o->in_batch++;

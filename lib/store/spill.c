@@ -9,9 +9,13 @@
 #include <stdlib.h>
 
 #include "base/ref.h"
+#include "base/time.h"
 #include "fs/fs.h"
 
 #define DEFAULT_MEMORY ((size_t)16 << 20)
+/* A reader that has nothing is not woken for less, but after a moment: small pieces would wake it thousands of times. */
+#define GATHER_BYTES ((uint64_t)128 << 10)
+#define GATHER_NS    (2 * NS_PER_MS)
 
 struct piece {
 	struct slab *slab;
@@ -26,6 +30,7 @@ struct spill {
 	size_t held;		    /* capacity of the slabs */
 	struct fs_temp *file;
 	uint64_t file_read, file_end, spilled;
+	uint64_t unread, wanted; /* wanted: by a reader that waits */
 	bool ended, failed;
 	struct err why;
 };
@@ -64,6 +69,13 @@ void spill_free(struct spill *s)
 	free(s);
 }
 
+/* Lock held. */
+static void rouse(struct spill *s)
+{
+	if (s->unread >= s->wanted || s->ended)
+		pthread_cond_broadcast(&s->cv);
+}
+
 /* Lock held. As much of *bytes as memory takes. */
 static void to_memory(struct spill *s, struct str *bytes)
 {
@@ -88,6 +100,7 @@ static void to_memory(struct spill *s, struct str *bytes)
 		size_t n = MIN(bytes->n, slab->cap - slab->used);
 		memcpy(slab->data + slab->used, bytes->p, n);
 		slab->used += n;
+		s->unread += n;
 		*bytes = str_from(*bytes, n);
 	}
 }
@@ -101,7 +114,8 @@ static int to_file(struct spill *s, struct str bytes, uint64_t at, struct err *e
 	pthread_mutex_lock(&s->mu);
 	s->file_end = at + bytes.n;
 	s->spilled += bytes.n;
-	pthread_cond_broadcast(&s->cv);
+	s->unread += bytes.n;
+	rouse(s);
 	pthread_mutex_unlock(&s->mu);
 	return 0;
 }
@@ -117,7 +131,7 @@ int spill_write(struct spill *s, struct str bytes, struct err *e)
 			fs_temp_empty(s->file);
 		s->file_read = s->file_end = 0;
 		to_memory(s, &bytes);
-		pthread_cond_broadcast(&s->cv);
+		rouse(s);
 	}
 	uint64_t at = s->file_end;
 	pthread_mutex_unlock(&s->mu);
@@ -138,8 +152,27 @@ void spill_end(struct spill *s, const struct err *why)
 static bool readable(void *arg)
 {
 	const struct spill *s = arg;
-	return (s->first && s->first->read < s->first->slab->used) ||
-	       s->file_read < s->file_end || s->ended;
+	return s->unread > 0 || s->ended;
+}
+
+static bool has_gathered(void *arg)
+{
+	const struct spill *s = arg;
+	return s->unread >= s->wanted || s->ended;
+}
+
+/* Lock held. */
+static int wait_readable(struct spill *s, struct ctx *ctx, struct err *e)
+{
+	struct ctx plain = { 0 };
+	struct ctx c = ctx_child(ctx ? ctx : &plain, time_after_ns(GATHER_NS));
+	struct err none = ERR_INIT;
+	if (readable(s))
+		return 0;
+	s->wanted = GATHER_BYTES;
+	(void)!ctx_cond_wait(&c, &s->cv, &s->mu, has_gathered, s, &none);
+	s->wanted = 1;
+	return ctx_cond_wait(ctx, &s->cv, &s->mu, readable, s, e);
 }
 
 /* Lock held. Bytes taken from memory. */
@@ -149,6 +182,7 @@ static size_t from_memory(struct spill *s, void *p, size_t n)
 	size_t k = MIN(n, f->slab->used - f->read);
 	memcpy(p, f->slab->data + f->read, k);
 	f->read += k;
+	s->unread -= k;
 	if (f->read == f->slab->used &&
 	    (f->slab->used == f->slab->cap || s->file_read < s->file_end || s->ended))
 		drop_first(s);
@@ -159,7 +193,7 @@ ssize_t spill_read(struct spill *s, struct ctx *ctx, void *p, size_t n, struct e
 {
 	ssize_t got = -1;
 	pthread_mutex_lock(&s->mu);
-	if (ctx_cond_wait(ctx, &s->cv, &s->mu, readable, s, e) < 0)
+	if (wait_readable(s, ctx, e) < 0)
 		goto out;
 	while (s->first && s->first->read == s->first->slab->used &&
 	       s->file_read < s->file_end)
@@ -173,6 +207,7 @@ ssize_t spill_read(struct spill *s, struct ctx *ctx, void *p, size_t n, struct e
 		int rc = fs_temp_read(s->file, ctx, at, p, k, e);
 		pthread_mutex_lock(&s->mu);
 		s->file_read += k;
+		s->unread -= k;
 		got = rc < 0 ? -1 : (ssize_t)k;
 	} else if (s->failed) {
 		err_copy(ctx, e, &s->why);

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/time.h"
@@ -243,6 +244,69 @@ Test(pipe, bounds_the_number_of_empty_messages)
 		pipe_release(p, &v);
 	}
 	cr_assert_eq(pipe_try_read(p, &v, &e), PIPE_AGAIN);
+	pipe_unref(p);
+	pipe_unref(p);
+}
+
+struct gathering {
+	struct pipe *p;
+	_Atomic int woken;
+	size_t held;
+};
+
+static void *gather(void *arg)
+{
+	struct gathering *g = arg;
+	struct ctx ctx = { 0 };
+	g->held = pipe_gather(g->p, &ctx, 100, 60 * NS_PER_S);
+	atomic_store(&g->woken, 1);
+	return NULL;
+}
+
+static void nap(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+}
+
+Test(pipe, a_consumer_that_gathers_sleeps_until_enough_has_come)
+{
+	struct gathering g = { .p = pipe_new(NULL) };
+	struct ctx ctx = { 0 };
+	struct err e = ERR_INIT;
+	struct view v;
+	pthread_t t;
+	pthread_create(&t, NULL, gather, &g);
+	for (int i = 0; i < 9; i++) {
+		cr_assert_eq(pipe_push(g.p, view_of(NULL, 10, 0), &e), 0);
+		nap();
+		cr_assert(!atomic_load(&g.woken), "%d bytes woke it", (i + 1) * 10);
+	}
+	cr_assert_eq(pipe_push(g.p, view_of(NULL, 10, 0), &e), 0);
+	pthread_join(t, NULL);
+	cr_assert_eq(g.held, 100u);
+	/* enough is there: no wait; the time is over; the stream ended */
+	cr_assert_eq(pipe_gather(g.p, &ctx, 100, 60 * NS_PER_S), 100u);
+	cr_assert_eq(pipe_gather(g.p, &ctx, 101, NS_PER_MS), 100u);
+	for (int i = 0; i < 10; i++) {
+		cr_assert_eq(pipe_read(g.p, &ctx, &v, &e), PIPE_OK);
+		pipe_release(g.p, &v);
+	}
+	pthread_create(&t, NULL, gather, &g);
+	nap();
+	pipe_end(g.p);
+	pthread_join(t, NULL);
+	cr_assert_eq(g.held, 0u);
+	pipe_unref(g.p);
+	pipe_unref(g.p);
+}
+
+Test(pipe, gathering_asks_for_no_more_than_a_producer_may_give)
+{
+	struct pipe *p = pipe_new(&(struct pipe_opts){ .limit = 100 });
+	struct ctx ctx = { 0 };
+	struct err e = ERR_INIT;
+	cr_assert_eq(pipe_push(p, view_of(NULL, 60, 0), &e), 0);
+	cr_assert_eq(pipe_gather(p, &ctx, 1000, 60 * NS_PER_S), 60u);
 	pipe_unref(p);
 	pipe_unref(p);
 }
