@@ -141,7 +141,7 @@ $(O)/test/bench_%: $(O)/test/bench/bench_%.c.o $(ALL_ARCHIVES) $(T)/curl/lib/lib
 
 ## all: build build/thanosc, the static binary (the default)
 ## help: list the targets
-.PHONY: help deps demo test test-unit test-golden test-e2e torture lint bench interop fuzz install uninstall clean
+.PHONY: help deps demo test test-unit test-golden test-e2e torture lint bench bench-network interop fuzz install uninstall clean
 help:
 	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
 
@@ -204,7 +204,12 @@ BENCH_PROGRAMS := $(patsubst %,$(BUILD)/release/test/%,$(BENCHES))
 $(BUILD)/release/test/series_text: $(BUILD)/release/test/bench/series_text.c.o
 	@$(CC) $(FLAGS) -o $@ $^
 bench: $(BUILD)/thanosc $(BENCH_PROGRAMS) $(BUILD)/release/test/series_text
-	@test/bench/bench_query $(BENCH_PROGRAMS)
+	@test/bench/bench_query $(BUILD)/release/test/bench_xor
+
+## bench-network: gRPC streams, Series through the sidecar, S3 objects; writes its part of test/bench/RESULTS.md
+bench-network: $(BUILD)/thanosc $(BENCH_PROGRAMS) $(BUILD)/release/test/series_text tools
+	@third_party/install s3 bench
+	@test/bench/bench_network
 
 ## interop: ours and a real Thanos together: make interop THANOS=/path [PROMETHEUS=/path of a 3.x]; see test/interop/README.md
 THANOS ?=
