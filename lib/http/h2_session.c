@@ -14,7 +14,7 @@
  * owner once (on_gone), who ends its streams and frees the session. A connection that nghttp2 has no
  * more use for (after GOAWAY, when the last stream ended) is finished by flush.
  *
- * Peers that only keep us busy: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, unknown frames and empty DATA use up a
+ * Peers that only keep us busy: PING, SETTINGS, PRIORITY, WINDOW_UPDATE and empty DATA use up a
  * client's patience, which comes back with time and with each frame of an answer that it lets us send; when it is
  * gone the connection ends by GOAWAY(ENHANCE_YOUR_CALM). Rapid resets and CONTINUATION floods are counted by
  * nghttp2. A peer that takes none of our answers to its frames is not read either until it does.

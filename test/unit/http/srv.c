@@ -118,6 +118,16 @@ static int flood(void *arg, struct ctx *ctx, const struct http_req *r,
 	return -1;
 }
 
+static int endless(void *arg, struct ctx *ctx, const struct http_req *r,
+		   struct http_resp *w, struct err *e)
+{
+	char *p = pattern(r->arena, 10000);
+	(void)arg;
+	while (http_write(w, ctx, str_n(p, 10000), e) == 0)
+		;
+	return -1;
+}
+
 static int fail(void *arg, struct ctx *ctx, const struct http_req *r, struct http_resp *w,
 		struct err *e)
 {
@@ -151,6 +161,7 @@ void srv_start_wide(struct srv *v, const struct http_server_opts *opts, uint32_t
 		{ "GET", "/wait", HTTP_ON_REQUEST, wait_cancel, v, "wait" },
 		{ "GET", "/hold", HTTP_ON_REQUEST, hold, v, "hold" },
 		{ "GET", "/flood", HTTP_ON_REQUEST, flood, v, "flood" },
+		{ "GET", "/endless", HTTP_ON_REQUEST, endless, v, "endless" },
 		{ "GET", "/fail/:how", HTTP_ON_REQUEST, fail, v, "fail" },
 		{ "GET", "/v/:name/x", HTTP_ON_REQUEST, capture, v, "v" },
 		{ "GET", "/static/*", HTTP_ON_LOOP, capture, v, "static" },

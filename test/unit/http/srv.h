@@ -28,6 +28,7 @@ struct srv {
  *   GET      /loop/:n    the same, on the loop
  *   GET      /wait       ends when cancelled
  *   GET      /flood      writes until that fails
+ *   GET      /endless    the same, by many at a time
  *   GET      /fail       returns an error; /fail/late after 200 KiB
  *   GET      /hold       posts `entered`, answers after `released`
  *   GET      /v/:name/x, /static/ and the rest: the capture

@@ -17,8 +17,12 @@
 #include "support/h2raw.h"
 #include "support/tst.h"
 
-#define ATTACK_NS    (2 * NS_PER_S)
-#define SLOWEST_NS   (4 * NS_PER_S)
+#define ATTACK_NS (2 * NS_PER_S)
+#ifdef TST_INPROC /* the tsan build, which takes ten times as long */
+#define SLOWEST_NS (20 * NS_PER_S)
+#else
+#define SLOWEST_NS (4 * NS_PER_S)
+#endif
 #define SERVER_BYTES ((size_t)128 << 20)
 #define THREADS	     256u
 #define MAX_SOCKETS  10000
@@ -197,7 +201,6 @@ static void beside(void (*run)(struct attack *a), int want_ended)
 }
 
 static const struct http_server_opts hasty = { .header_timeout_ns = NS_PER_S,
-					       .idle_timeout_ns = NS_PER_S,
 					       .body_timeout_ns = NS_PER_S };
 
 /* ---- slowloris ---- */
@@ -400,7 +403,7 @@ static void rapid_reset(struct attack *a)
 	int fd = h2raw_greet(a->port, 65535);
 	bool ok = fd >= 0;
 	for (uint32_t id = 1; id < 200000 && ok && !atomic_load(&a->stop); id += 2)
-		ok = get(fd, id, "/flood") &&
+		ok = get(fd, id, "/endless") &&
 		     h2raw_frame(fd, H2RAW_RST, 0, id, cancel, 4);
 	if (!ok)
 		atomic_fetch_add(&a->ended, 1);
@@ -418,7 +421,7 @@ static void rapid_faults(struct attack *a)
 	int fd = h2raw_greet(a->port, 0);
 	bool ok = fd >= 0;
 	for (uint32_t id = 1; id < 100000 && ok && !atomic_load(&a->stop); id += 2)
-		ok = get(fd, id, "/flood") &&
+		ok = get(fd, id, "/endless") &&
 		     h2raw_frame(fd, H2RAW_WINDOW, 0, id, none, 4); /* by nothing */
 	if (!ok)
 		atomic_fetch_add(&a->ended, 1);
@@ -445,23 +448,32 @@ Test(hostile, continuation_flood)
 }
 
 /* Frames that ask for nothing, each kind; the answers to them are not read. */
-static void idle_frames(struct attack *a)
+static bool idle_frame(int fd, int kind)
 {
 	static const uint8_t zero[8], one[4] = { 0, 0, 0, 1 };
 	static const uint8_t prio[5] = { 0, 0, 0, 0, 9 };
-	static int kind;
-	int fd = h2raw_greet(a->port, 65535), k = kind++ % 6;
-	bool ok = fd >= 0 && request(fd, 1, "POST", "/echo", H2RAW_END_HEADERS);
-	for (int i = 0; i < 100000 && ok && !atomic_load(&a->stop); i++)
-		ok = k == 0   ? h2raw_frame(fd, H2RAW_PING, 0, 0, zero, 8)
-		     : k == 1 ? h2raw_frame(fd, H2RAW_SETTINGS, 0, 0, NULL, 0)
-		     : k == 2 ? h2raw_frame(fd, H2RAW_PRIORITY, 0, 3, prio, 5)
-		     : k == 3 ? h2raw_frame(fd, H2RAW_DATA, 0, 1, NULL, 0)
-		     : k == 4 ? h2raw_frame(fd, H2RAW_WINDOW, 0, 0, one, 4)
-			      : h2raw_frame(fd, 0x77, 0, 0, zero, 8);
-	if (!ok)
+	switch (kind) {
+	case 0: return h2raw_frame(fd, H2RAW_PING, 0, 0, zero, 8);
+	case 1: return h2raw_frame(fd, H2RAW_SETTINGS, 0, 0, NULL, 0);
+	case 2: return h2raw_frame(fd, H2RAW_PRIORITY, 0, 3, prio, 5);
+	case 3: return h2raw_frame(fd, H2RAW_DATA, 0, 1, NULL, 0);
+	case 4: return h2raw_frame(fd, H2RAW_WINDOW, 0, 0, one, 4);
+	default: return h2raw_frame(fd, 0x77, 0, 0, zero, 8);
+	}
+}
+
+static void idle_frames(struct attack *a)
+{
+	for (int kind = 0; kind < 6; kind++) {
+		int fd = h2raw_greet(a->port, 65535);
+		bool ok = fd >= 0 && request(fd, 1, "POST", "/echo", H2RAW_END_HEADERS);
+		for (int i = 0; i < 100000 && ok; i++)
+			ok = idle_frame(fd, kind);
+		/* Frames of unknown types cost nothing but their bytes, and nghttp2 does not tell of them. */
+		cr_assert(!ok || kind == 5, "kind %d is let pass for ever", kind);
 		atomic_fetch_add(&a->ended, 1);
-	close(fd);
+		close(fd);
+	}
 }
 Test(hostile, frames_that_ask_for_nothing)
 {
@@ -501,7 +513,7 @@ static void no_window(struct attack *a)
 {
 	int fd = a->n_fds < 8 ? h2raw_greet(a->port, a->n_fds % 2 ? 0 : 1 << 30) : -1;
 	for (uint32_t id = 1; id < 40 && fd >= 0; id += 2)
-		if (!get(fd, id, id % 4 == 1 ? "/flood" : "/loop/500000"))
+		if (!get(fd, id, id % 4 == 1 ? "/endless" : "/loop/500000"))
 			break;
 	hold(a, fd);
 	rest();
@@ -516,7 +528,7 @@ static void many_stalled(struct attack *a)
 {
 	int fd = a->n_fds < 100 ? h2raw_greet(a->port, 0) : -1;
 	for (uint32_t id = 1; id < 20 && fd >= 0; id += 2)
-		if (!get(fd, id, "/flood"))
+		if (!get(fd, id, "/endless"))
 			break;
 	hold(a, fd);
 	usleep(20000);
@@ -532,7 +544,7 @@ static void never_reading(struct attack *a)
 	int fd = a->n_fds < 50 ? h2raw_dial(a->port) : -1, small = 1;
 	if (fd >= 0) {
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-		(void)put_text(fd, "GET /flood HTTP/1.1\r\nHost: h\r\n\r\n");
+		(void)put_text(fd, "GET /endless HTTP/1.1\r\nHost: h\r\n\r\n");
 	}
 	hold(a, fd);
 	rest();
@@ -550,9 +562,9 @@ static void half_closed(struct attack *a)
 				 : -1;
 	if (fd >= 0) {
 		if (a->n_fds % 2)
-			(void)get(fd, 1, "/flood");
+			(void)get(fd, 1, "/endless");
 		else
-			(void)put_text(fd, "GET /flood HTTP/1.1\r\nHost: h\r\n\r\n");
+			(void)put_text(fd, "GET /endless HTTP/1.1\r\nHost: h\r\n\r\n");
 		shutdown(fd, SHUT_WR);
 	}
 	hold(a, fd);
@@ -570,7 +582,7 @@ static void tiny_windows(struct attack *a)
 	int fd = h2raw_greet(a->port, 1);
 	bool ok = fd >= 0;
 	for (uint32_t id = 1; id < 20 && ok; id += 2)
-		ok = get(fd, id, "/flood");
+		ok = get(fd, id, "/endless");
 	for (int i = 0; i < 3000 && ok && !atomic_load(&a->stop); i++)
 		ok = h2raw_frame(fd, H2RAW_WINDOW, 0, 1 + 2 * (uint32_t)(i % 10), one, 4);
 	close(fd);
@@ -591,7 +603,7 @@ static void window_overflow(struct attack *a)
 		return;
 	a->fds[a->n_fds - 1] = -1;
 	a->n_fds %= 999;
-	(void)(get(fd, 1, "/flood") &&
+	(void)(get(fd, 1, "/endless") &&
 	       h2raw_frame(fd, H2RAW_WINDOW, 0, how == 0 ? 0 : 1, most, 4) &&
 	       (how != 2 || h2raw_frame(fd, H2RAW_SETTINGS, 0, 0, set, 6)) &&
 	       h2raw_frame(fd, H2RAW_WINDOW, 0, 0, most, 4));
