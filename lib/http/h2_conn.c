@@ -25,7 +25,7 @@
 #define STREAM_WINDOW (64u << 10) /* request bytes a stream may send ahead */
 #define CONN_WINDOW   (1u << 20)
 #define PIPE_BYTES    ((size_t)128 << 10)
-#define MADE_MAX      ((size_t)4 << 20)
+#define MADE_MAX      ((size_t)256 << 10) /* beyond it the next requests wait */
 #define MAX_FIELDS    512u
 #define FIELD_EXTRA   32u /* of RFC 9113 §6.5.2's way to count */
 #define MAX_DECODED                                                                      \
@@ -42,6 +42,7 @@ struct h2_stream {
 	struct buf body;
 	size_t owed, body_n;	/* to be credited; since moved_ns */
 	bool has_head, decided; /* the head is whole; answered or with a worker */
+	bool waits;		/* whole, until answers before it have been taken */
 	/* the answer */
 	bool submitted,
 		idle;	   /* the head is out; nghttp2 does not ask for bytes by itself */
@@ -175,10 +176,7 @@ static void made(struct http_call *call)
 	bool ok = http_resp_loop_out(w, &head, &st->left);
 	/* It may lie here as long as the client likes: it is charged. */
 	struct h2_conn *h = st->h;
-	if (ok && h->made && h->made + st->left.n > MADE_MAX) {
-		st->left = STR_NULL;
-		reset(st, NGHTTP2_REFUSED_STREAM);
-	} else if (ok && budget_take(&call->budget, NULL, st->left.n, &e) == 0) {
+	if (ok && budget_take(&call->budget, NULL, st->left.n, &e) == 0) {
 		call->body_charged += st->left.n;
 		st->made = st->left.n;
 		h->made += st->made;
@@ -322,6 +320,9 @@ static void dispatch(struct h2_stream *st)
 	struct http_call *call = st->call;
 	if (st->decided)
 		return;
+	st->waits = st->h->made > MADE_MAX;
+	if (st->waits)
+		return;
 	call->req.body = buf_view(&st->body);
 	decide(st);
 	(void)http_dispatch(call);
@@ -428,6 +429,20 @@ static void stream_free(struct h2_stream *st)
 	free(st);
 }
 
+/* Requests that wait, the oldest first. */
+static void dispatch_waiting(struct h2_conn *h)
+{
+	struct h2_stream *next = NULL;
+	do {
+		if (next)
+			dispatch(next);
+		next = NULL;
+		for (struct h2_stream *st = h->streams; st; st = st->next)
+			if (st->waits && (!next || st->id < next->id))
+				next = st;
+	} while (next && h->made <= MADE_MAX);
+}
+
 static void on_stream_close(struct h2_session *s, int32_t id, uint32_t h2_error)
 {
 	struct h2_stream *st = stream_of(s, id);
@@ -436,6 +451,7 @@ static void on_stream_close(struct h2_session *s, int32_t id, uint32_t h2_error)
 		return;
 	nghttp2_session_set_stream_user_data(s->h2, id, NULL);
 	stream_free(st);
+	dispatch_waiting(s->owner);
 }
 
 static void on_gone(struct h2_session *s, const struct err *why)

@@ -1,7 +1,7 @@
 /*
- * http/http.h - HTTP/1.1 server and client for plain, synchronous code.
+ * http/http.h - HTTP server (1.1 and 2) and client for plain, synchronous code.
  *
- * Server: llhttp on the loops; a route's handler runs on the loop (frozen answers: probes, metrics)
+ * Server: llhttp and nghttp2 on the loops; a route's handler runs on the loop (frozen answers: probes, metrics)
  * or on a request thread. A client that disconnects cancels the request's token at once.
  * Client: libcurl multi on a loop; a worker fetches one answer or reads a body as a stream.
  */
@@ -95,7 +95,8 @@ struct http_server_opts {
 	uint64_t body_timeout_ns;   /* 0: 60 s without progress, reading or writing */
 	size_t max_body;	    /* 0: LIMIT_HTTP_BODY_BYTES */
 	struct budget *budget;	    /* of each request: parent; may be NULL */
-	bool cors, no_http2;	    /* plain HTTP/2; over TLS it is agreed on by ALPN */
+	bool cors;
+	bool no_http2; /* HTTP/1.1 only; over TLS what it agrees on counts, too */
 	bool want_subject;
 	/* NULL: plain, everybody; kept by the caller until the server has stopped, as headers are. */
 	struct net_tls *tls;

@@ -51,6 +51,29 @@ Test(arena, a_big_object_leaves_the_open_chunk_open)
 	arena_deinit(&a);
 }
 
+Test(arena, the_first_chunk_may_be_small)
+{
+	struct arena a;
+	struct budget b;
+	budget_init(&b, NULL, "query", NULL, 0);
+	arena_init(&a, &b);
+	a.first = 4096;
+	memset(arena_alloc(&a, 1000), 1, 1000);
+	memset(arena_alloc(&a, 2000), 2, 2000);
+	cr_assert_eq(budget_used(&b), 4096u);
+	memset(arena_alloc(&a, 2000), 3, 2000);
+	cr_assert_eq(budget_used(&b), 4096u + 65536u);
+	arena_reset(&a);
+	cr_assert_eq(budget_used(&b), 65536u);
+	arena_deinit(&a);
+	arena_init(&a, &b);
+	a.first = 4096;
+	memset(arena_alloc(&a, 5000), 4, 5000);
+	cr_assert_eq(budget_used(&b), 65536u);
+	arena_deinit(&a);
+	budget_deinit(&b);
+}
+
 Test(arena, try_refuses_past_the_budget)
 {
 	struct err e = ERR_INIT;

@@ -128,6 +128,29 @@ Test(h2, requests_are_answered_in_any_order)
 	srv_stop(&v, NS_PER_S);
 }
 
+/* More than may wait on the loop for the client to take it: the others are asked when there is room. */
+Test(h2, many_answers_of_the_loop_at_a_time)
+{
+	struct srv v;
+	int32_t id[80];
+	srv_start(&v, NULL);
+	struct h2 *h = h2_connect(v.port, 0);
+	for (int i = 0; i < 80; i++)
+		id[i] = h2_ask(h, "GET", i % 4 ? "/loop/200000" : "/size/3", NULL, NULL,
+			       0, false);
+	h2_turn(h, 300);
+	cr_assert_lt(atomic_load(&v.budget.peak), 2u << 20);
+	nghttp2_settings_entry iv = { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 20 };
+	nghttp2_submit_settings(h->s, 0, &iv, 1);
+	for (int i = 0; i < 80; i++) {
+		cr_assert(h2_wait(h, id[i]));
+		cr_assert_eq(h2_answer(h, id[i])->status, 200);
+		cr_assert_eq(h2_answer(h, id[i])->n, i % 4 ? 200000u : 3u);
+	}
+	h2_close(h);
+	srv_stop(&v, NS_PER_S);
+}
+
 /* 80 000 bytes at a time are more than a window of the server's. */
 Test(h2, bodies_are_taken_up_to_the_limit)
 {
