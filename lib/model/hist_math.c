@@ -366,7 +366,7 @@ static void add_other_bounds(struct hist_acc *x, const struct hist *h, enum how 
 	map_buckets(walk_hist(h, true), h->bounds, h->n_bounds, bounds, n, how == NEGATED,
 		    t);
 	side_drop_empty(t);
-	side_reserve(&x->pos, a, t->n);
+	side_reserve(&x->pos, a, t->n + 1);
 	memcpy(x->pos.index, t->index, t->n * sizeof(*t->index));
 	memcpy(x->pos.v, t->v, t->n * sizeof(*t->v));
 	if (how == COMPENSATED)

@@ -259,9 +259,27 @@ static int add_labelled(struct op_histq *o, struct exec *x, const struct hgroup 
 	return 0;
 }
 
+/*
+ * The same quantile asked for twice gives equal labels. An instant query whose names are dropped at its end notices that only
+ * then, if anything of it is left.
+ */
+static int check_twins(struct op_histq *o, struct exec *x, size_t first, struct err *e)
+{
+	if (x->q->delayed_names && x->q->step_ms == 0)
+		return 0;
+	for (size_t i = first; i < o->n_rows; i++)
+		for (size_t j = first; j < i; j++)
+			for (size_t w = 0; w < BITS_WORDS(o->op.grid.n); w++)
+				if (o->rows[i].bits[w] & o->rows[j].bits[w] &&
+				    labels_eq(o->rows[i].labels, o->rows[j].labels))
+					return err_set(x->ctx, e, E_EXEC, DUP_LABELSET);
+	return 0;
+}
+
 static int eval_group(struct op_histq *o, struct exec *x, const struct hgroup *g,
 		      struct err *e)
 {
+	size_t first = o->n_rows;
 	sort_rows(o, g);
 	for (size_t k = 0; k < o->n_answers; k++) {
 		struct row r;
@@ -274,7 +292,7 @@ static int eval_group(struct op_histq *o, struct exec *x, const struct hgroup *g
 		if (rc < 0)
 			return -1;
 	}
-	return 0;
+	return o->label.p ? check_twins(o, x, first, e) : 0;
 }
 
 /* ---- the operator ---- */
