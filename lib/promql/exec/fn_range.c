@@ -3,13 +3,13 @@
  * that slides from step to step.
  *
  * The window of step i is (ref - range, ref]: left-open since Prometheus 3. Both ends only move
- * forward (window.h), so finding them costs O(samples + steps). Rates are in fn_rate.c. Sums are added up
- * anew in each window, compensated, so that their bits are Prometheus'.
+ * forward (window.h), so finding them costs O(samples + steps). Rates are in fn_rate.c, sums in run_sums.c.
  * Source  prometheus.md §2.4, §2.5, §2.7
  */
 #include <math.h>
 
 #include "promql/exec/fn_hist.h"
+#include "promql/exec/run_sums.h"
 #include "promql/exec/start_time.h"
 
 /* irate and idelta look at the last two samples only. */
@@ -50,63 +50,28 @@ static int fn_idelta(const struct range_call *c, const struct series_cols *s,
 	return eval_last_two(c, s, env, out, false);
 }
 
-/* ---- folds over the floats of a window ---- */
+/* ---- sums ---- */
 
-typedef double fold_fn(const double *v, size_t n);
+typedef double sums_fn(const struct run_sums *r, size_t lo, size_t hi);
 
-static double fold_sum(const double *v, size_t n)
-{
-	double sum = 0, c = 0;
-	for (size_t k = 0; k < n; k++)
-		kahan_add(v[k], &sum, &c);
-	return isinf(sum) ? sum : sum + c;
-}
-
-static double fold_avg(const double *v, size_t n)
-{
-	double sum = v[0], c = 0, mean = 0;
-	bool incremental = false;
-	for (size_t k = 1; k < n; k++) {
-		double count = (double)(k + 1);
-		if (!incremental) {
-			double s2 = sum, c2 = c;
-			kahan_add(v[k], &s2, &c2);
-			if (!isinf(s2)) {
-				sum = s2;
-				c = c2;
-				continue;
-			}
-			incremental =
-				true; /* the sum overflows: go on with the mean itself */
-			mean = sum / (count - 1);
-			c /= count - 1;
-		}
-		double q = (count - 1) / count;
-		mean = q * mean;
-		c = q * c;
-		kahan_add(v[k] / count, &mean, &c);
-	}
-	return incremental ? mean + c : sum / (double)n + c / (double)n;
-}
-
-/* Windows of floats; one that holds both kinds gives nothing and a warning; histograms alone: `hist_step`. */
-static int eval_fold(const struct range_call *c, const struct series_cols *s,
-		     struct range_env *env, struct row *out, fold_fn *fold,
+/* A window that holds both kinds gives nothing and a warning. */
+static int eval_sums(const struct range_call *c, const struct series_cols *s,
+		     struct range_env *env, struct row *out, sums_fn *of,
 		     hist_step_fn *hist_step)
 {
 	struct window w = { 0 };
 	struct hist_range hists;
-	if (hist_range_open(&hists, c, s, env) < 0)
+	struct run_sums sums = { .v = s->v };
+	if (hist_range_open(&hists, c, s, env) < 0 ||
+	    (!s->h && run_sums_open(&sums, c, s->v, s->n, env) < 0))
 		return -1;
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		if (!slide(c, s, i, &w))
 			continue;
 		switch (hist_range_kind(&hists, &w)) {
-		case WINDOW_FLOATS: put(out, i, fold(s->v + w.lo, w.hi - w.lo)); break;
+		case WINDOW_FLOATS: put(out, i, of(&sums, w.lo, w.hi)); break;
 		case WINDOW_MIXED: hist_range_say(&hists, SAID_MIXED_KINDS); break;
 		case WINDOW_HISTS:
-			if (!hist_step)
-				return no_hists(c, env);
 			if (hist_step(&hists, &w, i, out) < 0)
 				return -1;
 		}
@@ -114,14 +79,17 @@ static int eval_fold(const struct range_call *c, const struct series_cols *s,
 	return 0;
 }
 
-#define FOLD(name, fold, hist_step)                                                      \
-	static int fn_##name(const struct range_call *c, const struct series_cols *s,    \
-			     struct range_env *env, struct row *out)                     \
-	{                                                                                \
-		return eval_fold(c, s, env, out, fold, hist_step);                       \
-	}
-FOLD(sum_over_time, fold_sum, hist_sum_step)
-FOLD(avg_over_time, fold_avg, hist_avg_step)
+static int fn_sum_over_time(const struct range_call *c, const struct series_cols *s,
+			    struct range_env *env, struct row *out)
+{
+	return eval_sums(c, s, env, out, run_sums_sum, hist_sum_step);
+}
+
+static int fn_avg_over_time(const struct range_call *c, const struct series_cols *s,
+			    struct range_env *env, struct row *out)
+{
+	return eval_sums(c, s, env, out, run_sums_avg, hist_avg_step);
+}
 
 /* ---- functions that take floats and histograms alike ---- */
 

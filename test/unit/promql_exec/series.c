@@ -98,6 +98,7 @@ int answer_of(struct answer *a, const struct range_call *c, const struct series_
 	arena_init(&a->arena, NULL);
 	ctx_init(&ctx, NULL, 0);
 	struct exec x = { .ctx = &ctx, .q = &q, .arena = &a->arena };
+	annos_init(&x.annos);
 	struct range_call with = *c;
 	with.call = &call;
 	with.at = &arg;
@@ -109,6 +110,8 @@ int answer_of(struct answer *a, const struct range_call *c, const struct series_
 	int rc = eval ? eval(&with, s, &env, &row)
 		      : range_fn_of(fn)->eval(&with, s, &env, &row);
 	start_overlaps_say(&x);
+	annos_tell(&x);
+	annos_deinit(&x.annos);
 	notes_view(ctx.notes, &a->arena, &notes);
 	a->n_warnings = notes.n_warnings;
 	a->n_infos = notes.n_infos;

@@ -144,12 +144,15 @@ Test(starts, overlaps_are_counted_a_metric)
 	arena_init(&a, NULL);
 	ctx_init(&ctx, NULL, 0);
 	struct exec x = { .ctx = &ctx, .q = &q, .arena = &a };
+	annos_init(&x.annos);
 	struct range_env y = { .x = &x, .metric = STR("y") },
 			 z = { .x = &x, .metric = STR("z") };
 	cr_assert_eq(start_overlap_note(&c, &z, 1), 0);
 	cr_assert_eq(start_overlap_note(&c, &y, 2), 0);
 	cr_assert_eq(start_overlap_note(&c, &y, 5), 0);
 	start_overlaps_say(&x);
+	annos_tell(&x);
+	annos_deinit(&x.annos);
 	notes_view(ctx.notes, &a, &v);
 	cr_assert_eq(v.n_warnings, 2);
 	cr_assert(str_eq(v.warnings[0],

@@ -276,3 +276,73 @@ Test(stats, smoothing_refuses_factors_out_of_range)
 		answer_free(&a);
 	}
 }
+
+/* ---- sums ---- */
+
+static double anew_sum(const double *v, size_t n)
+{
+	double sum = 0, c = 0;
+	for (size_t k = 0; k < n; k++)
+		kahan_add(v[k], &sum, &c);
+	return isinf(sum) ? sum : sum + c;
+}
+
+static void sum_values(struct rand_series *s, unsigned kind)
+{
+	for (size_t k = 0; k < s->cols.n; k++)
+		switch (kind) {
+		case 0: s->v[k] = (double)series_random(1000); break; /* whole */
+		case 1: s->v[k] = (double)series_random(1u << 30) / 1e6; break;
+		case 2: s->v[k] = (double)series_random(1000) / 10 - 50; break;
+		case 3: /* one that drowns the others, and goes again */
+			s->v[k] = series_random(20) ? 0.1
+						    : (series_random(2) ? 1e25 : -1e25);
+			break;
+		case 4: s->v[k] = series_random(5) ? 1e-300 : 3; break;
+		default: break; /* what series_make gave: NaN, infinities */
+		}
+}
+
+/* The same to 1e-13, and mostly to the bit. */
+Test(stats, sums_of_sliding_windows_are_those_added_up_anew)
+{
+	static struct rand_series s;
+	static struct answer sum, avg;
+	double v[SERIES_MAX];
+	int64_t t[SERIES_MAX];
+	size_t all_sums = 0, same_sums = 0, hists;
+	series_seed(4);
+	for (unsigned round = 0; round < 600; round++) {
+		series_make(&s, SERIES_NAN);
+		sum_values(&s, round % 6);
+		struct range_call c = call_make();
+		c.grid.step_ms = 15000;
+		c.range_ms = 1500000;
+		cr_assert_eq(answer_of(&sum, &c, &s.cols, FN_ID_sum_over_time, NULL), 0);
+		cr_assert_eq(answer_of(&avg, &c, &s.cols, FN_ID_avg_over_time, NULL), 0);
+		for (uint32_t i = 0; i < c.grid.n; i++) {
+			int64_t ref = range_ref(&c, i);
+			size_t n = plain_window(&s.cols, ref - c.range_ms, ref, v, t,
+						&hists);
+			cr_assert_eq(bit_get(sum.bits, i), n > 0);
+			if (n == 0)
+				continue;
+			double want = anew_sum(v, n), mean = want / (double)n;
+			all_sums++;
+			same_sums += same_bits(sum.v[i], want);
+			cr_assert(same_bits(sum.v[i], want) ||
+					  fabs(sum.v[i] - want) <= 1e-13 * fabs(want),
+				  "kind %u, step %u: %a, not %a", round % 6, i, sum.v[i],
+				  want);
+			if (round % 6 < 3)
+				cr_assert(fabs(avg.v[i] - mean) <= 1e-13 * fabs(mean) ||
+						  fabs(mean) < 1e-9,
+					  "kind %u, step %u: %a, not %a", round % 6, i,
+					  avg.v[i], mean);
+		}
+		answer_free(&sum);
+		answer_free(&avg);
+	}
+	cr_assert_gt(same_sums, all_sums - all_sums / 1000, "%zu of %zu", same_sums,
+		     all_sums);
+}
