@@ -59,6 +59,11 @@ int ctx_check(struct ctx *ctx, struct err *e)
 	return 0;
 }
 
+bool ctx_is_over(const struct ctx *ctx)
+{
+	return ctx && (cancel_is(ctx->cancel) || ctx_left_ns(ctx) == 0);
+}
+
 void ctx_cond_init(pthread_cond_t *cv)
 {
 	pthread_condattr_t attr;

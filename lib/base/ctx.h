@@ -90,6 +90,7 @@ struct ctx ctx_child(const struct ctx *parent, uint64_t deadline_ns);
 
 /* -1 with E_CANCELLED or E_TIMEOUT if the work is to end; polled once a batch. */
 MUST_CHECK int ctx_check(struct ctx *ctx, struct err *e);
+bool ctx_is_over(const struct ctx *ctx);     /* the question alone */
 uint64_t ctx_left_ns(const struct ctx *ctx); /* UINT64_MAX: no deadline */
 
 /*

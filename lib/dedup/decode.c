@@ -12,6 +12,8 @@
  */
 #include "dedup/dedup_int.h"
 
+#define CHECK_EVERY 64 /* chunks of a series between looks at the query's end */
+
 /* One call of dedup_decode. */
 struct job {
 	struct ctx *ctx;
@@ -183,7 +185,7 @@ static int raw_hists(struct job *j, struct arena *a, struct chunk_decoder **d,
 	if (chunk_decoder_reset(*d, p, j->e) < 0)
 		return -1;
 	while ((rc = chunk_decoder_next(*d, &cols, j->e)) > 0)
-		if (append(j, a, c, &cols) < 0)
+		if (ctx_check(j->ctx, j->e) < 0 || append(j, a, c, &cols) < 0)
 			return -1;
 	return rc;
 }
@@ -202,6 +204,8 @@ static int aggregated(struct job *j, struct arena *a, const struct chunk_view *c
 	while ((rc = samples_next(s, &cols, j->e)) > 0) {
 		if (cols.t_ms[0] > j->maxt_ms)
 			return 0;
+		if (ctx_check(j->ctx, j->e) < 0)
+			return -1;
 		for (size_t i = 0; !cols.v && i < cols.n; i++)
 			h[i] = hist_dup(a, cols.h[i]);
 		if (!cols.v)
@@ -288,6 +292,8 @@ static int decode_lane(struct job *j, struct arena *a, const struct chunk_view *
 	if (reserve(j, a, c, total) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
+		if (i % CHECK_EVERY < CHUNK_WIDE && ctx_check(j->ctx, j->e) < 0)
+			return -1;
 		if (usable && n - i >= CHUNK_WIDE && is_wide(c, chunks + i)) {
 			int done = decode_wide(j, a, chunks + i, &wide, c);
 			if (done < 0)

@@ -232,6 +232,7 @@ struct range_call {
 	int64_t look_ms;
 	struct sample_tally
 		*tally; /* of the series that is evaluated; NULL: not counted */
+	struct ctx *ctx; /* of the query, which may end while windows are looked at */
 };
 /* What the evaluation of one series may touch besides its columns. */
 struct range_env {

@@ -23,7 +23,7 @@ static int eval_last_two(const struct range_call *c, const struct series_cols *s
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		if (!slide(c, s, i, &w) || w.hi - w.lo < 2)
 			continue;
-		struct window two = { w.hi - 2, w.hi, 0, 0 };
+		struct window two = { .lo = w.hi - 2, .hi = w.hi };
 		if (hist_range_kind(&hists, &two) != WINDOW_FLOATS) {
 			if (hist_last_two_step(&hists, &two, i, out, rate) < 0)
 				return -1;

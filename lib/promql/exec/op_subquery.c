@@ -181,6 +181,7 @@ void subquery_window(const struct exec *x, const struct expr *sub, struct grid g
 		     : sub->sub.at == AT_END ? x->q->end_ms
 					     : sub->sub.at_ms;
 	*out = (struct range_call){ .grid = g,
+				    .ctx = x->ctx,
 				    .range_ms = sub->sub.range_ms,
 				    .offset_ms = sub->sub.offset_ms,
 				    .fixed = sub->sub.at != AT_NONE,

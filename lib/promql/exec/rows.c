@@ -38,6 +38,9 @@ int row_new(struct exec *x, struct arena *a, uint32_t n, bool hists, struct row 
 	    struct err *e)
 {
 	size_t words = BITS_WORDS(n);
+	/* whatever makes rows ends with the query, also in the middle of a batch */
+	if (ctx_check(x->ctx, e) < 0)
+		return -1;
 	char *p = arena_try(a, x->ctx, (size_t)n * 8 * (hists ? 2 : 1) + words * 8, e);
 	if (!p)
 		return -1;

@@ -89,6 +89,7 @@ void select_spec_init(struct exec *x, const struct expr *sel, const struct expr 
 	bool range = sel->kind == EXPR_MATRIX;
 	int64_t lookback = q->lookback_ms ? q->lookback_ms : 300000;
 	*window = (struct range_call){ .grid = g,
+				       .ctx = x->ctx,
 				       .range_ms = range ? sel->s.range_ms : lookback,
 				       .offset_ms = s->offset_ms,
 				       .fixed = s->at != AT_NONE,

@@ -12,7 +12,20 @@
 struct window {
 	size_t lo, hi;		 /* samples [lo, hi) */
 	size_t lo_pace, hi_pace; /* how far the ends moved last */
+	size_t seen;		 /* samples in windows since the query was looked after */
+	bool over;		 /* it has ended: no window has a sample any more */
 };
+#define WINDOW_POLL 65536u
+
+/* After every WINDOW_POLL samples: is it still worth while? The caller of the range function finds the error. */
+static inline bool window_over(const struct range_call *c, struct window *w)
+{
+	w->seen += w->hi - w->lo + 1;
+	if (LIKELY(w->seen < WINDOW_POLL))
+		return false;
+	w->seen = 0;
+	return w->over = ctx_is_over(c->ctx);
+}
 
 /* The first sample from `at` on that is later than `bound`. */
 static inline size_t window_pass(const struct series_cols *s, size_t at, int64_t bound,
@@ -32,8 +45,12 @@ static inline size_t window_pass(const struct series_cols *s, size_t at, int64_t
 static inline bool slide_to(const struct range_call *c, const struct series_cols *s,
 			    uint32_t i, int64_t from, int64_t to, struct window *w)
 {
+	if (UNLIKELY(w->over))
+		return false;
 	w->lo = window_pass(s, w->lo, from, &w->lo_pace);
 	w->hi = window_pass(s, MAX(w->hi, w->lo), to, &w->hi_pace);
+	if (UNLIKELY(window_over(c, w)))
+		return false;
 	if (c->tally)
 		tally_add(c->tally, i, w->lo, w->hi);
 	return w->hi > w->lo;

@@ -72,3 +72,24 @@ Test(wide, long_series_are_cut_to_the_range)
 	for (size_t i = 0; i < CHUNKS; i++)
 		free((void *)(uintptr_t)c[i].part[AGGR_RAW].p);
 }
+
+Test(wide, a_query_that_has_ended_decodes_no_more)
+{
+	struct chunk_view c[CHUNKS];
+	struct arena a;
+	struct sample_cols out = { 0 };
+	struct ctx gone;
+	struct err e = ERR_INIT;
+	make(c);
+	arena_init(&a, NULL);
+	ctx_init(&gone, NULL, 0);
+	cancel_now(gone.cancel, "the client left");
+	cr_assert_eq(dedup_decode(&gone, &a, c, CHUNKS, SAMPLE_AVG, false, false,
+				  INT64_MIN, INT64_MAX, &out, &e),
+		     -1);
+	cr_assert_eq(e.code, E_CANCELLED);
+	ctx_deinit(&gone);
+	arena_deinit(&a);
+	for (size_t i = 0; i < CHUNKS; i++)
+		free((void *)(uintptr_t)c[i].part[AGGR_RAW].p);
+}
