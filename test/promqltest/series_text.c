@@ -168,7 +168,7 @@ bool number_parse(struct str s, double *out)
 		errno = 0;
 		long long i = strtoll(text, &end, 0);
 		if (*end == '\0' && errno == 0) { /* larger ones are floats */
-			*out = (double)i;
+			*out = i == 0 && text[0] == '-' ? -0.0 : (double)i;
 			return true;
 		}
 	}

@@ -111,6 +111,13 @@ static int by_labels(const void *a, const void *b, void *arg)
 			  ((const struct promql_series *)b)->labels);
 }
 
+int result_sort(struct exec *x, struct promql_result *out, struct err *e)
+{
+	struct sorting by = { .ctx = x->ctx, .e = e };
+	vec_sort(out->series, out->n, sizeof(*out->series), by_labels, &by);
+	return by.rc;
+}
+
 static int collect(struct exec *x, struct op *root, struct promql_result *out,
 		   struct err *e)
 {
@@ -142,9 +149,7 @@ static int collect(struct exec *x, struct op *root, struct promql_result *out,
 	row_set_deinit(&set);
 	out->eval_ns = time_mono_ns() - x->started_ns;
 	if (rc == 0 && x->q->step_ms != 0) {
-		struct sorting by = { .ctx = x->ctx, .e = e };
-		vec_sort(out->series, out->n, sizeof(*out->series), by_labels, &by);
-		rc = by.rc;
+		rc = result_sort(x, out, e);
 		out->sort_ns = time_mono_ns() - x->started_ns - out->eval_ns;
 	}
 	return rc;

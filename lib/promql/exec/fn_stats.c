@@ -142,8 +142,8 @@ static void warn_quantile(const struct range_call *c, struct range_env *env, dou
 	*said = q;
 	char num[NUM_MAX];
 	size_t len = num_f64_g(num, q);
-	anno_warn(env->x, c->at, "quantile value should be between 0 and 1, got %.*s",
-		  (int)len, num);
+	anno_warn_by(env->x, c->call, c->at,
+		     "quantile value should be between 0 and 1, got %.*s", (int)len, num);
 }
 
 static int fn_quantile_over_time(const struct range_call *c, const struct series_cols *s,

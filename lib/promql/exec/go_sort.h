@@ -11,7 +11,24 @@
 #ifndef PROMQL_EXEC_GO_SORT_H
 #define PROMQL_EXEC_GO_SORT_H
 
-#include "base/base.h"
+#include "base/ctx.h"
+
+/*
+ * For `less` of long sorts: false once the query is over (rc then is -1). Where `less` says false to everything, the
+ * sort soon ends.
+ */
+struct go_sort_watch {
+	struct ctx *ctx;
+	struct err *e;
+	uint32_t asked;
+	int rc;
+};
+static inline bool go_sort_goes_on(struct go_sort_watch *w)
+{
+	if ((++w->asked & 4095) == 0 && w->rc == 0)
+		w->rc = ctx_check(w->ctx, w->e);
+	return w->rc == 0;
+}
 
 /* Put the numbers v[n] into the order of `less`. */
 void go_sort(uint32_t *v, size_t n, bool (*less)(void *arg, uint32_t a, uint32_t b),

@@ -170,6 +170,8 @@ int matrix_exec(struct exec *x, const struct expr *ex, struct promql_result *out
 		else if (v.n)
 			memcpy(out->series, v.v, v.n * sizeof(*v.v));
 	}
+	if (rc == 0)
+		rc = result_sort(x, out, e);
 	free(v.v);
 	return rc;
 }

@@ -156,6 +156,8 @@ static int eval_group(struct op_quantile *o, struct exec *x, size_t g, double *t
 				tmp[k++] = h->v[i];
 		if (k == 0)
 			continue;
+		if (ctx_check(x->ctx, e) < 0)
+			return -1;
 		out->v[i] = quantile_of(o->param.v[i], tmp, k);
 		bit_set(out->bits, i);
 	}
@@ -196,8 +198,7 @@ static int quantile_all(struct op_quantile *o, struct exec *x, struct err *e)
 		return -1;
 	size_t n = 0;
 	for (size_t g = 0; g < o->n_group; g++) {
-		rc = ctx_check(x->ctx, e) < 0 ? -1
-					      : eval_group(o, x, g, tmp, &rows[n], e);
+		rc = eval_group(o, x, g, tmp, &rows[n], e);
 		if (rc < 0)
 			return -1;
 		n += rc > 0;

@@ -20,6 +20,7 @@ struct op_sort {
 	size_t n_label;
 	struct row *row;
 	size_t n, cap;
+	struct go_sort_watch watch;
 	struct batch out;
 };
 
@@ -68,8 +69,10 @@ static bool natural_before(struct str a, struct str b)
 
 static bool labels_before(void *arg, uint32_t ia, uint32_t ib)
 {
-	const struct op_sort *s = arg;
+	struct op_sort *s = arg;
 	const struct row *a = &s->row[ia], *b = &s->row[ib];
+	if (!go_sort_goes_on(&s->watch))
+		return false;
 	for (size_t i = 0; i < s->n_label; i++) {
 		struct str x = labels_get(a->labels, s->label[i]);
 		struct str y = labels_get(b->labels, s->label[i]);
@@ -91,7 +94,10 @@ static int sort_labels(struct op_sort *s, struct exec *x, struct err *e)
 		return -1;
 	for (uint32_t i = 0; i < s->n; i++)
 		at[i] = i;
+	s->watch = (struct go_sort_watch){ .ctx = x->ctx, .e = e };
 	go_sort(at, s->n, labels_before, s);
+	if (s->watch.rc < 0)
+		return -1;
 	for (size_t i = 0; i < s->n; i++)
 		rows[i] = s->row[at[i]];
 	s->out = (struct batch){ rows, s->n };
@@ -107,7 +113,8 @@ static int sort_values(struct op_sort *s, struct exec *x, struct err *e)
 		return -1;
 	for (size_t i = 0; i < s->n; i++)
 		r[i] = (struct ranked){ s->row[i].v[0], (uint32_t)i };
-	ranked_sort(r, (uint32_t)s->n, !s->desc);
+	if (ranked_sort(x->ctx, r, (uint32_t)s->n, !s->desc, e) < 0)
+		return -1;
 	for (size_t i = 0; i < s->n; i++)
 		rows[i] = s->row[r[i].row];
 	s->out = (struct batch){ rows, s->n };

@@ -156,7 +156,8 @@ static int emit_ranked(struct op_topk *t, struct exec *x, struct err *e)
 	n = 0;
 	for (size_t g = 0; g < t->n_heaps; g++) {
 		struct heaps *h = &t->heaps[g];
-		ranked_sort(h->cell, h->n[0], t->high);
+		if (ranked_sort(x->ctx, h->cell, h->n[0], t->high, e) < 0)
+			return -1;
 		for (uint32_t k = 0; k < h->n[0]; k++) {
 			struct row *r = &rows[n++];
 			const struct origin *o = &t->origin[h->cell[k].row];
@@ -194,15 +195,16 @@ static int emit_steps(struct op_topk *t, struct exec *x, struct err *e)
 	if (!rows)
 		return -1;
 	memset(rows, 0, t->n_origin * sizeof(*rows));
-	for (size_t g = 0; g < t->n_heaps; g++)
+	for (size_t g = 0; g < t->n_heaps; g++) {
+		const struct heaps *h = &t->heaps[g];
+		if (ctx_check(x->ctx, e) < 0)
+			return -1;
 		for (uint32_t i = 0; i < t->op.grid.n; i++)
-			for (uint32_t k = 0; k < t->heaps[g].n[i]; k++) {
-				const struct heaps *h = &t->heaps[g];
-				const struct ranked *c =
-					&h->cell[(size_t)i * h->room + k];
-				if (emit_cell(t, x, rows, i, c, e) < 0)
+			for (uint32_t k = 0; k < h->n[i]; k++)
+				if (emit_cell(t, x, rows, i,
+					      &h->cell[(size_t)i * h->room + k], e) < 0)
 					return -1;
-			}
+	}
 	size_t n = 0;
 	for (size_t k = 0; k < t->n_origin; k++)
 		if (rows[k].bits)

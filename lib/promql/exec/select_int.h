@@ -33,6 +33,8 @@ MUST_CHECK int select_decode(struct exec *x, const struct select_spec *spec,
 			     struct chunk_view *chunks, size_t n, struct arena *a,
 			     struct sample_cols *c, struct err *e);
 
+/* By labels. */
+int result_sort(struct exec *x, struct promql_result *out, struct err *e);
 /* Instant query of a range selector or subquery: raw samples into the result. matrix.c */
 int matrix_exec(struct exec *x, const struct expr *ex, struct promql_result *out,
 		struct err *e);

@@ -50,20 +50,21 @@ void ranked_fix_top(struct ranked *h, uint32_t n, bool high)
 struct falling {
 	const struct ranked *r;
 	bool high;
+	struct go_sort_watch watch;
 };
 
 /* The reverse of `less`. */
 static bool before(void *arg, uint32_t a, uint32_t b)
 {
-	const struct falling *f = arg;
-	return less(f->r[b].v, f->r[a].v, f->high);
+	struct falling *f = arg;
+	return go_sort_goes_on(&f->watch) && less(f->r[b].v, f->r[a].v, f->high);
 }
 
-void ranked_sort(struct ranked *h, uint32_t n, bool high)
+int ranked_sort(struct ctx *ctx, struct ranked *h, uint32_t n, bool high, struct err *e)
 {
 	struct ranked *was = xmalloc(n * sizeof(*was) + 1);
 	uint32_t *at = xmalloc(n * sizeof(*at) + 1);
-	struct falling f = { was, high };
+	struct falling f = { was, high, { .ctx = ctx, .e = e } };
 	if (n)
 		memcpy(was, h, n * sizeof(*was));
 	for (uint32_t i = 0; i < n; i++)
@@ -73,4 +74,5 @@ void ranked_sort(struct ranked *h, uint32_t n, bool high)
 		h[i] = was[at[i]];
 	free(was);
 	free(at);
+	return f.watch.rc;
 }

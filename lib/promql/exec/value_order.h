@@ -19,7 +19,8 @@ struct ranked {
 void ranked_push(struct ranked *h, uint32_t n, struct ranked r,
 		 bool high); /* h holds n, room for one more */
 void ranked_fix_top(struct ranked *h, uint32_t n, bool high); /* h[0] was replaced */
-/* Falling (high false) or rising order, NaN last. */
-void ranked_sort(struct ranked *h, uint32_t n, bool high);
+/* Falling (high false) or rising order, NaN last. Ends with ctx (NULL: never); then the order is none. */
+MUST_CHECK int ranked_sort(struct ctx *ctx, struct ranked *h, uint32_t n, bool high,
+			   struct err *e);
 
 #endif

@@ -150,6 +150,24 @@ Test(go_sort, leaves_equal_elements_where_go_does)
 	}
 }
 
+/* A query that is over does not sort on. */
+Test(value_order, sorting_ends_with_the_query)
+{
+	static struct ranked r[200000];
+	struct ctx ctx;
+	struct err e = ERR_INIT;
+	ctx_init(&ctx, NULL, 0);
+	for (uint32_t i = 0; i < ARRAY_LEN(r); i++)
+		r[i] = (struct ranked){ (double)(i * 2654435761u), i };
+	cr_assert_eq(ranked_sort(&ctx, r, ARRAY_LEN(r), false, &e), 0);
+	cancel_now(ctx.cancel, "gone");
+	for (uint32_t i = 0; i < ARRAY_LEN(r); i++)
+		r[i] = (struct ranked){ (double)(i * 2654435761u), i };
+	cr_assert_eq(ranked_sort(&ctx, r, ARRAY_LEN(r), false, &e), -1);
+	cr_assert_eq(e.code, E_CANCELLED);
+	ctx_deinit(&ctx);
+}
+
 /* An order that says of a NaN that it is before everything still puts it last when turned around. */
 Test(value_order, nan_is_last_either_way)
 {
@@ -163,7 +181,7 @@ Test(value_order, nan_is_last_either_way)
 							k };
 				nans += k % 3 == 1;
 			}
-			ranked_sort(r, n, high);
+			cr_assert_eq(ranked_sort(NULL, r, n, high, NULL), 0);
 			for (; i + nans + 1 < n; i++)
 				cr_assert(high ? r[i].v <= r[i + 1].v
 					       : r[i].v >= r[i + 1].v);
@@ -189,8 +207,8 @@ Test(value_order, heap_keeps_the_best)
 				ranked_fix_top(h, n, high);
 			}
 		}
-		ranked_sort(all, ARRAY_LEN(all), high);
-		ranked_sort(h, n, high);
+		cr_assert_eq(ranked_sort(NULL, all, ARRAY_LEN(all), high, NULL), 0);
+		cr_assert_eq(ranked_sort(NULL, h, n, high, NULL), 0);
 		for (uint32_t i = 0; i < n; i++)
 			cr_assert_eq(h[i].row, all[i].row);
 	}
