@@ -2,14 +2,14 @@
  * promql/exec/fn_stats.c - what the floats of a sliding window are like: extremes, quantiles, spread.
  *
  * Extremes come from a monotonic queue, quantiles from ranks (order_stat.h), so that a step costs what has come
- * and gone since the last one and not what is inside. Variances are added up anew in each window, as their bits
- * depend on it.
+ * and gone since the last one and not what is inside. Variances are in run_sums.c.
  * Source  prometheus.md §2.7
  */
 #include <math.h>
 
 #include "model/chunk.h"
 #include "promql/exec/order_stat.h"
+#include "promql/exec/run_sums.h"
 #include "wire/num.h"
 
 /* ---- min, max, and when ---- */
@@ -248,30 +248,19 @@ static int fn_mad_over_time(const struct range_call *c, const struct series_cols
 
 /* ---- spread ---- */
 
-/* Welford's, compensated. */
-static double variance(const double *v, size_t n)
-{
-	double count = 0, mean = 0, c_mean = 0, aux = 0, c_aux = 0;
-	for (size_t k = 0; k < n; k++) {
-		count++;
-		double delta = v[k] - (mean + c_mean);
-		kahan_add(delta / count, &mean, &c_mean);
-		kahan_add(delta * (v[k] - (mean + c_mean)), &aux, &c_aux);
-	}
-	return (aux + c_aux) / count;
-}
-
 static int eval_variance(const struct range_call *c, const struct series_cols *s,
 			 struct range_env *env, struct row *out, bool root)
 {
 	struct floats f;
-	if (floats_of(s, env, &f) < 0)
+	struct run_sums sums;
+	if (floats_of(s, env, &f) < 0 ||
+	    run_sums_open_squares(&sums, c, f.v, f.n, env) < 0)
 		return -1;
 	struct float_window w = { 0 };
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		if (!floats_slide(c, s, &f, i, 1, env, &w))
 			continue;
-		double var = variance(f.v + w.lo, w.hi - w.lo);
+		double var = run_sums_var(&sums, w.lo, w.hi);
 		put(out, i, root ? sqrt(var) : var);
 	}
 	return 0;

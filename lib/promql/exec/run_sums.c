@@ -73,7 +73,7 @@ static bool survey(const double *v, size_t n, unsigned *lowest, unsigned *greate
 	return least >= LEAST_EXPONENT && max <= GREATEST_EXPONENT;
 }
 
-/* In units of the lowest bit. */
+/* In units of the lowest bit, what is below it cut off. */
 static __int128 whole_of(double v, unsigned lowest)
 {
 	uint64_t u = f64_bits(v);
@@ -81,23 +81,19 @@ static __int128 whole_of(double v, unsigned lowest)
 		return 0;
 	unsigned e = exponent_of(u);
 	uint64_t m = (u & MANTISSA) | HIDDEN;
-	__int128 x =
-		e >= lowest ? (__int128)m << (e - lowest) : (__int128)(m >> (lowest - e));
+	__int128 x = e >= lowest ? (__int128)m << (e - lowest)
+				 : (__int128)(m >> MIN(lowest - e, 63u));
 	return u >> 63 ? -x : x;
 }
 
-int run_sums_open(struct run_sums *r, const struct range_call *c, const double *v,
-		  size_t n, struct range_env *env)
+static bool overlaps(const struct range_call *c, int64_t least)
 {
-	unsigned lowest, greatest, room = 128 - 2;
-	*r = (struct run_sums){ .v = v };
-	if (n == 0 || c->grid.n < RUN_SUMS_OVERLAP ||
-	    (!c->fixed && c->range_ms / c->grid.step_ms < RUN_SUMS_OVERLAP) ||
-	    !survey(v, n, &lowest, &greatest))
-		return 0;
-	unsigned bits = greatest + 53 - lowest + (64 - (unsigned)__builtin_clzll(n));
-	if (bits > room)
-		return 0;
+	return c->grid.n >= least && (c->fixed || c->range_ms / c->grid.step_ms >= least);
+}
+
+static int sum_up(struct run_sums *r, const double *v, size_t n, unsigned lowest,
+		  unsigned greatest, struct range_env *env)
+{
 	__int128 *upto = range_scratch(env, (n + 1) * sizeof(*upto)), sum = 0;
 	if (!upto)
 		return -1;
@@ -111,6 +107,130 @@ int run_sums_open(struct run_sums *r, const struct range_call *c, const double *
 	r->least = ldexp(RUN_SUMS_LOST, (int)greatest - 1022);
 	return 0;
 }
+
+int run_sums_open(struct run_sums *r, const struct range_call *c, const double *v,
+		  size_t n, struct range_env *env)
+{
+	unsigned lowest, greatest;
+	*r = (struct run_sums){ .v = v };
+	if (n == 0 || !overlaps(c, RUN_SUMS_OVERLAP) || !survey(v, n, &lowest, &greatest))
+		return 0;
+	unsigned bits = greatest + 53 - lowest + (64 - (unsigned)__builtin_clzll(n));
+	return bits > 126 ? 0 : sum_up(r, v, n, lowest, greatest, env);
+}
+
+/* ---- squares ---- */
+
+#define SQUARE_BITS 62 /* of a value */
+
+static void wide_add(struct wide *a, unsigned __int128 b)
+{
+	unsigned __int128 low = (unsigned __int128)a->w[0] + (uint64_t)b;
+	unsigned __int128 mid =
+		(unsigned __int128)a->w[1] + (uint64_t)(b >> 64) + (uint64_t)(low >> 64);
+	a->w[0] = (uint64_t)low;
+	a->w[1] = (uint64_t)mid;
+	a->w[2] += (uint64_t)(mid >> 64);
+}
+
+static struct wide wide_sub(struct wide a, struct wide b)
+{
+	uint64_t borrow = 0;
+	for (int i = 0; i < 3; i++) {
+		unsigned __int128 d = (unsigned __int128)a.w[i] - b.w[i] - borrow;
+		a.w[i] = (uint64_t)d;
+		borrow = (uint64_t)(d >> 64) & 1;
+	}
+	return a;
+}
+
+static struct wide wide_times(struct wide a, uint64_t n)
+{
+	uint64_t carry = 0;
+	for (int i = 0; i < 3; i++) {
+		unsigned __int128 p = (unsigned __int128)a.w[i] * n + carry;
+		a.w[i] = (uint64_t)p;
+		carry = (uint64_t)(p >> 64);
+	}
+	return a;
+}
+
+static struct wide wide_square(unsigned __int128 x)
+{
+	uint64_t low = (uint64_t)x, high = (uint64_t)(x >> 64);
+	struct wide r = wide_times((struct wide){ { low, high, 0 } }, low),
+		    s = wide_times((struct wide){ { low, high, 0 } }, high);
+	/* one limb up; what is beyond 192 bits is nothing, as its caller sees to */
+	unsigned __int128 up = (unsigned __int128)s.w[1] << 64 | s.w[0];
+	unsigned __int128 mid = ((unsigned __int128)r.w[2] << 64 | r.w[1]) + up;
+	return (struct wide){ { r.w[0], (uint64_t)mid, (uint64_t)(mid >> 64) } };
+}
+
+static double wide_float(struct wide a)
+{
+	return (double)a.w[2] * 0x1p128 + (double)a.w[1] * 0x1p64 + (double)a.w[0];
+}
+
+int run_sums_open_squares(struct run_sums *r, const struct range_call *c, const double *v,
+			  size_t n, struct range_env *env)
+{
+	unsigned lowest, greatest;
+	*r = (struct run_sums){ .v = v };
+	/* squares of units must be floats */
+	if (n == 0 || n >> 31 || !overlaps(c, RUN_SUMS_SPREAD) ||
+	    !survey(v, n, &lowest, &greatest) || greatest < EXPONENT_0 - 300 ||
+	    greatest > EXPONENT_0 + 300)
+		return 0;
+	unsigned first = greatest + 53 - SQUARE_BITS;
+	if (lowest < first) { /* what is cut off matters to small spreads only */
+		lowest = first;
+		r->least_var = 0x1p96;
+	}
+	struct wide *squares = range_scratch(env, (n + 1) * sizeof(*squares)),
+		    sum = { { 0, 0, 0 } };
+	if (!squares || sum_up(r, v, n, lowest, greatest, env) < 0)
+		return -1;
+	for (size_t k = 0; k < n; k++) {
+		int64_t x = (int64_t)whole_of(v[k], lowest);
+		squares[k] = sum;
+		wide_add(&sum, (unsigned __int128)((__int128)x * x));
+	}
+	squares[n] = sum;
+	r->squares = squares;
+	return 0;
+}
+
+/* Welford's, compensated. */
+static double var_anew(const double *v, size_t n)
+{
+	double count = 0, mean = 0, c_mean = 0, aux = 0, c_aux = 0;
+	for (size_t k = 0; k < n; k++) {
+		count++;
+		double delta = v[k] - (mean + c_mean);
+		kahan_add(delta / count, &mean, &c_mean);
+		kahan_add(delta * (v[k] - (mean + c_mean)), &aux, &c_aux);
+	}
+	return (aux + c_aux) / count;
+}
+
+double run_sums_var(const struct run_sums *r, size_t lo, size_t hi)
+{
+	size_t n = hi - lo;
+	if (!r->squares)
+		return var_anew(r->v + lo, n);
+	__int128 s = r->upto[hi] - r->upto[lo];
+	struct wide s2 = wide_square((unsigned __int128)(s < 0 ? -s : s));
+	struct wide q = wide_times(wide_sub(r->squares[hi], r->squares[lo]), n);
+	double spread = wide_float(wide_sub(q, s2)); /* variance x n^2 */
+	if (spread == 0 && r->least_var == 0)
+		return 0; /* all are equal */
+	if (wide_float(s2) > 1e4 * spread ||
+	    spread < r->least_var * ((double)n * (double)n))
+		return var_anew(r->v + lo, n);
+	return spread / ((double)n * (double)n) * (r->unit * r->unit);
+}
+
+/* ---- sums and means ---- */
 
 /* The sum as a float and what that leaves out; false: not to be trusted. */
 static bool exact(const struct run_sums *r, size_t lo, size_t hi, double *sum,

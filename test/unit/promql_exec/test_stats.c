@@ -200,6 +200,10 @@ static void check(size_t which, unsigned like)
 			     i);
 		if (bit_get(a.bits, i))
 			cr_assert(same_bits(a.v[i], want) ||
+					  (all[which].plain == plain_stdvar &&
+					   fabs(a.v[i] - want) <= 1e-13 * want) ||
+					  (all[which].plain == plain_stddev &&
+					   fabs(a.v[i] - want) <= 1e-13 * want) ||
 					  (which < ZEROS_EQUAL && a.v[i] == want),
 				  "%zu: step %u: %a, not %a", which, i, a.v[i], want);
 	}
@@ -301,6 +305,53 @@ static void sum_values(struct rand_series *s, unsigned kind)
 		case 4: s->v[k] = series_random(5) ? 1e-300 : 3; break;
 		default: break; /* what series_make gave: NaN, infinities */
 		}
+}
+
+static bool near(double a, double b)
+{
+	return same_bits(a, b) || fabs(a - b) <= 1e-13 * fabs(b);
+}
+
+Test(stats, variances_of_sliding_windows_are_those_taken_anew)
+{
+	static struct rand_series s;
+	static struct answer var, dev;
+	double v[SERIES_MAX];
+	int64_t t[SERIES_MAX];
+	size_t hists, total = 0, slid = 0;
+	series_seed(5);
+	for (unsigned round = 0; round < 700; round++) {
+		series_make(&s, SERIES_NAN);
+		sum_values(&s, round % 7);
+		for (size_t k = 0; k < s.cols.n && round % 7 == 6; k++)
+			s.v[k] =
+				1e6 + (double)series_random(100) / 7; /* a small spread */
+		struct range_call c = call_make();
+		c.grid.step_ms = 15000;
+		c.range_ms = 1500000;
+		cr_assert_eq(answer_of(&var, &c, &s.cols, FN_ID_stdvar_over_time, NULL),
+			     0);
+		cr_assert_eq(answer_of(&dev, &c, &s.cols, FN_ID_stddev_over_time, NULL),
+			     0);
+		for (uint32_t i = 0; i < c.grid.n; i++) {
+			int64_t ref = range_ref(&c, i);
+			size_t n = plain_window(&s.cols, ref - c.range_ms, ref, v, t,
+						&hists);
+			cr_assert_eq(bit_get(var.bits, i), n > 0);
+			if (n == 0)
+				continue;
+			double want = plain_stdvar(v, t, n, 0, 0);
+			total++;
+			slid += !same_bits(var.v[i], want);
+			cr_assert(near(var.v[i], want), "kind %u, step %u: %a, not %a",
+				  round % 7, i, var.v[i], want);
+			cr_assert(near(dev.v[i], sqrt(want)), "kind %u, step %u",
+				  round % 7, i);
+		}
+		answer_free(&var);
+		answer_free(&dev);
+	}
+	cr_assert_gt(slid, total / 20, "%zu of %zu", slid, total); /* it does slide */
 }
 
 /* The same to 1e-13, and mostly to the bit. */
