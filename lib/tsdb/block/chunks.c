@@ -253,14 +253,52 @@ static int add_view(struct stage *g, size_t item, const struct block_item_chunk 
 	return 0;
 }
 
+static const struct chunk_part *first_part(const struct chunk_view *v)
+{
+	for (unsigned k = 0; k < AGGR_N; k++)
+		if (v->part[k].p)
+			return &v->part[k];
+	return &v->part[AGGR_RAW];
+}
+
+/* The order of chunks in all answers: (mint, maxt, encoding, bytes descending). */
 static int cmp_view(const void *a, const void *b, void *arg)
 {
 	const struct chunk_view *x = a, *y = b;
+	const struct chunk_part *p = first_part(x), *q = first_part(y);
 	(void)arg;
 
 	if (x->mint_ms != y->mint_ms)
 		return x->mint_ms < y->mint_ms ? -1 : 1;
-	return (x->maxt_ms > y->maxt_ms) - (x->maxt_ms < y->maxt_ms);
+	if (x->maxt_ms != y->maxt_ms)
+		return x->maxt_ms < y->maxt_ms ? -1 : 1;
+	if (p->enc != q->enc)
+		return p->enc < q->enc ? -1 : 1;
+	return str_cmp(str_n(q->p, q->n), str_n(p->p, p->n));
+}
+
+static bool same_view(const struct chunk_view *x, const struct chunk_view *y)
+{
+	if (x->mint_ms != y->mint_ms || x->maxt_ms != y->maxt_ms)
+		return false;
+	for (unsigned k = 0; k < AGGR_N; k++) {
+		const struct chunk_part *p = &x->part[k], *q = &y->part[k];
+		if (p->enc != q->enc || !str_eq(str_n(p->p, p->n), str_n(q->p, q->n)))
+			return false;
+	}
+	return true;
+}
+
+/* Of series that are shown as one: in order, equal chunks once, as every merge does. */
+static void join_views(struct block_views *l)
+{
+	size_t k = 0;
+
+	vec_sort(l->v, l->n, sizeof(*l->v), cmp_view, NULL);
+	for (size_t i = 0; i < l->n; i++)
+		if (i == 0 || !same_view(&l->v[i], &l->v[k - 1]))
+			l->v[k++] = l->v[i];
+	l->n = k;
 }
 
 static int fill_shown(struct stage *g, struct err *e)
@@ -282,7 +320,7 @@ static int fill_shown(struct stage *g, struct err *e)
 			if (add_view(g, i, &it->chunk[c], &s->need[k], &l, e) < 0)
 				return -1;
 		if (it->joined && l.n)
-			vec_sort(l.v, l.n, sizeof(*l.v), cmp_view, NULL);
+			join_views(&l);
 		s->shown[i] = (struct series_in){ .labels = it->labels,
 						  .chunks = l.v,
 						  .n = l.n };

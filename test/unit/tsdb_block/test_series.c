@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/vec.h"
 #include "fs/fs.h"
 #include "unit/tsdb_block/golden.h"
@@ -10,10 +11,15 @@
 #define VALUES GOLDEN "/bucket/01M81YVCFSCF0E425839T44G73"
 
 /* All shown label sets as text, chunk counts and samples: what two ways of reading must agree on. */
+struct shown_chunk {
+	int64_t mint_ms, maxt_ms;
+	uint64_t hash, samples;
+};
 struct shown {
 	struct labels labels;
 	size_t chunks;
 	uint64_t samples;
+	struct shown_chunk *chunk;
 };
 struct shown_all {
 	struct shown v[512];
@@ -34,9 +40,16 @@ static int read_shown(struct fix *f, struct block *b, const struct block_series_
 		struct shown *w = &out->v[out->n++];
 		cr_assert(out->n < ARRAY_LEN(out->v));
 		*w = (struct shown){ .labels = labels_dup(&f->a, s->labels),
-				     .chunks = s->n };
+				     .chunks = s->n,
+				     .chunk = ARENA_ARRAY(&f->a, struct shown_chunk,
+							  s->n + 1) };
 		for (size_t i = 0; i < s->n; i++) {
-			w->samples += chunk_count(s->chunks[i].part[AGGR_RAW]);
+			const struct chunk_view *c = &s->chunks[i];
+			struct chunk_part raw = c->part[AGGR_RAW];
+			w->samples += chunk_count(raw);
+			w->chunk[i] = (struct shown_chunk){ c->mint_ms, c->maxt_ms,
+							    hash_xx64(raw.p, raw.n, 0),
+							    chunk_count(raw) };
 			cr_assert(i == 0 ||
 				  s->chunks[i - 1].mint_ms <= s->chunks[i].mint_ms);
 		}
@@ -53,6 +66,30 @@ static int cmp_shown(const void *a, const void *b, void *arg)
 	(void)arg;
 	return labels_cmp(((const struct shown *)a)->labels,
 			  ((const struct shown *)b)->labels);
+}
+
+static int cmp_chunk(const void *a, const void *b, void *arg)
+{
+	(void)arg;
+	return memcmp(a, b, sizeof(struct shown_chunk));
+}
+
+/* Series that are shown as one: chunks that are equal are shown once. */
+static void join(struct fix *f, struct shown *to, const struct shown *more)
+{
+	size_t n = to->chunks + more->chunks, k = 0;
+	struct shown_chunk *v = ARENA_ARRAY(&f->a, struct shown_chunk, n + 1);
+	memcpy(v, to->chunk, to->chunks * sizeof(*v));
+	memcpy(v + to->chunks, more->chunk, more->chunks * sizeof(*v));
+	vec_sort(v, n, sizeof(*v), cmp_chunk, NULL);
+	to->samples = 0;
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || cmp_chunk(&v[i], &v[k - 1], NULL) != 0) {
+			to->samples += v[i].samples;
+			v[k++] = v[i];
+		}
+	to->chunk = v;
+	to->chunks = k;
 }
 
 /* What must be shown: labels changed one by one, sorted, equal ones joined. */
@@ -74,8 +111,7 @@ static void transform(struct fix *f, const struct shown_all *in,
 	vec_sort(out->v, out->n, sizeof(out->v[0]), cmp_shown, NULL);
 	for (size_t i = 0; i < out->n; i++) {
 		if (n > 0 && labels_eq(out->v[n - 1].labels, out->v[i].labels)) {
-			out->v[n - 1].chunks += out->v[i].chunks;
-			out->v[n - 1].samples += out->v[i].samples;
+			join(f, &out->v[n - 1], &out->v[i]);
 		} else {
 			out->v[n++] = out->v[i];
 		}
