@@ -3,8 +3,9 @@
  *
  * Is it its folder? At each heartbeat Prometheus tells the number of its blocks, the lowest timestamp, the bytes of
  * its blocks, and of its write-ahead log the segment written to and (3.x) the bytes. The folder must show the same: a
- * copy, another replica's folder, or one of which we see only a part does not. The bytes of blocks are compared until
- * they were equal once, for Prometheus tells those of a minute ago after a deletion.
+ * copy, another replica's folder, or one of which we see only a part does not. After a deletion Prometheus tells the
+ * bytes of a minute ago, so those of meta.json and tombstones may have come meanwhile; bytes that were right once are
+ * not asked for again.
  *
  * The border. Samples in order that its head holds are never older than the head's lowest timestamp, and none older
  * than half a block range before the head's highest is taken any more; the head is cut only after its block is in
@@ -61,7 +62,8 @@ struct prom_blocks {
 	struct prom_scan scan;
 	bool on;
 	bool equal_once;
-	char why[240];	/* not on */
+	char why[240]; /* not on */
+	const char *kind;
 	int64_t cap_ms; /* the border is at most this */
 	struct mark mark, next;
 	uint64_t plan; /* number of the last one */
@@ -129,7 +131,8 @@ static struct prom_wal look_at_log(const struct prom_blocks *b, struct ctx *ctx,
 			if (st.kind != FS_FILE || names.name[i].n != 8 ||
 			    !str_to_u64(names.name[i], &number))
 				continue;
-			w.first = w.first < 0 ? (int64_t)number : w.first;
+			if (w.first < 0 && st.size)
+				w.first = (int64_t)number;
 			w.last = (int64_t)number;
 		}
 	arena_deinit(&a);
@@ -209,6 +212,7 @@ static int refuse(struct prom_blocks *b, const char *fmt, ...) PRINTF_LIKE(2, 3)
 static int refuse(struct prom_blocks *b, const char *fmt, ...)
 {
 	va_list ap;
+	b->kind = fmt;
 	va_start(ap, fmt);
 	vsnprintf(b->why, sizeof(b->why), fmt, ap);
 	va_end(ap);
@@ -219,7 +223,7 @@ static int check_blocks(struct prom_blocks *b, struct ctx *ctx, const struct pro
 {
 	struct err e = ERR_INIT;
 	size_t n = 0;
-	uint64_t bytes;
+	uint64_t bytes, other;
 	int64_t lowest = INT64_MAX;
 	if (prom_scan_refresh(&b->scan, ctx, &e) < 0)
 		return refuse(b, "%s", err_text(&e));
@@ -238,11 +242,14 @@ static int check_blocks(struct prom_blocks *b, struct ctx *ctx, const struct pro
 			b->scan.dir, (long long)lowest, t->lowest_ms);
 	if (b->equal_once)
 		return 0;
-	if (!prom_scan_bytes(&b->scan, ctx, &bytes) || (double)bytes != t->blocks_bytes)
+	if (!prom_scan_bytes(&b->scan, ctx, &bytes, &other) ||
+	    t->blocks_bytes < (double)bytes ||
+	    t->blocks_bytes > (double)(bytes + other + n * META_CHANGE))
 		return refuse(
 			b,
-			"the blocks in %s are of %llu bytes, those of Prometheus of %.0f",
-			b->scan.dir, (unsigned long long)bytes, t->blocks_bytes);
+			"the blocks in %s are of %llu to %llu bytes, those of Prometheus of %.0f",
+			b->scan.dir, (unsigned long long)bytes,
+			(unsigned long long)(bytes + other), t->blocks_bytes);
 	return 0;
 }
 
@@ -288,11 +295,11 @@ static void close_idle(struct prom_blocks *b)
 	count_open(b);
 }
 
-static void say(const struct prom_blocks *b, struct ctx *ctx, bool on, const char *before)
+static void say(const struct prom_blocks *b, struct ctx *ctx, bool on, const char *kind)
 {
 	if (b->on && !on)
 		log_info(ctx, "persisted blocks are read from %s", b->scan.dir);
-	else if (!b->on && (on || strncmp(before, b->why, 16) != 0)) {
+	else if (!b->on && (on || kind != b->kind)) {
 		static const char text[] = "persisted blocks are asked from Prometheus";
 		if (b->asked)
 			log_warn(ctx, "%s: %s (--prometheus.read-blocks-directly)", text,
@@ -305,21 +312,20 @@ static void say(const struct prom_blocks *b, struct ctx *ctx, bool on, const cha
 void prom_blocks_learn(struct prom_blocks *b, struct ctx *ctx, struct prom_wal before,
 		       const struct prom_tsdb *t)
 {
-	char last[sizeof(b->why)];
 	pthread_mutex_lock(&b->mu);
 	bool on = b->on;
-	memcpy(last, b->why, sizeof(last));
+	const char *kind = b->kind;
 	b->on = check(b, ctx, before, t) == 0;
 	b->equal_once = b->on;
 	if (b->on) {
-		b->why[0] = 0;
+		b->kind = NULL;
 		b->cap_ms = MIN((int64_t)t->head_mint_ms,
 				(int64_t)t->head_maxt_ms - (t->min_block_ms + 1) / 2);
 	}
 	learn_out_of_order(b, ctx, t);
 	close_idle(b);
 	metric_set_value(b->m_direct, b->on);
-	say(b, ctx, on, last);
+	say(b, ctx, on, kind);
 	pthread_mutex_unlock(&b->mu);
 }
 
@@ -418,7 +424,10 @@ static int open_entry(struct planning *k, struct prom_entry *t, struct err *e)
 		return -1;
 	if (rc < 0)
 		mark_bad(b, t, &why, time_after_ns(RETRY_NS), k->ctx);
-	k->look = rc == 0;
+	if (rc == 0) { /* whatever its mtime says, the folder has changed */
+		k->look = true;
+		b->scan.settled = false;
+	}
 	if (rc <= 0)
 		return 0;
 	t->used_ns = time_mono_ns();

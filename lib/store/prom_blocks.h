@@ -38,7 +38,7 @@ void prom_blocks_free(struct prom_blocks *b); /* after all calls; NULL allowed *
 
 struct prom_wal { /* of the folder */
 	uint64_t bytes;
-	int64_t first, last; /* segments; -1: none */
+	int64_t first, last; /* segments: that holds something, and of all; -1: none */
 };
 /* Before what Prometheus tells is asked. */
 struct prom_wal prom_blocks_wal(const struct prom_blocks *b, struct ctx *ctx);

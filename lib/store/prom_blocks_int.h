@@ -42,8 +42,9 @@ struct prom_scan {
 /* Look again, if anything may have changed. -1: what is there cannot be known; e names what is in the way. */
 MUST_CHECK int prom_scan_refresh(struct prom_scan *s, struct ctx *ctx, struct err *e);
 void prom_scan_deinit(struct prom_scan *s);
-/* Bytes of the files of all live blocks; false: they changed meanwhile. */
-bool prom_scan_bytes(struct prom_scan *s, struct ctx *ctx, uint64_t *bytes);
+/* Bytes of all live blocks: index and chunks; meta.json and tombstones. false: they changed meanwhile. */
+bool prom_scan_bytes(struct prom_scan *s, struct ctx *ctx, uint64_t *lasting,
+		     uint64_t *other);
 /*
  * The block is open and its tombstones are those on disk. 1: yes; 0: its folder is gone, look again; -1: it cannot be
  * opened.

@@ -218,13 +218,16 @@ int prom_config(struct prom_store *p, struct ctx *ctx, struct arena *a,
 
 int prom_tsdb(struct prom_store *p, struct ctx *ctx, struct prom_tsdb *out, struct err *e)
 {
+	double lowest_ms;
 	const struct {
 		const char *name;
 		double *to, factor;
 	} row[] = {
-		{ "prometheus_tsdb_lowest_timestamp_seconds", &out->lowest_ms, 1000 },
-		{ "prometheus_tsdb_head_min_time_seconds", &out->head_mint_ms, 1000 },
-		{ "prometheus_tsdb_head_max_time_seconds", &out->head_maxt_ms, 1000 },
+		/* Those in seconds are cut to whole ones. */
+		{ "prometheus_tsdb_lowest_timestamp", &out->lowest_ms, 1 },
+		{ "prometheus_tsdb_lowest_timestamp_seconds", &lowest_ms, 1000 },
+		{ "prometheus_tsdb_head_min_time", &out->head_mint_ms, 1 },
+		{ "prometheus_tsdb_head_max_time", &out->head_maxt_ms, 1 },
 		{ "prometheus_tsdb_blocks_loaded", &out->blocks, 1 },
 		{ "prometheus_tsdb_storage_blocks_bytes", &out->blocks_bytes, 1 },
 		{ "prometheus_tsdb_wal_storage_size_bytes", &out->wal_bytes, 1 },
@@ -251,6 +254,8 @@ int prom_tsdb(struct prom_store *p, struct ctx *ctx, struct prom_tsdb *out, stru
 			if (str_eqz(name, row[i].name) && str_to_f64(str_trim(line), &v))
 				*row[i].to = floor(v * row[i].factor + 0.5);
 	}
+	if (isnan(out->lowest_ms))
+		out->lowest_ms = lowest_ms;
 	arena_deinit(&tmp);
 	return 0;
 }

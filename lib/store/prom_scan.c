@@ -241,25 +241,23 @@ static bool chunk_bytes(struct ctx *ctx, struct arena *a, const char *path, uint
 	return true;
 }
 
-bool prom_scan_bytes(struct prom_scan *s, struct ctx *ctx, uint64_t *bytes)
+bool prom_scan_bytes(struct prom_scan *s, struct ctx *ctx, uint64_t *lasting,
+		     uint64_t *other)
 {
-	static const char *const files[] = { "index", "meta.json", "tombstones" };
 	struct arena a;
 	bool ok = true;
 	size_t n;
-	*bytes = 0;
+	*lasting = *other = 0;
 	arena_init(&a, NULL);
 	for (size_t i = 0; ok && i < s->n; i++) {
-		const char *id = s->v[i]->id;
+		const char *dir = str_fmt(&a, "%s/%s", s->dir, s->v[i]->id).p;
 		if (!s->v[i]->live)
 			continue;
-		for (size_t k = 0; ok && k < ARRAY_LEN(files); k++)
-			ok = add_size(ctx,
-				      str_fmt(&a, "%s/%s/%s", s->dir, id, files[k]).p,
-				      bytes) ||
-			     k == 2; /* a block needs no tombstones */
-		ok = ok && chunk_bytes(ctx, &a, str_fmt(&a, "%s/%s/chunks", s->dir, id).p,
-				       bytes, &n);
+		ok = add_size(ctx, str_fmt(&a, "%s/index", dir).p, lasting) &&
+		     add_size(ctx, str_fmt(&a, "%s/meta.json", dir).p, other) &&
+		     chunk_bytes(ctx, &a, str_fmt(&a, "%s/chunks", dir).p, lasting, &n);
+		/* A block needs no tombstones. */
+		(void)add_size(ctx, str_fmt(&a, "%s/tombstones", dir).p, other);
 	}
 	arena_deinit(&a);
 	return ok;
