@@ -198,13 +198,14 @@ torture:
 lint:
 	@scripts/lint
 
-## bench: XOR decoding, then one query through store and query beside Prometheus; writes test/bench/RESULTS.md
+## bench: XOR decoding, then one query through store and query beside Prometheus; writes test/bench/RESULTS.md; then a sidecar's blocks beside remote read
 BENCHES := $(patsubst test/bench/%.c,%,$(wildcard test/bench/bench_*.c))
 BENCH_PROGRAMS := $(patsubst %,$(BUILD)/release/test/%,$(BENCHES))
 $(BUILD)/release/test/series_text: $(BUILD)/release/test/bench/series_text.c.o
 	@$(CC) $(FLAGS) -o $@ $^
 bench: $(BUILD)/thanosc $(BENCH_PROGRAMS) $(BUILD)/release/test/series_text
-	@test/bench/bench_query $(BUILD)/release/test/bench_xor
+	@test/bench/bench_query $(BENCH_PROGRAMS)
+	@test/bench/bench_sidecar
 
 ## bench-network: gRPC streams, Series through the sidecar, S3 objects; writes its part of test/bench/RESULTS.md
 bench-network: $(BUILD)/thanosc $(BENCH_PROGRAMS) $(BUILD)/release/test/series_text tools
