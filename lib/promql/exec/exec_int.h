@@ -231,7 +231,7 @@ struct range_call {
 		smoothed; /* looks look_ms behind the range, and (smoothed) ahead of it */
 	int64_t look_ms;
 	struct sample_tally
-		*tally; /* of the series that is evaluated; NULL: not counted */
+		*tally;	 /* of the series that is evaluated; NULL: not counted */
 	struct ctx *ctx; /* of the query, which may end while windows are looked at */
 };
 /* What the evaluation of one series may touch besides its columns. */
