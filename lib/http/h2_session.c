@@ -53,8 +53,10 @@ void h2_session_flush(struct h2_session *s)
 	if (s->busy || s->closing)
 		return;
 	s->busy = true;
-	while (!net_conn_full(s->conn) && (n = nghttp2_session_mem_send(s->h2, &p)) > 0)
+	while (!net_conn_full(s->conn) && (n = nghttp2_session_mem_send(s->h2, &p)) > 0) {
 		net_conn_write(s->conn, p, (size_t)n);
+		s->written += (uint64_t)n;
+	}
 	s->busy = false;
 	if (n < 0) {
 		struct err e = ERR_INIT;
@@ -359,9 +361,10 @@ static bool is_stalled(struct h2_session *s, uint64_t now)
 {
 	size_t unsent = net_conn_unsent(s->conn);
 
-	if (unsent == 0 || unsent < s->last_unsent)
+	if (unsent == 0 || s->written > s->taken + unsent) {
 		s->moved_ns = now;
-	s->last_unsent = unsent;
+		s->taken = s->written > unsent ? s->written - unsent : 0;
+	}
 	return s->stall_ns && now - s->moved_ns >= s->stall_ns;
 }
 

@@ -59,7 +59,8 @@ struct h2_session {
 	uint64_t keepalive_ns, ping_timeout_ns, age_ns, stall_ns; /* 0: never */
 	uint64_t started_ns, heard_ns;
 	uint64_t moved_ns; /* the socket took bytes, or had none to take */
-	size_t last_unsent;
+	uint64_t written,
+		taken;	    /* bytes given to the socket; taken by it when last seen */
 	uint64_t ping_ns;   /* when the unanswered PING was sent; 0: none */
 	uint64_t goaway_ns; /* when the second GOAWAY is due; 0: not draining */
 	uint64_t close_ns;  /* when a drain ends by force */

@@ -271,6 +271,25 @@ Test(h2, a_stream_that_takes_nothing_holds_itself_up_only)
 	srv_stop(&v, NS_PER_S);
 }
 
+/* Always something left to take, yet never nothing taken. */
+Test(h2, a_client_that_reads_slowly_is_not_cut)
+{
+	struct srv v;
+	srv_start(&v, &(struct http_server_opts){ .body_timeout_ns = NS_PER_S });
+	struct h2 *h = h2_connect(v.port, 1 << 30);
+	int small = 64 << 10;
+	setsockopt(h->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	int32_t id = h2_ask(h, "GET", "/endless", NULL, NULL, 0, false);
+	for (int i = 0; i < 90; i++) {
+		usleep(50000);
+		h2_turn(h, 0);
+		h2_answer(h, id)->n = 0;
+	}
+	cr_assert(!h->gone && !h2_answer(h, id)->closed);
+	h2_close(h);
+	srv_stop(&v, NS_PER_S);
+}
+
 /* What a handler has left behind is not kept for ever either. */
 Test(h2, a_finished_answer_that_nobody_takes_is_reset)
 {
