@@ -131,6 +131,7 @@ static struct range_call random_call(struct expr *call, struct expr **args)
 			  (int64_t[]){ 60000, 15000, 1000, 200000 }[rnd(4)],
 			  (uint32_t)rnd(STEPS) + 1 },
 		.call = call,
+		.at = &sel,
 		.range_ms = (int64_t[]){ 300000, 31000, 61000, 15000 }[rnd(4)],
 	};
 }
