@@ -32,7 +32,7 @@ static void execute(struct run *run, struct str text, int64_t start_ms, int64_t 
 				  .store = storage_store(run->r->storage),
 				  .pool = run->r->pool,
 				  .max_samples = 10000,
-				  .delayed_names = true,
+				  .delayed_names = !run->r->eager_names,
 				  .start_timestamps = true };
 	*out = (struct answer){ 0 };
 	ctx_init(&ctx, NULL, 0);

@@ -1,6 +1,6 @@
 /*
- * test/promqltest/main.c - promqltest FILE...: scripts of Prometheus' PromQL test language against the engine, over real
- * chunks. A line for each eval that fails, then "N passed, N failed"; exit code 1 if any did.
+ * test/promqltest/main.c - promqltest FILE... [--eager-names FILE...]: scripts of Prometheus' PromQL test language against
+ * the engine, over real chunks; behind --eager-names without delayed removal of metric names. A line for each eval that fails, then "N passed, N failed"; exit code 1 if any did.
  */
 #include "promqltest.h"
 
@@ -368,7 +368,10 @@ int main(int argc, char **argv)
 	struct task_pool_opts o = { 0 };
 	struct runner r = { .pool = task_pool_new(&o), .storage = storage_new() };
 	for (int i = 1; i < argc; i++)
-		run_file(&r, argv[i]);
+		if (strcmp(argv[i], "--eager-names") == 0) /* for the files behind it */
+			r.eager_names = true;
+		else
+			run_file(&r, argv[i]);
 	storage_free(r.storage);
 	task_pool_free(r.pool);
 	printf("%zu passed, %zu failed\n", r.passed, r.failed);

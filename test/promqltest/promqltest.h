@@ -102,6 +102,7 @@ struct runner {
 	struct task_pool *pool;
 	struct storage *storage;
 	size_t passed, failed;
+	bool eager_names; /* metric names go at once, as without promql-delayed-name-removal */
 };
 bool eval_run(struct runner *r, const struct eval *ev, struct buf *out);
 
