@@ -257,7 +257,7 @@ const struct range_fn *range_fn_of(enum fn_id fn); /* NULL: none has this name *
  * Annotations of a range function point at its first argument. A subquery has no place of its own there, since
  * Prometheus puts its result, which has none, in place of it.
  */
-const struct expr *range_place(const struct expr *call);
+const struct expr *range_place(struct exec *x, const struct expr *call);
 /* rate and increase say so when a metric that gave floats has no counter's name. */
 static inline bool range_wants_counter(const struct expr *call)
 {

@@ -45,7 +45,10 @@ struct op_histq {
 	struct bucket_row **sorted; /* of the current group */
 	struct bkt *bkt;
 	struct forced_note *forced;
-	struct row *rows;
+	struct answer {
+		struct row row;
+		size_t k; /* which quantile */
+	} * rows;
 	size_t n_rows, cap_rows;
 	struct batch out;
 	bool done;

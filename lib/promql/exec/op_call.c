@@ -267,11 +267,14 @@ static int wrap(struct exec *x, const struct expr *e, const struct op_ops *ops,
 	return 0;
 }
 
-const struct expr *range_place(const struct expr *call)
+const struct expr *range_place(struct exec *x, const struct expr *call)
 {
-	static const struct expr nowhere = { 0 };
 	const struct expr *arg = expr_strip(call->call.arg[0]);
-	return arg->kind == EXPR_SUBQUERY ? &nowhere : arg;
+	if (arg->kind != EXPR_SUBQUERY)
+		return arg;
+	struct expr *nowhere = ARENA_NEW(x->arena, struct expr);
+	nowhere->end = call->end; /* said when all inside was evaluated */
+	return nowhere;
 }
 
 void range_note_counter(struct exec *x, const struct range_call *c, struct str metric,

@@ -201,12 +201,14 @@ static int eval_answer(struct op_histq *o, struct exec *x, const struct hgroup *
 	return bits_any(out->bits, n);
 }
 
-static int add_row(struct op_histq *o, struct exec *x, const struct row *r, struct err *e)
+static int add_row(struct op_histq *o, struct exec *x, size_t k, const struct row *r,
+		   struct err *e)
 {
 	if (o->n_rows == o->cap_rows)
 		o->rows =
 			vec_grow(o->rows, &o->cap_rows, o->n_rows + 1, sizeof(*o->rows));
-	struct row *to = &o->rows[o->n_rows++];
+	o->rows[o->n_rows].k = k;
+	struct row *to = &o->rows[o->n_rows++].row;
 	*to = *r;
 	if (labels_try_dup(x->arena, x->ctx, r->labels, &to->labels, e) < 0)
 		return -1;
@@ -253,7 +255,7 @@ static int add_labelled(struct op_histq *o, struct exec *x, const struct hgroup 
 				bit_clear(left.bits, j);
 		}
 		bit_clear(left.bits, i);
-		if (add_row(o, x, &r, e) < 0)
+		if (add_row(o, x, k, &r, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -270,8 +272,9 @@ static int check_twins(struct op_histq *o, struct exec *x, size_t first, struct 
 	for (size_t i = first; i < o->n_rows; i++)
 		for (size_t j = first; j < i; j++)
 			for (size_t w = 0; w < BITS_WORDS(o->op.grid.n); w++)
-				if (o->rows[i].bits[w] & o->rows[j].bits[w] &&
-				    labels_eq(o->rows[i].labels, o->rows[j].labels))
+				if (o->rows[i].row.bits[w] & o->rows[j].row.bits[w] &&
+				    labels_eq(o->rows[i].row.labels,
+					      o->rows[j].row.labels))
 					return err_set(x->ctx, e, E_EXEC, DUP_LABELSET);
 	return 0;
 }
@@ -287,7 +290,7 @@ static int eval_group(struct op_histq *o, struct exec *x, const struct hgroup *g
 		if (rc > 0) {
 			r.labels = g->labels;
 			rc = o->label.p ? add_labelled(o, x, g, k, &r, e)
-					: add_row(o, x, &r, e);
+					: add_row(o, x, k, &r, e);
 		}
 		if (rc < 0)
 			return -1;
@@ -296,6 +299,21 @@ static int eval_group(struct op_histq *o, struct exec *x, const struct hgroup *g
 }
 
 /* ---- the operator ---- */
+
+/* All series of the first quantile, then all of the second. */
+static int show_rows(struct op_histq *o, struct exec *x, struct err *e)
+{
+	struct row *rows = arena_try(x->arena, x->ctx, o->n_rows * sizeof(*rows) + 1, e);
+	size_t n = 0;
+	if (!rows)
+		return -1;
+	for (size_t k = 0; k < o->n_answers; k++)
+		for (size_t i = 0; i < o->n_rows; i++)
+			if (o->rows[i].k == k)
+				rows[n++] = o->rows[i].row;
+	o->out = (struct batch){ rows, n };
+	return 0;
+}
 
 static int histq_all(struct op_histq *o, struct exec *x, struct err *e)
 {
@@ -320,8 +338,7 @@ static int histq_all(struct op_histq *o, struct exec *x, struct err *e)
 		if (eval_group(o, x, o->group[k], e) < 0)
 			return -1;
 	histq_say_forced(o, x);
-	o->out = (struct batch){ o->rows, o->n_rows };
-	return 0;
+	return show_rows(o, x, e);
 }
 
 static int histq_next(struct op *op, struct exec *x, struct batch **out, struct err *e)

@@ -19,6 +19,8 @@
 #include "promql/exec/select_int.h"
 
 #define BATCH_BYTES ((size_t)1 << 20)
+/* Rows of histograms are as large as if each had a hundred buckets; eight times the bytes of a batch may be made of them. */
+#define HIST_WEIGHT ((size_t)1024 / 8)
 #define MAX_RING    64
 
 struct raw {
@@ -242,6 +244,21 @@ static int check_unique(struct op_select *s, struct labels ls, struct err *e)
 	return 0;
 }
 
+static bool shows_hists(const struct op_select *s, const struct series_in *in)
+{
+	if (s->stats || s->timestamps)
+		return false;
+	for (size_t i = 0; i < in->n; i++)
+		switch (in->chunks[i].part[AGGR_RAW].enc) {
+		case CHUNK_HIST:
+		case CHUNK_FLOATHIST:
+		case CHUNK_HIST_ST:
+		case CHUNK_FLOATHIST_ST: return true;
+		default: break;
+		}
+	return false;
+}
+
 static int add_raw(struct op_select *s, struct raw_batch *b, const struct series_in *in,
 		   struct err *e)
 {
@@ -268,6 +285,8 @@ static int add_raw(struct op_select *s, struct raw_batch *b, const struct series
 	b->raw[b->n_raw++] = r;
 	select_count(x, &s->op.read, in);
 	b->bytes += 128;
+	if (shows_hists(s, in))
+		b->bytes += s->op.grid.n * HIST_WEIGHT;
 	return 0;
 }
 
@@ -415,7 +434,7 @@ int op_select_new(struct exec *x, const struct expr *sel, const struct expr *cal
 	s->op.unique = !s->op.nameless || one_name(sel);
 	select_spec_init(x, sel, call, g, &s->spec, &s->call);
 	s->call.call = in_call ? call : NULL;
-	s->call.at = fn ? range_place(call) : sel;
+	s->call.at = fn ? range_place(x, call) : sel;
 	if (s->timestamps || s->starts)
 		s->call.smoothed = false; /* the sample itself is asked for */
 	if (fn && range_params_plan(x, call, g, &s->params, e) < 0)

@@ -199,7 +199,7 @@ int op_subquery_new(struct exec *x, const struct expr *sub, const struct expr *c
 	s->drop_name = range_drops_name(call);
 	subquery_window(x, sub, g, &s->call);
 	s->call.call = call;
-	s->call.at = range_place(call);
+	s->call.at = range_place(x, call);
 	s->count = x->count;
 	if (s->count->by_step &&
 	    !(s->by_step = arena_try(x->arena, x->ctx, g.n * sizeof(*s->by_step), e)))
