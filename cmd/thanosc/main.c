@@ -6,6 +6,13 @@
 
 #include "runtime.h"
 
+/*
+ * jemalloc reads this. What a query has given back is to be there for the next one, on whatever thread, and goes back to the
+ * system soon: limits of memory are worth nothing if freed pages add up beside them.
+ */
+extern const char *malloc_conf;
+const char *malloc_conf = "percpu_arena:percpu,dirty_decay_ms:500,muzzy_decay_ms:0";
+
 static const struct {
 	const struct conf_cmd *cmd;
 	int (*run)(int argc, char **argv);

@@ -5,6 +5,7 @@
 #include "promql/exec/select_int.h"
 #include "promql/exec/start_time.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/time.h"
@@ -203,10 +204,14 @@ static void name_limit(struct exec *x, struct err *e)
 	else
 		promql_print(x->q->expr, &b);
 	struct str text = str_n((const char *)b.p, MIN(b.n, (size_t)400));
-	char *said = strdup(err_text(e));
+	char *said = strdup(err_text(e)), limit[80] = "";
+	if (x->q->max_samples && atomic_load(&x->held) > x->q->max_samples)
+		snprintf(limit, sizeof(limit),
+			 " (limit of %llu set by --query.max-samples)",
+			 (unsigned long long)x->q->max_samples);
 	err_set(x->ctx, e, E_LIMIT,
-		"%s in %.*s%s, after %llu series and %llu chunks of %llu bytes were read",
-		said ? said : "", STR_FMT(text), text.n < b.n ? "..." : "",
+		"%s%s in %.*s%s, after %llu series and %llu chunks of %llu bytes were read",
+		said ? said : "", limit, STR_FMT(text), text.n < b.n ? "..." : "",
 		(unsigned long long)x->read.series, (unsigned long long)x->read.chunks,
 		(unsigned long long)x->read.bytes);
 	free(said);
