@@ -401,7 +401,7 @@ static void on_tick(void *arg)
 		h2_session_close(s, NULL);
 		return;
 	}
-	if (s->server && !s->settled && now - s->started_ns >= PREFACE_NS) {
+	if (s->server && !s->settled && now - s->started_ns >= s->preface_ns) {
 		struct err e = ERR_INIT;
 		err_set(NULL, &e, E_TIMEOUT, "%s does not begin to speak HTTP/2",
 			net_conn_peer(s->conn));
@@ -461,6 +461,7 @@ struct h2_session *h2_session_new(struct net_conn *c, const struct h2_session_op
 	s->ping_timeout_ns = o->ping_timeout_ns;
 	s->age_ns = o->age_ns;
 	s->stall_ns = o->stall_ns;
+	s->preface_ns = o->preface_ns ? o->preface_ns : PREFACE_NS;
 	s->strict_pings = o->strict_pings;
 	s->patience = PATIENCE;
 	s->started_ns = s->heard_ns = s->moved_ns = s->patience_ns = time_mono_ns();

@@ -57,7 +57,7 @@ struct h2_session {
 	uint32_t patience;
 	uint64_t patience_ns; /* until when it was refilled */
 	uint64_t keepalive_ns, ping_timeout_ns, age_ns, stall_ns; /* 0: never */
-	uint64_t started_ns, heard_ns;
+	uint64_t started_ns, heard_ns, preface_ns;
 	uint64_t moved_ns; /* the socket took bytes, or had none to take */
 	uint64_t written,
 		taken;	    /* bytes given to the socket; taken by it when last seen */
@@ -72,6 +72,7 @@ struct h2_session_opts {
 	uint64_t keepalive_ns, ping_timeout_ns, age_ns;
 	uint64_t
 		stall_ns; /* closed when the socket takes nothing for so long; 0: never */
+	uint64_t preface_ns; /* server: until HTTP/2 must have begun; 0: 10 s */
 	bool strict_pings; /* server: gRPC's rule, a third early PING ends the connection */
 };
 struct h2_session *h2_session_new(struct net_conn *c, const struct h2_session_opts *o,

@@ -94,6 +94,9 @@ struct rpc_server_opts {
 	struct budget *budget;	       /* parent of each call's; may be NULL */
 	size_t call_budget;	       /* bytes a call may hold; 0: 64 MiB */
 	size_t send_window; /* bytes queued unsent per stream before rpc_send waits; 0: 256 KiB */
+	uint64_t preface_ns; /* until HTTP/2 must have begun; 0: 10 s */
+	uint64_t
+		stall_ns; /* for a request to be whole, and of rpc_send without progress; 0: 30 s */
 	struct net_tls
 		*tls; /* NULL: plain; kept by the caller until the server has stopped */
 	struct trace_sink *trace;      /* of calls on request threads; NULL: off */

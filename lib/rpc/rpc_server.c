@@ -91,7 +91,8 @@ static void on_accept(void *arg, struct net_conn *conn)
 				     .stream_window = RPC_SERVER_WINDOW,
 				     .conn_window = RPC_SERVER_CONN_WINDOW,
 				     .strict_pings = true,
-				     .age_ns = srv->o.max_connection_age_ns };
+				     .age_ns = srv->o.max_connection_age_ns,
+				     .preface_ns = srv->o.preface_ns };
 	atomic_init(&c->refs, 1);
 	c->srv = srv;
 	c->loop = net_conn_loop(conn);
@@ -304,7 +305,7 @@ int rpc_server_start(struct loops *loops, struct task_pool *pool,
 	s->o.max_streams = o->max_streams ? o->max_streams : 250;
 	s->o.call_budget = o->call_budget ? o->call_budget : (size_t)64 << 20;
 	s->o.send_window = o->send_window ? o->send_window : (size_t)256 << 10;
-	s->stall_ns = RPC_STALL_NS;
+	s->stall_ns = o->stall_ns ? o->stall_ns : RPC_STALL_NS;
 	s->metrics = metric_set_new(m, rows, M_COUNT);
 	pthread_mutex_init(&s->mu, NULL);
 	ctx_cond_init(&s->cv);

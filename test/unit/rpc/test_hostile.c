@@ -344,3 +344,145 @@ Test(hostile, idle_connections)
 {
 	beside(idle, 0);
 }
+
+/* ---- the limits of time themselves, made short ---- */
+
+struct quick {
+	struct world w;
+	struct attack a;
+};
+
+static void quick_start(struct quick *q)
+{
+	memset(&q->a, 0, sizeof(q->a));
+	world_start_opts(&q->w, 0,
+			 &(struct rpc_server_opts){ .preface_ns = NS_PER_S,
+						    .stall_ns = NS_PER_S });
+	q->a.port = rpc_server_port(q->w.srv);
+}
+
+/* Wait up to 10 s for a frame of this type and stream; false: the connection ended, or none came. */
+static bool frame_comes(int fd, uint8_t type, uint32_t id, uint8_t *flags, uint8_t *p,
+			size_t *n)
+{
+	uint64_t end = time_after_ns(10 * NS_PER_S);
+	uint8_t h[9], b[1 << 16];
+	while (time_mono_ns() < end && recv(fd, h, 9, MSG_WAITALL) == 9) {
+		size_t len = (size_t)h[0] << 16 | (size_t)h[1] << 8 | h[2];
+		if (len > sizeof(b) ||
+		    (len && recv(fd, b, len, MSG_WAITALL) != (ssize_t)len))
+			return false;
+		if (h[3] != type || h[8] != id)
+			continue;
+		*flags = h[4];
+		if (p) {
+			memcpy(p, b, MIN(len, *n));
+			*n = MIN(len, *n);
+		}
+		return true;
+	}
+	return false;
+}
+
+/* The value of a header in a block; "": it is not there. */
+static void header_of(const uint8_t *block, size_t n, const char *name, char out[200])
+{
+	nghttp2_hd_inflater *in;
+	nghttp2_nv nv;
+	int flags = 0;
+	out[0] = '\0';
+	cr_assert(nghttp2_hd_inflate_new(&in) == 0);
+	while (!(flags & NGHTTP2_HD_INFLATE_FINAL)) {
+		ssize_t used = nghttp2_hd_inflate_hd2(in, &nv, &flags, block, n, 1);
+		cr_assert(used >= 0);
+		block += used;
+		n -= (size_t)used;
+		if ((flags & NGHTTP2_HD_INFLATE_EMIT) && nv.namelen == strlen(name) &&
+		    memcmp(nv.name, name, nv.namelen) == 0)
+			snprintf(out, 200, "%.*s", (int)nv.valuelen, (char *)nv.value);
+	}
+	nghttp2_hd_inflate_del(in);
+}
+
+Test(hostile, who_does_not_begin_to_speak_http2_is_closed_in_time)
+{
+	static const uint8_t p[8];
+	struct quick q;
+	uint8_t flags, b[256];
+	quick_start(&q);
+	int mute = dial(&q.a), half = dial(&q.a), idle = greet(&q.a, 65535);
+	struct timeval tv = { .tv_sec = 10 };
+	uint64_t begin = time_mono_ns();
+	cr_assert(mute >= 0 && half >= 0 && idle >= 0);
+	cr_assert(h2raw_put(half, H2RAW_PREFACE, 20)); /* not whole */
+	for (int i = 0; i < 2; i++) {
+		int fd = i ? half : mute;
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+		while (recv(fd, b, sizeof(b), 0) > 0)
+			; /* its SETTINGS */
+		uint64_t took = time_mono_ns() - begin;
+		cr_assert(took > NS_PER_S * 9 / 10 && took < 6 * NS_PER_S, "%.1f s",
+			  (double)took / 1e9);
+		close(fd);
+	}
+	/* one that has begun may be silent for longer */
+	cr_assert(h2raw_frame(idle, H2RAW_PING, 0, 0, p, 8));
+	do
+		cr_assert(frame_comes(idle, H2RAW_PING, 0, &flags, NULL, NULL));
+	while (!(flags & 1));
+	close(idle);
+	world_stop(&q.w);
+}
+
+Test(hostile, half_a_request_is_refused_in_time)
+{
+	static const uint8_t begin[] = { 0, 0, 0, 0, 100, 'x' };
+	struct quick q;
+	uint8_t flags, block[400];
+	size_t n = sizeof(block);
+	char value[200];
+	quick_start(&q);
+	int fd = greet(&q.a, 65535);
+	struct timeval tv = { .tv_sec = 10 };
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	uint64_t start = time_mono_ns();
+	cr_assert(request(fd, 1, "/t.T/Echo", H2RAW_END_HEADERS) &&
+		  h2raw_frame(fd, H2RAW_DATA, 0, 1, begin, sizeof(begin)));
+	cr_assert(frame_comes(fd, H2RAW_HEADERS, 1, &flags, block, &n));
+	uint64_t took = time_mono_ns() - start;
+	cr_assert(took > NS_PER_S * 9 / 10 && took < 6 * NS_PER_S, "%.1f s",
+		  (double)took / 1e9);
+	cr_assert(flags & H2RAW_END_STREAM);
+	header_of(block, n, "grpc-status", value);
+	cr_assert_str_eq(value, "4");
+	header_of(block, n, "grpc-message", value);
+	cr_assert_str_eq(value, "request is not whole in time");
+	/* the connection is as good as before */
+	cr_assert(request(fd, 3, "/t.T/Echo", H2RAW_END_HEADERS) &&
+		  message(fd, 3, "hello", H2RAW_END_STREAM));
+	cr_assert(frame_comes(fd, H2RAW_DATA, 3, &flags, NULL, NULL));
+	close(fd);
+	world_stop(&q.w);
+}
+
+Test(hostile, an_answer_that_nobody_takes_is_reset_in_time)
+{
+	struct quick q;
+	uint8_t flags, code[4] = { 0 };
+	size_t n = sizeof(code);
+	quick_start(&q);
+	int fd = greet(&q.a, 0);
+	struct timeval tv = { .tv_sec = 10 };
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	uint64_t start = time_mono_ns();
+	cr_assert(request(fd, 1, "/t.T/Count", H2RAW_END_HEADERS) &&
+		  message(fd, 1, "200 10000", H2RAW_END_STREAM));
+	cr_assert(frame_comes(fd, H2RAW_RST, 1, &flags, code, &n));
+	uint64_t took = time_mono_ns() - start;
+	cr_assert(took > NS_PER_S * 9 / 10 && took < 6 * NS_PER_S, "%.1f s",
+		  (double)took / 1e9);
+	cr_assert_eq(code[3], NGHTTP2_CANCEL);
+	cr_assert(world_until(&q.w.ended, E_TIMEOUT));
+	close(fd);
+	world_stop(&q.w);
+}
