@@ -76,6 +76,8 @@ struct exec {
 	struct op **ops;     /* all, for closing */
 	size_t n_ops, cap_ops;
 	uint32_t selects_open;
+	uint32_t
+		expanded; /* planned is what does not depend on the step, on a grid of one */
 	struct annos annos;
 	/* While planning: how many operators around want count and sum only, and how many look at buckets. */
 	uint32_t in_stats, in_buckets;

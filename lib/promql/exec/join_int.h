@@ -8,6 +8,7 @@
 
 struct one_row {
 	struct row row; /* request arena */
+	size_t seq;	/* its number among all rows of the side */
 	struct one_row *next;
 };
 struct sig { /* rows of one side that share a signature */

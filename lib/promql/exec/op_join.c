@@ -25,6 +25,7 @@ struct op_join {
 	struct map64 inserted; /* signature and labels of results -> presence bitmap */
 	uint64_t *dups;	       /* steps held twice by any signature */
 	bool any_dup;
+	size_t n_one; /* rows held */
 	uint32_t end; /* steps that are still looked at: up to the first that fails */
 	bool fails, fails_by_dup;
 	struct err failure;
@@ -49,6 +50,7 @@ static int one_add(struct op_join *j, struct exec *x, const struct row *r, struc
 	struct one_row *o = ARENA_NEW(x->arena, struct one_row);
 	if (row_copy(x, x->arena, n, r, &o->row, e) < 0)
 		return -1;
+	o->seq = j->n_one++;
 	if (s->last) /* in series order: errors show the first two */
 		s->last->next = o;
 	else
@@ -72,12 +74,12 @@ static const struct row *one_at(const struct sig *s, uint32_t i)
 }
 
 /* Two rows of a signature present at step i; false: none or one. */
-static bool two_at(const struct sig *s, uint32_t i, const struct row *two[2])
+static bool two_at(const struct sig *s, uint32_t i, const struct one_row *two[2])
 {
 	size_t n = 0;
 	for (const struct one_row *o = s->rows; o && n < 2; o = o->next)
 		if (bit_get(o->row.bits, i))
-			two[n++] = &o->row;
+			two[n++] = o;
 	return n == 2;
 }
 
@@ -98,16 +100,24 @@ static bool fails_first(struct op_join *j, uint32_t i, bool dup)
 static void duplicate(struct op_join *j, struct exec *x, uint32_t i)
 {
 	struct buf b;
-	const struct row *two[2] = { NULL, NULL };
-	size_t k = 0;
-	while (!two_at(j->sigs.list[k], i, two))
-		k++;
-	struct str a = labels_str(x->arena, two[0]->labels);
-	struct str c = labels_str(x->arena, two[1]->labels);
+	const struct one_row *two[2], *first[2] = { NULL, NULL };
+	const struct sig *of = NULL;
+	for (size_t k = 0; k < j->sigs.n;
+	     k++) { /* what is met first in the order of rows */
+		if (!two_at(j->sigs.list[k], i, two) ||
+		    (of && first[1]->seq < two[1]->seq))
+			continue;
+		of = j->sigs.list[k];
+		first[0] = two[0];
+		first[1] = two[1];
+	}
+	BUG_ON(!of);
+	struct str a = labels_str(x->arena, first[0]->row.labels);
+	struct str c = labels_str(x->arena, first[1]->row.labels);
 	bool turn = str_cmp(a, c) > 0;
 	buf_init(&b, 1 << 20);
 	buf_str(&b, STR("found duplicate series for the match group "));
-	labels_text(j->sigs.list[k]->labels, &b);
+	labels_text(of->labels, &b);
 	buf_fmt(&b, " on the %s hand-side of the operation: [",
 		j->swapped ? "left" : "right");
 	buf_str(&b, turn ? c : a);

@@ -15,7 +15,7 @@
 struct op_sort {
 	struct op op;
 	bool by_value, desc;
-	bool started, done;
+	bool done, warn; /* warn: in a range query nothing is sorted */
 	struct str *label;
 	size_t n_label;
 	struct row *row;
@@ -161,6 +161,11 @@ static void drop_hists(struct op_sort *s, struct batch *b)
 static int sort_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
 {
 	struct op_sort *s = (struct op_sort *)op;
+	if (s->warn)
+		anno_warn(x, op->expr,
+			  "sort is ineffective for range queries since results are "
+			  "always ordered by labels");
+	s->warn = false;
 	if (op->grid.n == 1) {
 		if (s->done)
 			return 0;
@@ -170,11 +175,6 @@ static int sort_next(struct op *op, struct exec *x, struct batch **out, struct e
 		*out = &s->out;
 		return s->n != 0;
 	}
-	if (!s->started)
-		anno_warn(x, op->expr,
-			  "sort is ineffective for range queries since results are "
-			  "always ordered by labels");
-	s->started = true;
 	int rc = op_next(op->in[0], x, out, e);
 	if (rc > 0 && s->by_value)
 		drop_hists(s, *out);
@@ -193,6 +193,10 @@ int op_sort_new(struct exec *x, const struct expr *e, struct grid g, struct op *
 {
 	struct op_sort *s = op_alloc(x, sizeof(*s), &sort_ops, g, TYPE_VECTOR, e);
 	enum fn_id fn = e->call.fn;
+	/* a range whose end lies before its second step is one, too */
+	s->warn = g.n > 1 ||
+		  (!x->expanded && x->q->step_ms && g.start_ms == x->q->start_ms &&
+		   x->q->start_ms != x->q->end_ms);
 	s->by_value = fn == FN_ID_sort || fn == FN_ID_sort_desc;
 	s->desc = fn == FN_ID_sort_desc || fn == FN_ID_sort_by_label_desc;
 	s->n_label = e->call.n - 1;

@@ -44,6 +44,12 @@ static bool uses_time(const struct expr *e)
 	}
 }
 
+static bool fn_sorts(enum fn_id fn)
+{
+	return fn == FN_ID_sort || fn == FN_ID_sort_desc || fn == FN_ID_sort_by_label ||
+	       fn == FN_ID_sort_by_label_desc;
+}
+
 /* *pinned is set where an @ was found: constants alone gain nothing from being expanded. */
 static bool step_invariant(const struct expr *e, bool *pinned)
 {
@@ -73,6 +79,7 @@ static bool step_invariant(const struct expr *e, bool *pinned)
 		for (size_t i = 0; i < e->call.n; i++)
 			if (!step_invariant(e->call.arg[i], pinned))
 				return false;
+		*pinned |= fn_sorts(e->call.fn); /* then there is an order */
 		return true;
 	}
 	return false;
@@ -134,9 +141,11 @@ int plan_expr(struct exec *x, const struct expr *e, struct grid g, struct op **o
 	if (g.n > 1 && step_invariant(e, &pinned) && pinned) {
 		struct op *once;
 		struct grid one = { g.start_ms, g.step_ms, 1 };
+		x->expanded++;
 		if (samples_enter(x, true, 1, err) < 0 ||
 		    plan_node(x, e, one, &once, err) < 0)
 			return -1;
+		x->expanded--;
 		samples_leave(x);
 		if (op_expand_new(x, once, g, out, err) < 0)
 			return -1;
