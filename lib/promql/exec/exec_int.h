@@ -306,6 +306,9 @@ int op_subquery_new(struct exec *x, const struct expr *sub, const struct expr *c
 /* No rows; those of `in` (may be NULL) are computed, since that may fail. */
 struct op *op_empty_new(struct exec *x, const struct expr *e, struct grid g,
 			struct op *in);
+/* A row has a slot for each step; what goes beyond is refused, whatever the budget. */
+#define SUBQUERY_STEPS_MAX (1u << 30)
+int subquery_check(struct exec *x, struct grid g, struct err *e);
 struct grid subquery_grid(const struct exec *x, const struct expr *sub,
 			  const struct range_call *c);
 void subquery_window(const struct exec *x, const struct expr *sub, struct grid g,

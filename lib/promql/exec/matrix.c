@@ -124,6 +124,8 @@ static int read_subquery(struct exec *x, const struct expr *sub, struct series_v
 	struct grid one = { x->q->start_ms, 0, 1 };
 	subquery_window(x, sub, one, &w);
 	struct grid g = subquery_grid(x, sub, &w);
+	if (subquery_check(x, g, e) < 0)
+		return -1;
 	if (g.n == 0)
 		return 0;
 	x->in_buckets++;

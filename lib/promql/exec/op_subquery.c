@@ -159,6 +159,14 @@ static int64_t floor_div(int64_t a, int64_t b)
 	return q - (a % b < 0);
 }
 
+int subquery_check(struct exec *x, struct grid g, struct err *e)
+{
+	if (g.n <= SUBQUERY_STEPS_MAX)
+		return 0;
+	return err_set(x->ctx, e, E_LIMIT, "subquery of more than %u steps",
+		       SUBQUERY_STEPS_MAX);
+}
+
 struct grid subquery_grid(const struct exec *x, const struct expr *sub,
 			  const struct range_call *c)
 {
@@ -170,7 +178,8 @@ struct grid subquery_grid(const struct exec *x, const struct expr *sub,
 			step; /* strictly after the window's start */
 	struct grid g = { first, step, 0 };
 	if (first <= to)
-		g.n = (uint32_t)((to - first) / step) + 1;
+		g.n = (uint32_t)MIN((to - first) / step + 1,
+				    (int64_t)SUBQUERY_STEPS_MAX + 1);
 	return g;
 }
 
@@ -205,6 +214,8 @@ int op_subquery_new(struct exec *x, const struct expr *sub, const struct expr *c
 	    !(s->by_step = arena_try(x->arena, x->ctx, g.n * sizeof(*s->by_step), e)))
 		return -1;
 	struct grid inner = subquery_grid(x, sub, &s->call);
+	if (subquery_check(x, inner, e) < 0)
+		return -1;
 	row_set_init(&s->set, inner.n);
 	if (inner.n == 0) {
 		*out = op_empty_new(x, call, g, NULL);
