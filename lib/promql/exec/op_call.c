@@ -273,7 +273,8 @@ const struct expr *range_place(struct exec *x, const struct expr *call)
 	if (arg->kind != EXPR_SUBQUERY)
 		return arg;
 	struct expr *nowhere = ARENA_NEW(x->arena, struct expr);
-	nowhere->end = call->end; /* said when all inside was evaluated */
+	nowhere->end = call->end -
+		       1; /* said when all inside was evaluated, and nothing outside */
 	return nowhere;
 }
 
