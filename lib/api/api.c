@@ -5,9 +5,11 @@
 
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "base/log.h"
 
 #define MAX_ANSWER ((size_t)1 << 31)
+#define HOLD_BYTES ((size_t)256 << 10) /* text is charged in steps of this */
 
 /* What happened -> Prometheus' error type and Thanos' status (cancelled is 503 there). */
 static const struct {
@@ -68,6 +70,20 @@ void api_begin(struct call *c)
 	c->out.arg = c;
 }
 
+int api_hold(struct call *c)
+{
+	struct buf *b = c->out.b;
+	size_t takes = 2 * b->n; /* a buf grows by doubling */
+	if (takes <= c->held)
+		return b->failed ? buf_check(b, c->ctx, "answer", c->e) : 0;
+	size_t more = MAX(takes - c->held, HOLD_BYTES);
+	if (ctx_check(c->ctx, c->e) < 0 ||
+	    budget_take(c->ctx->budget, c->ctx, more, c->e) < 0)
+		return -1;
+	c->held += more;
+	return 0;
+}
+
 int api_flush(struct call *c)
 {
 	struct buf *b = c->out.b;
@@ -119,6 +135,7 @@ int api_run(struct api *api, struct ctx *ctx, const struct http_req *r,
 	}
 	api_run_close(&c.run);
 	buf_deinit(&b);
+	budget_give(ctx->budget, c.held);
 	arena_deinit(&a);
 	return rc;
 }

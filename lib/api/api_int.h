@@ -58,6 +58,7 @@ struct call {
 	struct query_run run;
 	struct api_out out; /* flush set: the status is decided, pieces may go out */
 	bool sent;	    /* bytes are out */
+	size_t held;	    /* of out, charged */
 };
 struct selectors {
 	struct matcher **m;
@@ -86,6 +87,8 @@ int api_run(struct api *api, struct ctx *ctx, const struct http_req *r,
 
 /* The status is 200 from here on: what the handler makes may go out while it is made. */
 void api_begin(struct call *c);
+/* What has been made stays until the status is known: charged to the request. Ends with the request. */
+MUST_CHECK int api_hold(struct call *c);
 /* Send what has been made if it is a piece. */
 MUST_CHECK int api_flush(struct call *c);
 

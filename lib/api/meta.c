@@ -34,7 +34,7 @@ static int put_all(struct call *c, struct series_set *set, int64_t limit, struct
 		if (n++)
 			buf_byte(out, ',');
 		api_render_labels(in->labels, out);
-		if (buf_check(out, c->ctx, "answer", c->e) < 0)
+		if (api_hold(c) < 0)
 			return -1;
 	}
 	buf_byte(out, ']');

@@ -16,6 +16,9 @@
  */
 #include "tsdb/index/index_int.h"
 
+#define CHECK_BYTES                                                                      \
+	((size_t)64 << 10) /* of values tried, between looks at the query's end */
+
 #include <inttypes.h>
 
 #include "base/hash.h"
@@ -119,14 +122,18 @@ static int choose_matching(struct query *q, const struct idx_name *m,
 			   struct choice *c, struct err *e)
 {
 	uint32_t from = m->first, to = m->first + m->n;
-	size_t cap = 0;
+	size_t cap = 0, seen = CHECK_BYTES;
 
 	if (prefix.n)
 		narrow(q->r, prefix, &from, &to);
 	for (uint32_t i = from; i < to; i++) {
 		struct str v = idx_symbols_get(&q->r->symbols, q->r->offsets.value[i]);
-		if (i % 4096 == 0 && ctx_check(q->ctx, e) < 0)
-			return -1;
+		seen += v.n + 16;
+		if (seen > CHECK_BYTES) { /* expressions take their time by the byte */
+			seen = 0;
+			if (ctx_check(q->ctx, e) < 0)
+				return -1;
+		}
 		if (matcher_matches(match, v) != c->add)
 			continue;
 		if (c->n == cap) {
