@@ -24,7 +24,7 @@ struct op_limit {
 	struct groups groups;
 	uint32_t **taken; /* by group and step */
 	size_t n_taken, cap_taken;
-	struct row *held; /* instant queries show the order of Prometheus' heap */
+	struct row *held; /* both: instant queries show the order of Prometheus' heap */
 	uint32_t *of;	  /* the group of each */
 	size_t n_held, cap_held, cap_of;
 	struct batch out;
@@ -68,63 +68,6 @@ static int limitk_row(struct op_limit *l, struct exec *x, struct row *r, uint32_
 	return bits_any(r->bits, l->op.grid.n);
 }
 
-static int hold(struct op_limit *l, struct exec *x, const struct row *r, uint32_t g,
-		struct err *e)
-{
-	if (l->n_held == l->cap_held)
-		l->held =
-			vec_grow(l->held, &l->cap_held, l->n_held + 1, sizeof(*l->held));
-	if (l->n_held == l->cap_of)
-		l->of = vec_grow(l->of, &l->cap_of, l->n_held + 1, sizeof(*l->of));
-	l->of[l->n_held] = g;
-	return row_copy(x, x->arena, 1, r, &l->held[l->n_held++], e);
-}
-
-/* COMPAT: Prometheus 3.14 shows limitk group by group, in the order of a heap by value. */
-static int held_in_order(struct op_limit *l, struct exec *x, struct err *e)
-{
-	struct ranked *heap =
-		arena_try(x->arena, x->ctx, l->n_held * sizeof(*heap) + 1, e);
-	struct row *rows =
-		heap ? arena_try(x->arena, x->ctx, l->n_held * sizeof(*rows) + 1, e)
-		     : NULL;
-	uint32_t *begin =
-		rows ? arena_try(x->arena, x->ctx, (l->groups.n + 1) * sizeof(*begin), e)
-		     : NULL;
-	if (!begin)
-		return -1;
-	uint32_t at = 0;
-	for (size_t g = 0; g < l->groups.n; g++) {
-		begin[g] = at;
-		at += l->taken[g][0];
-		l->taken[g][0] = 0;
-	}
-	for (size_t i = 0; i < l->n_held; i++) {
-		uint32_t g = l->of[i];
-		const struct row *r = &l->held[i];
-		struct ranked c = { r->h && r->h[0] ? 0 : r->v[0], (uint32_t)i };
-		ranked_push(heap + begin[g], l->taken[g][0]++, c, false);
-	}
-	for (size_t i = 0; i < l->n_held; i++)
-		rows[i] = l->held[heap[i].row];
-	l->out = (struct batch){ rows, l->n_held };
-	return 0;
-}
-
-static int limitk_instant(struct op_limit *l, struct exec *x, struct err *e)
-{
-	struct batch *b;
-	int rc;
-	while ((rc = op_next(l->op.in[0], x, &b, e)) > 0)
-		for (size_t k = 0; k < b->n; k++) {
-			uint32_t g;
-			int kept = limitk_row(l, x, &b->row[k], &g, e);
-			if (kept < 0 || (kept && hold(l, x, &b->row[k], g, e) < 0))
-				return -1;
-		}
-	return rc < 0 ? -1 : held_in_order(l, x, e);
-}
-
 /* ---- limit_ratio ---- */
 
 static void put_sized(struct buf *b, struct str s)
@@ -161,6 +104,78 @@ static bool ratio_row(struct op_limit *l, struct row *r)
 			bit_clear(r->bits, i);
 	}
 	return bits_any(r->bits, l->op.grid.n);
+}
+
+static int hold(struct op_limit *l, struct exec *x, const struct row *r, uint32_t g,
+		struct err *e)
+{
+	if (l->n_held == l->cap_held)
+		l->held =
+			vec_grow(l->held, &l->cap_held, l->n_held + 1, sizeof(*l->held));
+	if (l->n_held == l->cap_of)
+		l->of = vec_grow(l->of, &l->cap_of, l->n_held + 1, sizeof(*l->of));
+	l->of[l->n_held] = g;
+	return row_copy(x, x->arena, 1, r, &l->held[l->n_held++], e);
+}
+
+/* COMPAT: Prometheus 3.14 shows what is left of an instant query group by group, in the order of a heap by value. */
+static int held_in_order(struct op_limit *l, struct exec *x, struct err *e)
+{
+	struct ranked *heap =
+		arena_try(x->arena, x->ctx, l->n_held * sizeof(*heap) + 1, e);
+	struct row *rows =
+		heap ? arena_try(x->arena, x->ctx, l->n_held * sizeof(*rows) + 1, e)
+		     : NULL;
+	uint32_t *begin =
+		rows ? arena_try(x->arena, x->ctx, (l->groups.n + 1) * sizeof(*begin), e)
+		     : NULL;
+	if (!begin)
+		return -1;
+	uint32_t at = 0;
+	for (size_t g = 0; g < l->groups.n; g++) {
+		begin[g] = at;
+		at += l->taken[g][0];
+		l->taken[g][0] = 0;
+	}
+	for (size_t i = 0; i < l->n_held; i++) {
+		uint32_t g = l->of[i];
+		const struct row *r = &l->held[i];
+		struct ranked c = { r->h && r->h[0] ? 0 : r->v[0], (uint32_t)i };
+		ranked_push(heap + begin[g], l->taken[g][0]++, c, false);
+	}
+	for (size_t i = 0; i < l->n_held; i++)
+		rows[i] = l->held[heap[i].row];
+	l->out = (struct batch){ rows, l->n_held };
+	return 0;
+}
+
+/* Does anything of the row pass, and in which group? */
+static int limit_row(struct op_limit *l, struct exec *x, struct row *r, uint32_t *g,
+		     struct err *e)
+{
+	if (!l->ratio)
+		return limitk_row(l, x, r, g, e);
+	if (l->op.grid.n > 1)
+		return ratio_row(l, r);
+	if (taken_of(l, x, r->labels, g, e) < 0)
+		return -1;
+	bool kept = ratio_row(l, r);
+	l->taken[*g][0] += kept;
+	return kept;
+}
+
+static int limit_instant(struct op_limit *l, struct exec *x, struct err *e)
+{
+	struct batch *b;
+	int rc;
+	while ((rc = op_next(l->op.in[0], x, &b, e)) > 0)
+		for (size_t k = 0; k < b->n; k++) {
+			uint32_t g = 0;
+			int kept = limit_row(l, x, &b->row[k], &g, e);
+			if (kept < 0 || (kept && hold(l, x, &b->row[k], g, e) < 0))
+				return -1;
+		}
+	return rc < 0 ? -1 : held_in_order(l, x, e);
 }
 
 static void warn_ratio(struct op_limit *l, struct exec *x, double got, const char *to)
@@ -207,16 +222,15 @@ static int limit_prepare(struct op_limit *l, struct exec *x, struct err *e)
 		return -1;
 	if (l->none)
 		return 0;
-	return ratio || l->op.grid.n > 1 ? 0 : limitk_instant(l, x, e);
+	return l->op.grid.n > 1 ? 0 : limit_instant(l, x, e);
 }
 
 static int limit_batch(struct op_limit *l, struct exec *x, struct batch *b, struct err *e)
 {
 	size_t n = 0;
 	for (size_t k = 0; k < b->n; k++) {
-		uint32_t g;
-		int kept = l->ratio ? ratio_row(l, &b->row[k])
-				    : limitk_row(l, x, &b->row[k], &g, e);
+		uint32_t g = 0;
+		int kept = limit_row(l, x, &b->row[k], &g, e);
 		if (kept < 0)
 			return -1;
 		if (kept)
@@ -235,7 +249,7 @@ static int limit_next(struct op *op, struct exec *x, struct batch **out, struct 
 	l->ready = true;
 	if (l->none)
 		return 0;
-	if (l->k && op->grid.n == 1) {
+	if (op->grid.n == 1) {
 		*out = &l->out;
 		return first && l->out.n;
 	}
