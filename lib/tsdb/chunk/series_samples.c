@@ -8,7 +8,7 @@
  * Counters of downsampled chunks hold, per chunk: the first raw value, running totals, and at the last
  * time once more the raw value. Over all chunks the increases are added up, a fall counting as a start
  * from zero; the doubled last sample only tells what the next chunk's first value is compared with. So
- * the run rises and resets hidden between two chunks are found. COMPAT: histograms are shown as they are
+ * the run rises and resets hidden between two chunks are found, in raw chunks that follow, too. COMPAT: histograms are shown as they are
  * stored, as Thanos does; a chunk that begins lower than the last one ended is a reset to whoever reads.
  *
  * Times come out strictly ascending: what is not behind the last time shown is passed over.
@@ -65,7 +65,8 @@ static int open_chunk(struct series_samples *s, struct err *e)
 		s->src = SRC_PLAIN;
 		if (!raw && s->want == SAMPLE_AVG)
 			s->src = SRC_AVG;
-		else if (!raw && s->want == SAMPLE_COUNTER && p.enc == CHUNK_XOR)
+		else if (s->want == SAMPLE_COUNTER && (!raw || s->counter.begun) &&
+			 (p.enc == CHUNK_XOR || p.enc == CHUNK_XOR2))
 			s->src = SRC_COUNTER;
 		if (s->src == SRC_AVG) {
 			if (!c->part[AGGR_COUNT].p)

@@ -118,3 +118,63 @@ Test(series_samples, seek_starts_at_the_first_sample_not_before)
 	chunk_encoder_free(w);
 	arena_deinit(&a);
 }
+
+/* A downsampled chunk of a golden counter, its last time and the raw value there. */
+static void golden_counter(struct arena *a, struct chunk_view *v, int64_t *t, double *raw)
+{
+	struct chunk_decoder *d = chunk_decoder_new(a);
+	struct err e = ERR_INIT;
+	struct columns c;
+	char path[200];
+	for (size_t b = 0; b < golden_n_blocks; b++) {
+		snprintf(path, sizeof path, "%s/chunks/000001", golden_blocks[b].dir);
+		struct golden_chunks g = golden_chunks(a, golden_read(a, path));
+		for (size_t i = 0; i < g.n; i++) {
+			if (g.v[i].enc != CHUNK_AGGR)
+				continue;
+			*v = *views(a, &g.v[i], 1);
+			if (v->part[AGGR_COUNTER].enc != CHUNK_XOR)
+				continue;
+			cr_assert_eq(chunk_decoder_reset(d, v->part[AGGR_COUNTER], &e),
+				     0);
+			while (chunk_decoder_next(d, &c, &e) > 0) {
+				*t = c.t_ms[c.n - 1];
+				*raw = c.v[c.n - 1];
+			}
+			return;
+		}
+	}
+	cr_assert(false, "no golden counter");
+}
+
+Test(series_samples, raw_chunks_behind_downsampled_ones_go_on_counting)
+{
+	struct arena a;
+	struct err e = ERR_INIT;
+	struct columns c;
+	struct chunk_view v[2] = { 0 };
+	int64_t t = 0;
+	double raw = 0, got[4] = { 0 };
+	arena_init(&a, NULL);
+	golden_counter(&a, &v[0], &t, &raw);
+	struct chunk_encoder *w = chunk_encoder_new();
+	chunk_encoder_begin(w, CHUNK_XOR);
+	cr_assert_eq(chunk_encoder_float(w, t + 1000, raw + 1, &e), 0);
+	cr_assert_eq(chunk_encoder_float(w, t + 2000, raw + 3, &e), 0);
+	cr_assert_eq(chunk_encoder_float(w, t + 3000, 2, &e), 0); /* a reset */
+	v[1] = (struct chunk_view){ .mint_ms = t + 1000, .maxt_ms = t + 3000 };
+	v[1].part[AGGR_RAW] = chunk_encoder_part(w);
+	struct samples *s = series_samples_new(&a);
+	cr_assert_eq(series_samples_reset(s, v, 2, SAMPLE_COUNTER, &e), 0);
+	while (samples_next(s, &c, &e) > 0)
+		for (size_t i = 0; i < c.n; i++) {
+			memmove(got, got + 1, 3 * sizeof(*got));
+			got[3] = c.v[i];
+		}
+	cr_expect_geq(got[0], raw);
+	cr_expect_float_eq(got[1], got[0] + 1, 1e-9);
+	cr_expect_float_eq(got[2], got[0] + 3, 1e-9);
+	cr_expect_float_eq(got[3], got[0] + 5, 1e-9);
+	chunk_encoder_free(w);
+	arena_deinit(&a);
+}
