@@ -50,7 +50,8 @@ struct op_select {
 	bool starts;		   /* start_timestamp(selector) */
 	struct sample_count *count;
 	bool drop_name;
-	bool stats;	    /* of histograms only count and sum are wanted */
+	bool stats;	      /* of histograms only count and sum are wanted */
+	unsigned downsampled; /* resolutions that were told */
 	bool wants_counter; /* rate, increase: say so when the name is not a counter's */
 	struct exec *x;
 	struct series_set *set;
@@ -284,6 +285,7 @@ static int add_raw(struct op_select *s, struct raw_batch *b, const struct series
 		return -1;
 	b->raw[b->n_raw++] = r;
 	select_count(x, &s->op.read, in);
+	select_note_downsampled(x, &s->spec, in, &s->downsampled);
 	b->bytes += 128;
 	if (shows_hists(s, in))
 		b->bytes += s->op.grid.n * HIST_WEIGHT;

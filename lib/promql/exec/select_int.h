@@ -16,6 +16,12 @@ struct select_spec {
 /* Also fills the window of a range_call: range_ms is the look-back for instant selectors. */
 void select_spec_init(struct exec *x, const struct expr *sel, const struct expr *call,
 		      struct grid g, struct select_spec *out, struct range_call *window);
+/*
+ * An info that says which resolutions downsampled chunks of the series have, and what of them is looked at. *said: bits of
+ * those told already, 1: 5m, 2: 1h.
+ */
+void select_note_downsampled(struct exec *x, const struct select_spec *spec,
+			     const struct series_in *in, unsigned *said);
 int select_open(struct exec *x, const struct select_spec *spec, struct series_set **out,
 		struct err *e);
 /* A series that was taken from the stores, for the statistics of the query and of one operator (NULL: none). */

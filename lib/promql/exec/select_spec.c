@@ -6,6 +6,8 @@
  */
 #include "promql/exec/select_int.h"
 
+#include "tsdb/chunk/chunk.h"
+
 #define X_LOOK_MS (60 * 60 * 1000) /* xrate and its like: the sample before the range */
 
 static enum sample_aggr aggr_of(const struct expr *call)
@@ -122,6 +124,38 @@ void select_spec_init(struct exec *x, const struct expr *sel, const struct expr 
 		out->req.n_without = q->n_replica_labels;
 	}
 	fill_hints(x, call, range ? sel->s.range_ms : 0, &out->req.query_hints);
+}
+
+/* 1: 5m, 2: 1h, by how far apart the samples of a downsampled chunk are; 0: a single one does not tell. */
+static unsigned resolution_bit(const struct chunk_view *c)
+{
+	size_t n = 0;
+	for (int a = AGGR_COUNT; a <= AGGR_COUNTER && n == 0; a++)
+		if (c->part[a].p)
+			n = chunk_count(c->part[a]);
+	if (n < 2 || c->maxt_ms <= c->mint_ms)
+		return 0;
+	return (uint64_t)(c->maxt_ms - c->mint_ms) / (n - 1) >= 1800000 ? 2 : 1;
+}
+
+void select_note_downsampled(struct exec *x, const struct select_spec *spec,
+			     const struct series_in *in, unsigned *said)
+{
+	static const char *const what[] = {
+		[SAMPLE_AVG] = "sum / count", [SAMPLE_COUNT] = "count",
+		[SAMPLE_SUM] = "sum",	      [SAMPLE_MIN] = "min",
+		[SAMPLE_MAX] = "max",	      [SAMPLE_COUNTER] = "counter",
+	};
+	for (size_t i = 0; i < in->n && *said != 3; i++) {
+		if (in->chunks[i].part[AGGR_RAW].p)
+			continue;
+		unsigned bit = resolution_bit(&in->chunks[i]);
+		if (bit & ~*said)
+			anno_info(x, spec->sel,
+				  "downsampled data was used: %s of resolution %s",
+				  what[spec->want], bit == 1 ? "5m" : "1h");
+		*said |= bit;
+	}
 }
 
 int select_open(struct exec *x, const struct select_spec *spec, struct series_set **out,

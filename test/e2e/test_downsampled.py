@@ -1,0 +1,82 @@
+"""Queries over downsampled blocks: 12 days that real Thanos compacted (raw, 5m, 1h), and six hours of raw blocks behind them.
+
+Every resolution answers without a hole; what was used is said; a rate does not jump where downsampled blocks end; dynamic
+look-back bridges samples an hour apart. Usage: test_downsampled.py. Ends with "N passed, N failed, N skipped".
+"""
+import os
+import shutil
+import sys
+import urllib.parse
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from procs import Checks, Procs, get  # noqa: E402
+import json  # noqa: E402
+
+BUCKET = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden/compacted/long/bucket")
+END = 1789020000  # of the raw blocks; the downsampled ones end at BORDER
+BORDER = 1788998400
+BEGIN = BORDER - 12 * 86400
+COUNTERS = ("http_requests_total", "node_cpu_seconds_total", "http_request_duration_seconds_sum")
+GAUGES = ("node_hwmon_temp_celsius", "process_resident_memory_bytes")
+
+
+def ask(proc, **params):
+    status, body = get(f"{proc.url}/api/v1/query_range?" + urllib.parse.urlencode(params))[:2]
+    doc = json.loads(body)
+    return status, doc
+
+
+def points(doc):
+    return {json.dumps(s["metric"], sort_keys=True): {p[0]: float(p[1]) for p in s.get("values", [])} for s in doc["data"]["result"]}
+
+
+def check_whole(c, what, got, step):
+    """All series have all points from a step after the begin to the end."""
+    c.ok(got and all(all(b - a <= step for a, b in zip(sorted(v), sorted(v)[1:])) and min(v) <= BEGIN + 6 * 3600 and max(v) >= END - 2 * step
+                     for v in got.values()), f"{what}: no hole", {k: len(v) for k, v in got.items()})
+
+
+def near(a, b, share):
+    return abs(a - b) <= share * max(abs(a), abs(b), 1e-9)
+
+
+def main():
+    c = Checks()
+    with Procs() as p:
+        bucket = p.dir("bucket")
+        shutil.copytree(BUCKET, bucket, dirs_exist_ok=True)
+        store = p.thanosc("store", f"--objstore.config={{type: FILESYSTEM, config: {{directory: {bucket}}}}}", f"--data-dir={p.dir('store')}")
+        query = p.thanosc("query", f"--endpoint={store.grpc}", "--query.auto-downsampling")
+        fixed = p.thanosc("query", f"--endpoint={store.grpc}", "--no-query.dynamic-lookback-delta", name="query-fixed")
+        for name in COUNTERS:
+            for res, step in (("0s", 600), ("5m", 1800), ("1h", 7200), ("auto", 1500), ("auto", 20000)):
+                status, doc = ask(query, query=f"sum(increase({name}[6h]))", start=BEGIN, end=END, step=step, max_source_resolution=res)
+                c.ok(status == 200, f"increase {name} {res}", doc)
+                got = points(doc)
+                check_whole(c, f"increase {name} {res}", got, step)
+                values = next(iter(got.values()))
+                edge = [values[t] for t in sorted(values) if abs(t - BORDER) <= 8 * 3600]
+                c.ok(max(edge) < 3 * min(edge), f"increase {name} {res}: no jump where downsampled blocks end", edge)
+                used = [i for i in doc.get("infos", []) if "downsampled data was used: counter of resolution" in i]
+                want = {"0s": [], "5m": ["5m"], "1h": ["1h"]}.get(res, ["5m"] if step == 1500 else ["1h"])
+                c.ok([u.split("resolution ")[1].split(" ")[0] for u in used] == want, f"increase {name} {res} step {step}: says what was used", doc.get("infos"))
+        for name in GAUGES:
+            raw = points(ask(query, query=f"avg_over_time({name}[4h])", start=BEGIN + 86400, end=END, step=14400, max_source_resolution="0s")[1])
+            for res in ("5m", "1h"):
+                for f, limit in (("avg_over_time", 0.05), ("max_over_time", None), ("min_over_time", None), ("sum_over_time", 0.1)):
+                    a = points(ask(query, query=f"{f}({name}[4h])", start=BEGIN + 86400, end=BORDER, step=14400, max_source_resolution=res)[1])
+                    b = points(ask(query, query=f"{f}({name}[4h])", start=BEGIN + 86400, end=BORDER, step=14400, max_source_resolution="0s")[1])
+                    c.ok(a.keys() == b.keys() and a, f"{f} {name} {res}: the same series")
+                    if limit:
+                        c.ok(all(near(v[t], b[k][t], limit) for k, v in a.items() for t in v if t in b[k]), f"{f} {name} {res} is near that of raw samples")
+            c.ok(raw, f"{name}: raw samples are there")
+            status, doc = ask(query, query=name, start=BEGIN, end=END, step=7200, max_source_resolution="1h")
+            check_whole(c, f"{name} alone, 1h, dynamic look-back", points(doc), 7200)
+            status, doc = ask(fixed, query=f"count({name})", start=BEGIN, end=BORDER - 1, step=600, max_source_resolution="1h")
+            some = points(doc)
+            c.ok(some and len(next(iter(some.values()))) < (BORDER - BEGIN) / 600 / 4, f"{name}: without it most steps see nothing", {k: len(v) for k, v in some.items()})
+    return c.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
