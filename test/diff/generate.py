@@ -13,10 +13,14 @@ STALE = "stale"
 
 
 class Data:
-    """Series of all shapes: counters with resets, gaps, stale markers, NaN and infinities, histograms of both kinds."""
+    """Series of all shapes: counters with resets, gaps, stale markers, NaN and infinities, histograms of both kinds.
 
-    def __init__(self, rng, slots=60, native=True):
-        self.rng, self.slots, self.series = rng, slots, []
+    `tame`: numbers that do not show what changed since 2.42 (changed_since_242.def): sums of gauges are exact, and a
+    counter goes on counting in its gaps, so that none of its ranges extrapolates to its zero.
+    """
+
+    def __init__(self, rng, slots=60, native=True, tame=False):
+        self.rng, self.slots, self.tame, self.series = rng, slots, tame, []
         for job in JOBS:
             for inst in INSTANCES[:rng.randint(1, 3)]:
                 ls = {"job": job, "instance": inst}
@@ -25,7 +29,8 @@ class Data:
                 if rng.random() < 0.7:
                     self.add("up", ls, self.holes([float(rng.random() < 0.9) for _ in range(slots)]))
                 self.classic(dict(ls))
-        self.add("special", {"job": "api"}, [rng.choice((1.0, math.nan, math.inf, -math.inf, 0.0, -0.0, 1e300, -1e300, 5e-324, 2.5)) for _ in range(slots)])
+        special = (1.0, math.nan, math.inf, -math.inf, 0.0, -0.0, *(() if tame else (1e300, -1e300, 5e-324)), 2.5)
+        self.add("special", {"job": "api"}, [rng.choice(special) for _ in range(slots)])
         self.add("other", {"job": "api"}, self.gauge())
         self.add("one", {}, [1.0] * slots)
         for job in JOBS:
@@ -60,29 +65,42 @@ class Data:
         return out[:self.slots]
 
     def counter(self):
-        v, out = float(self.rng.randint(0, 50)), []
-        for _ in range(self.slots):
-            v = float(self.rng.randint(0, 5)) if self.rng.random() < 0.04 else v + self.rng.choice((0, 0, 1, 2.5, 7, 60))
+        v, out = float(self.rng.randint(0, 50)) + 1000 * self.tame, []
+        for i in range(self.slots):
+            v = float(self.rng.randint(0, 5)) if self.rng.random() < 0.04 and (i or not self.tame) else v + self.rng.choice((0, 0, 1, 2.5, 7, 60))
             out.append(v)
-        return self.holes(out)
+        return self.counted_on(self.holes(out)) if self.tame else self.holes(out)
+
+    def counted_on(self, values):
+        more, gap, last = 0.0, False, 0.0
+        for i, v in enumerate(values):
+            if not isinstance(v, float):
+                gap = True
+                continue
+            more = 0.0 if v < last else more
+            more += 1000.0 if gap else 0.0
+            values[i], last, gap = v + more, v, False
+        return values
 
     def gauge(self):
+        if self.tame:
+            return self.holes([round(self.rng.gauss(10, 25) * 64) / 64 for _ in range(self.slots)])
         return self.holes([round(self.rng.gauss(10, 25), self.rng.choice((0, 1, 6))) for _ in range(self.slots)])
 
     def classic(self, ls):
         les = ("0.1", "0.5", "1", "2.5", "+Inf")
-        counts, rows = [0] * len(les), [[] for _ in les]
-        total = 0.0
+        counts, rows = [1000 * self.tame] * len(les), [[] for _ in les]
+        total = 1000.0 * self.tame
         sums = []
-        for _ in range(self.slots):
-            if self.rng.random() < 0.03:
+        for slot in range(self.slots):
+            if self.rng.random() < 0.03 and (slot or not self.tame):
                 counts, total = [0] * len(les), 0.0
             for i in range(len(les)):
                 counts[i] += self.rng.choice((0, 0, 1, 3))
             total += self.rng.random() * 4
             for i in range(len(les)):
                 rows[i].append(float(sum(counts[:i + 1])))
-            sums.append(round(total, 3))
+            sums.append(round(total * 64) / 64 if self.tame else round(total, 3))
         for le, row in zip(les, rows):
             self.add("h_bucket", {**ls, "le": le}, row)
         self.add("h_count", ls, list(rows[-1]))
@@ -169,10 +187,11 @@ CMP = "== != < > <= >=".split()
 
 
 class Gen:
-    """Queries. `new`: what came after 2.42, experimental language included; `native`: native histograms exist."""
+    """Queries over the time from `base` (s) on. `new`: what came after 2.42, experimental language included; `native`: native histograms
+    exist; `apart`: no subquery has a step at the end of its range."""
 
-    def __init__(self, rng, new=True, native=True, window=3600):
-        self.rng, self.new, self.native, self.window = rng, new, native, window
+    def __init__(self, rng, new=True, native=True, window=3600, base=0, apart=False):
+        self.rng, self.new, self.native, self.window, self.base, self.apart = rng, new, native, window, base, apart
 
     def pick(self, *items):
         return self.rng.choice(items)
@@ -203,7 +222,7 @@ class Gen:
 
     def at(self):
         if self.chance(0.08):
-            return " @ " + self.pick("start()", "end()", str(self.rng.randint(0, self.window)), "%.1f" % (self.rng.random() * self.window))
+            return " @ " + self.pick("start()", "end()", str(self.base + self.rng.randint(0, self.window)), "%.1f" % (self.base + self.rng.random() * self.window))
         return ""
 
     def offset(self):
@@ -232,7 +251,7 @@ class Gen:
         if depth > 0 and self.chance(0.2):
             inner = self.vector(depth - 1)
             step = self.pick("", "30s", "1m", "2m", "17s", *(("step()", "15s*2") if self.new else ()))
-            return f"({inner})[{self.span()}:{step}]" + self.modifiers()
+            return f"({inner})[{self.span()}{'7ms' if self.apart else ''}:{step}]" + self.modifiers()
         ext = self.pick(" anchored", " smoothed") if extended and self.new and self.chance(0.12) else ""
         return f"{self.name(kind)}{self.matchers()}[{self.span()}]" + ext + self.modifiers()
 
@@ -286,7 +305,7 @@ class Gen:
             return f"{self.pick(*RANGE, *(RANGE_NEW if self.new else ()))}({self.matrix(depth)})"
         if r < 0.85:
             return f"quantile_over_time({self.pick('0.5', '0.9', '0', '1', '1.1', '-0.1', 'scalar(g)/50')}, {self.matrix(depth)})"
-        if r < 0.92 or not self.new:
+        if r < 0.92:
             return f"predict_linear({self.matrix(depth)}, {self.pick('60', '3600', '-30')})"
         return f"double_exponential_smoothing({self.matrix(depth)}, {self.pick('0.5', '0.1', '0.9')}, {self.pick('0.5', '0.3')})"
 

@@ -1,4 +1,5 @@
-"""Remote write (v1) of floats into a Prometheus with --web.enable-remote-write-receiver; no libraries."""
+"""Remote write (v1) into a Prometheus with --web.enable-remote-write-receiver; no libraries."""
+import re
 import struct
 import urllib.error
 import urllib.request
@@ -31,12 +32,40 @@ def snappy(data):
     return bytes(out)
 
 
+def zigzag(n):
+    return n << 1 ^ n >> 63
+
+
+def side(number, offset, counts):
+    """The span and the deltas of one side's buckets; their fields are number, number + 1."""
+    if not counts:
+        return b""
+    deltas = b"".join(varint(zigzag(b - a)) for a, b in zip([0] + counts, counts))
+    return field(number, field(1, zigzag(offset)) + field(2, len(counts))) + field(number + 1, deltas)
+
+
+def histogram(text, t):
+    """The message of an integer histogram in the text of the test language, {{schema:1 sum:2 ...}}."""
+    def one(name, default="0"):
+        got = re.search(rf"(?<!\w){name}:(\[[^]]*\]|[^ }}]+)", text)
+        return got.group(1) if got else default
+
+    def many(name, kind):
+        return [kind(n) for n in one(name, "[]").strip("[]").split()]
+    out = field(1, int(one("count"))) + field(3, float(one("sum"))) + field(4, zigzag(int(one("schema"))))
+    out += field(5, float(one("z_bucket_w"))) + field(6, int(one("z_bucket")))
+    out += side(8, int(one("n_offset")), many("n_buckets", int)) + side(11, int(one("offset")), many("buckets", int))
+    out += field(14, 3 if one("counter_reset_hint") == "gauge" else 0) + field(15, t)
+    bounds = b"".join(struct.pack("<d", b) for b in many("custom_values", float))
+    return out + (field(16, bounds) if bounds else b"")
+
+
 def write(url, series, timeout=30):
-    """series: [({label: value}, [(ms, float)])]. True: Prometheus took all of it."""
+    """series: [({label: value}, [(ms, float or text of a histogram)])]. True: Prometheus took all of it."""
     body = b""
     for labels, samples in series:
         one = b"".join(field(1, field(1, k.encode()) + field(2, v.encode())) for k, v in sorted(labels.items()))
-        one += b"".join(field(2, field(1, float(v)) + field(2, t)) for t, v in samples)
+        one += b"".join(field(4, histogram(v, t)) if isinstance(v, str) else field(2, field(1, float(v)) + field(2, t)) for t, v in samples)
         body += field(1, one)
     request = urllib.request.Request(url + "/api/v1/write", data=snappy(body), headers={
         "Content-Encoding": "snappy", "Content-Type": "application/x-protobuf", "X-Prometheus-Remote-Write-Version": "0.1.0"})

@@ -172,7 +172,8 @@ static int fold_hist(struct op_reduce *r, struct exec *x, struct group *g, uint3
 		     const struct row *row, struct err *e)
 {
 	if (r->kind == AGG_SUM || r->kind == AGG_AVG)
-		return hist_reduce_add(&r->hists, &g->hist, i, row->h[i], row->labels, e);
+		return hist_reduce_add(&r->hists, &g->hist, i, row->h[i], row->labels,
+				       bit_get(g->bits, i), e);
 	if (!r->said_ignored)
 		anno_info(x, expr_strip(r->op.expr->aggr.e),
 			  "ignored histogram in %s aggregation", aggr_op_text(r->kind));

@@ -47,7 +47,8 @@ static void cell_add(struct hist_reduce *r, struct hist_cell *c, const struct hi
 }
 
 int hist_reduce_add(struct hist_reduce *r, struct hist_cell ***cells, uint32_t step,
-		    const struct hist *h, struct labels ls, struct err *e)
+		    const struct hist *h, struct labels ls, bool floats_first,
+		    struct err *e)
 {
 	if (!*cells) {
 		size_t bytes = r->n * sizeof(**cells);
@@ -56,13 +57,16 @@ int hist_reduce_add(struct hist_reduce *r, struct hist_cell ***cells, uint32_t s
 			return -1;
 		memset(*cells, 0, bytes);
 	}
-	struct hist_cell *c = (*cells)[step];
+	struct hist_cell *c = (*cells)[step], *was = c;
 	if (c)
 		cell_add(r, c, h, ls);
 	else
 		c = (*cells)[step] = cell_new(r, h, e);
 	if (!c)
 		return -1;
+	c->mixed |= !was && floats_first; /* nobody looks at its histograms */
+	if (c->mixed)
+		return 0;
 	c->reset |= h->hint == HIST_RESET;
 	c->not_reset |= h->hint == HIST_NOT_RESET;
 	return 0;

@@ -24,9 +24,10 @@ struct hist_reduce {
 
 void hist_reduce_init(struct hist_reduce *r, struct exec *x, const struct expr *aggr,
 		      uint32_t n);
-/* Add h to the cell of its step; *cells is made when the first one comes. */
+/* Add h to the cell of its step; *cells is made when the first one comes. A cell whose step had floats before has no result. */
 int hist_reduce_add(struct hist_reduce *r, struct hist_cell ***cells, uint32_t step,
-		    const struct hist *h, struct labels ls, struct err *e);
+		    const struct hist *h, struct labels ls, bool floats_first,
+		    struct err *e);
 /* Results of a group go into `row`, in which floats are already: a step that has both has no result. */
 int hist_reduce_finish(struct hist_reduce *r, struct hist_cell **cells, struct row *row,
 		       struct err *e);
