@@ -12,8 +12,9 @@ bool api_parse_time(struct str s, int64_t *ms)
 	int64_t sec;
 	uint32_t nsec;
 	if (str_to_f64(s, &d)) {
-		if (!(fabs(d) < 9e15))
-			return false;
+		if (!(fabs(d) <
+		      9e15)) /* a time, as Prometheus sees it, at which nothing is */
+			d = d > 0 ? 9e15 : -9e15;
 		double whole;
 		double frac = modf(d, &whole);
 		*ms = (int64_t)whole * 1000 + (int64_t)round(frac * 1000);
@@ -58,8 +59,10 @@ int api_time(struct call *c, const char *name, int64_t def, int64_t *ms)
 	*ms = def;
 	if (s.n == 0 || api_parse_time(s, ms))
 		return 0;
-	return api_bad(c->ctx, c->e, name, "cannot parse \"%.*s\" to a valid timestamp",
-		       STR_FMT(s));
+	return api_bad(
+		c->ctx, c->e, name,
+		"invalid time value for '%s': cannot parse \"%.*s\" to a valid timestamp",
+		name, STR_FMT(s));
 }
 
 int api_duration(struct call *c, const char *name, int64_t def, int64_t *ms)
@@ -93,8 +96,10 @@ int api_limit(struct call *c, int64_t *limit)
 	*limit = 0;
 	if (s.n == 0 || (str_to_i64(s, limit) && *limit >= 0))
 		return 0;
-	return api_bad(c->ctx, c->e, "limit", "limit must be non-negative: \"%.*s\"",
-		       STR_FMT(s));
+	if (*limit < 0)
+		return api_bad(c->ctx, c->e, "limit", "limit must be non-negative");
+	return api_bad(c->ctx, c->e, "limit",
+		       "strconv.Atoi: parsing \"%.*s\": invalid syntax", STR_FMT(s));
 }
 
 static int by_str(const void *x, const void *y, void *arg)

@@ -173,15 +173,20 @@ int api_query_explain(struct call *c, struct buf *out)
 	return instant_params(c, &q) < 0 ? -1 : explain(c, &q, out);
 }
 
+/* An end of a range: it must be there. */
+static int bound(struct call *c, const char *name, int64_t *ms)
+{
+	struct str s = http_param(c->req, name);
+	if (s.n && api_parse_time(s, ms))
+		return 0;
+	return api_bad(c->ctx, c->e, name, "cannot parse \"%.*s\" to a valid timestamp",
+		       STR_FMT(s));
+}
+
 static int window(struct call *c, struct promql_query *q)
 {
-	int64_t none = INT64_MIN;
-	if (api_time(c, "start", none, &q->start_ms) < 0 ||
-	    api_time(c, "end", none, &q->end_ms) < 0)
+	if (bound(c, "start", &q->start_ms) < 0 || bound(c, "end", &q->end_ms) < 0)
 		return -1;
-	if (q->start_ms == none || q->end_ms == none)
-		return api_bad(c->ctx, c->e, q->start_ms == none ? "start" : "end",
-			       "cannot parse \"\" to a valid timestamp");
 	if (q->end_ms < q->start_ms)
 		return api_bad(c->ctx, c->e, "end",
 			       "end timestamp must not be before start time");

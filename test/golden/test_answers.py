@@ -1,8 +1,7 @@
 """The recorded answers of Prometheus 3.14 (answers/prometheus.jsonl.gz) against our engine over the same blocks.
 
-Every answer whose query is inside the supported slice must be equal: bodies byte for byte after label-sorting
-the vectors that the query leaves unordered; where libm's last digit may differ from Go's, numbers may differ by 2 ulp.
-What our engine refuses by name ("... is not supported yet") is counted and printed, not failed.
+Bodies must be equal after label-sorting the vectors that the query leaves unordered; where libm's last digit may differ
+from Go's, numbers may differ by 2 ulp. What needs HTTP (parameters, other endpoints) is asked by test_http_answers.py.
 Usage: test_answers.py [PATH_OF_TOOL]. Ends with "N passed, N failed, N skipped".
 """
 import datetime
@@ -17,7 +16,6 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOOL = sys.argv[1] if len(sys.argv) > 1 else "build/asan/test/tool_answer"
 LIBM = re.compile(r"\b(exp|ln|log2|log10|sin|cos|tan|asin|acos|atan|sinh|cosh|tanh|asinh|acosh|atanh)\(|\^|atan2")
-REFUSED = re.compile(r"not supported yet")
 ORDERED = re.compile(r"\b(sort|sort_desc|sort_by_label|topk|bottomk|limitk)\b")
 
 
@@ -55,7 +53,7 @@ def request(row):
 
 def sort_vectors(body, query):
     data = body.get("data")
-    if data and data["resultType"] in ("vector", "matrix") and not ORDERED.search(query):
+    if isinstance(data, dict) and data.get("resultType") in ("vector", "matrix") and not ORDERED.search(query):
         data["result"].sort(key=lambda s: json.dumps(s["metric"], sort_keys=True))
     for k in ("warnings", "infos"):
         if k in body:
@@ -90,8 +88,6 @@ def main():
     rows = [json.loads(l) for l in gzip.open(os.path.join(HERE, "answers/prometheus.jsonl.gz"), "rt")]
     rows = [r for r in rows if r["api"] in ("query", "query_range")]
     passed = failed = 0
-    remaining = {}
-    http_only = "the request tests HTTP parameters, not the engine"
     runnable = []
     for r in rows:
         try:
@@ -103,7 +99,7 @@ def main():
                 raise ValueError
             runnable.append(r)
         except (ValueError, KeyError, TypeError):
-            remaining[http_only] = remaining.get(http_only, 0) + 1
+            pass  # a test of HTTP parameters
     for server in ("us", "eu-a", "special"):
         mine = [r for r in runnable if r["server"] == server]
         out = subprocess.run([TOOL, *blocks_of(server)], input="\n".join(map(request, mine)) + "\n",
@@ -116,23 +112,12 @@ def main():
             query = query[0] if isinstance(query, list) else query
             ours = json.loads(got) if got else {"status": "none", "error": "no answer (crashed?)"}
             theirs = json.loads(r["body"])
-            if ours["status"] == "error" and REFUSED.search(ours["error"]) and theirs["status"] == "success":
-                why = re.sub(r"^.*parse error: ", "", ours["error"])
-                remaining[why] = remaining.get(why, 0) + 1
-                continue
             same = equal(sort_vectors(ours, query), sort_vectors(theirs, query), bool(LIBM.search(query)))
             if same:
                 passed += 1
                 continue
-            if ours["status"] == "error" and REFUSED.search(ours["error"]):
-                remaining[ours["error"]] = remaining.get(ours["error"], 0) + 1
-                continue
             failed += 1
             print(f"FAILED {server} {r['api']} {query}\n  ours:   {json.dumps(ours)[:600]}\n  theirs: {json.dumps(theirs)[:600]}")
-    left = sum(remaining.values())
-    for why in sorted(remaining, key=remaining.get, reverse=True)[:40]:
-        print(f"note: {remaining[why]} not answered yet: {why}")
-    print(f"remaining: {left} of {len(rows)} recorded answers need what a later issue brings")
     print(f"{passed} passed, {failed} failed, 0 skipped")
     return failed != 0 or passed == 0
 
