@@ -11,7 +11,7 @@
  * system soon: limits of memory are worth nothing if freed pages add up beside them.
  */
 extern const char *malloc_conf;
-const char *malloc_conf = "percpu_arena:percpu,dirty_decay_ms:500,muzzy_decay_ms:0";
+const char *malloc_conf = "percpu_arena:percpu,dirty_decay_ms:100,muzzy_decay_ms:0";
 
 static const struct {
 	const struct conf_cmd *cmd;

@@ -27,6 +27,7 @@ void budget_init(struct budget *b, struct budget *parent, const char *name,
 	atomic_init(&b->used, 0);
 	atomic_init(&b->drawn, 0);
 	atomic_init(&b->peak, 0);
+	atomic_init(&b->refused, false);
 	atomic_init(&b->starved, false);
 	b->spare = b->little = b->floor = 0;
 }
@@ -116,7 +117,15 @@ static int take(struct budget *b, struct ctx *ctx, size_t n, size_t keep_free,
 
 int budget_take(struct budget *b, struct ctx *ctx, size_t n, struct err *e)
 {
-	return b ? take(b, ctx, n, 0, e) : 0;
+	if (!b || take(b, ctx, n, 0, e) == 0)
+		return 0;
+	atomic_store_explicit(&b->refused, true, memory_order_relaxed);
+	return -1;
+}
+
+bool budget_refused(const struct budget *b)
+{
+	return b && atomic_load_explicit(&b->refused, memory_order_relaxed);
 }
 
 int budget_reserve(struct budget *b, struct ctx *ctx, size_t n, struct err *e)

@@ -27,7 +27,8 @@ struct budget {
 	size_t spare;  /* of limit: kept for children that hold little; 0: nothing is */
 	size_t little; /* a child that would draw more than this leaves the spare alone */
 	size_t floor;  /* reserved: drawn does not fall below it */
-	_Atomic bool starved; /* a charge was refused by a ledger above */
+	_Atomic bool refused; /* a charge was refused, here or above */
+	_Atomic bool starved; /* above */
 };
 
 void budget_init(struct budget *b, struct budget *parent, const char *name,
@@ -42,6 +43,10 @@ MUST_CHECK int budget_take(struct budget *b, struct ctx *ctx, size_t n, struct e
 MUST_CHECK int budget_reserve(struct budget *b, struct ctx *ctx, size_t n, struct err *e);
 void budget_force(struct budget *b, size_t n);
 void budget_give(struct budget *b, size_t n); /* b may be NULL in all three */
+/*
+ * Was any charge refused so far? Tells an E_LIMIT of our own from one that somebody else sent. False for NULL.
+ */
+bool budget_refused(const struct budget *b);
 size_t budget_used(const struct budget *b);
 size_t
 budget_left(const struct budget *b); /* SIZE_MAX: unlimited; smallest along the chain */

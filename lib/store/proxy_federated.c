@@ -43,7 +43,7 @@ static int leg_failed(struct fan *f, const char *addr, const struct err *why)
 {
 	if (proxy_request_check(f->ctx, why, f->e) < 0)
 		return -1;
-	if (why->code == E_LIMIT && budget_left(f->ctx->budget) < (2u << 20))
+	if (why->code == E_LIMIT && budget_refused(f->ctx->budget))
 		return err_copy(f->ctx, f->e, why);
 	if (f->partial == PARTIAL_ABORT) {
 		err_copy(f->ctx, f->e, why);

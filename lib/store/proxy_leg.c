@@ -64,7 +64,7 @@ static int leg_failed(struct leg *l, struct ctx *ctx, const struct err *why,
 {
 	if (proxy_request_check(ctx, why, e) < 0)
 		return -1;
-	bool full = why->code == E_LIMIT && budget_left(ctx->budget) < (2u << 20);
+	bool full = why->code == E_LIMIT && budget_refused(ctx->budget);
 	if (full || l->o.partial == PARTIAL_ABORT) {
 		err_copy(ctx, e, why);
 		if (!full)

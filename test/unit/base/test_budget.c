@@ -172,11 +172,12 @@ Test(budget, keeps_a_spare_for_those_that_hold_little)
 	cr_assert_eq(budget_take(&large, NULL, 12 * MIB, &e), 0);
 	cr_assert_eq(budget_left(&large), 0u);
 	cr_assert_eq(budget_take(&large, NULL, 1, &e), -1);
-	cr_assert(atomic_load(&large.starved));
+	cr_assert(atomic_load(&large.starved) && budget_refused(&large));
+	cr_assert(!budget_refused(&total) && !budget_refused(NULL));
 	cr_assert_str_eq(err_text(&e), "queries' memory limit of 16777216 bytes exceeded "
 				       "(set by --query.total-memory)");
 	cr_assert_eq(budget_take(&small, NULL, 2 * MIB, &e), 0);
-	cr_assert(!atomic_load(&small.starved));
+	cr_assert(!atomic_load(&small.starved) && !budget_refused(&small));
 	cr_assert_eq(budget_take(&small, NULL, 1, &e), -1);
 	budget_give(&large, 12 * MIB);
 	budget_give(&small, 2 * MIB);
