@@ -21,13 +21,18 @@ def queries():
     return rows("queries.txt")
 
 
-def changed(random=False):
-    """The rows for the fixed queries, or those for random ones: with the kind of difference that they explain."""
-    lines = [r.replace("\\|", "\0") for r in rows("changed_since_242.def")]
-    at = lines.index("[random]")
-    if not random:
-        return [Changed(*(part.strip() for part in row.split("|", 2))) for row in lines[:at]]
-    return [Changed(*fields[1:], fields[0]) for fields in ([part.strip() for part in row.split("|", 3)] for row in lines[at + 1:])]
+def changed(major=None):
+    """The rows for the fixed queries, or those for random ones of a major version: with the kinds of difference they explain."""
+    lines, part, out = [r.replace("\\|", "\0") for r in rows("changed_since_242.def")], None, []
+    for row in lines:
+        if row.startswith("[random "):
+            part = row[8:-1]
+        elif part is None and major is None:
+            out.append(Changed(*(field.strip() for field in row.split("|", 2))))
+        elif part is not None and part in (str(major), "each"):
+            kind, *fields = (field.strip() for field in row.split("|", 3))
+            out.append(Changed(*fields, kind))
+    return out
 
 
 def changed_row(table, query, kind="any"):

@@ -107,6 +107,7 @@ void anno_info(struct exec *x, const struct expr *at, const char *fmt, ...)
 
 void annos_tell(struct exec *x)
 {
+	annos_add_forced(x);
 	for (size_t i = 0; i < x->annos.n; i++) {
 		const struct anno *a = &x->annos.v[i];
 		uint32_t line, col;

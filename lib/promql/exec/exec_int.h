@@ -63,11 +63,13 @@ struct op_read {
 };
 /* What is common to all operators of one query. */
 struct anno;
+struct forced_note;	    /* histq_notes.c */
 struct annos {		    /* anno.c; any thread may say something */
 	pthread_mutex_t mu; /* all below */
 	struct anno *v;
 	size_t n, cap, bytes;
 	struct map seen; /* kind and text -> entry + 1 */
+	struct forced_note *forced;
 };
 struct exec {
 	struct ctx *ctx;
@@ -177,6 +179,7 @@ int op_scalar(struct op *op, struct exec *x, struct row *out, struct err *e);
 void annos_init(struct annos *a);
 void annos_deinit(struct annos *a);
 void annos_tell(struct exec *x); /* to ctx->notes, at the end */
+void annos_add_forced(struct exec *x);
 void anno_warn(struct exec *x, const struct expr *at, const char *fmt, ...)
 	PRINTF_LIKE(3, 4);
 void anno_warn_by(struct exec *x, const struct expr *by, const struct expr *at,

@@ -23,13 +23,6 @@ struct hgroup {
 		native; /* answers of native histograms, n_answers rows; NULL: none came */
 	bool drop_name;
 };
-struct forced_note { /* where counts had to be made to rise, over all of one metric */
-	struct forced_note *next;
-	struct str name; /* empty while names are dropped early */
-	uint64_t count;
-	int64_t mint_ms, maxt_ms;
-	struct forced f;
-};
 struct op_histq {
 	struct op op;
 	bool fraction;
@@ -63,6 +56,6 @@ void histq_say_mixed(struct op_histq *o, struct exec *x, struct labels ls);
 void histq_warn_quantiles(struct op_histq *o, struct exec *x);
 void histq_note_forced(struct op_histq *o, struct exec *x, struct labels ls, int64_t t_ms,
 		       const struct forced *f);
-void histq_say_forced(struct op_histq *o, struct exec *x);
+void histq_say_forced(struct op_histq *o, struct exec *x); /* all that was noted */
 
 #endif

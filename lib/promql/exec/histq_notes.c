@@ -6,6 +6,21 @@
 #include "base/time.h"
 #include "wire/num.h"
 
+/*
+ * Where counts had to be made to rise, over all of one metric.
+ *
+ * COMPAT: Prometheus 3.14 merges what several calls say of one metric, and shows the place of the call that is evaluated first;
+ * of all other annotations, the place of the last (anno.c).
+ */
+struct forced_note {
+	struct forced_note *next;
+	const struct expr *at;
+	struct str name; /* empty while names are dropped early */
+	uint64_t count;
+	int64_t mint_ms, maxt_ms;
+	struct forced f;
+};
+
 /* Metrics are named only while their names are still there: where they are dropped at the end of the query. */
 static struct str name_of(const struct exec *x, struct labels ls)
 {
@@ -88,29 +103,60 @@ void histq_warn_quantiles(struct op_histq *o, struct exec *x)
 	}
 }
 
+static struct forced_note *forced_of(struct forced_note *n, struct str name)
+{
+	while (n && !str_eq(n->name, name))
+		n = n->next;
+	return n;
+}
+
+static void merge_forced(struct forced_note *to, const struct forced_note *n)
+{
+	to->count += n->count;
+	to->mint_ms = MIN(to->mint_ms, n->mint_ms);
+	to->maxt_ms = MAX(to->maxt_ms, n->maxt_ms);
+	to->f.min_bucket = MIN(to->f.min_bucket, n->f.min_bucket);
+	to->f.max_bucket = MAX(to->f.max_bucket, n->f.max_bucket);
+	to->f.max_diff = MAX(to->f.max_diff, n->f.max_diff);
+	if (n->at->end < to->at->end)
+		to->at = n->at;
+}
+
 void histq_note_forced(struct op_histq *o, struct exec *x, struct labels ls, int64_t t_ms,
 		       const struct forced *f)
 {
-	struct str name = name_of(x, ls);
-	struct forced_note *n = o->forced;
-	while (n && !str_eq(n->name, name))
-		n = n->next;
-	if (!n) {
-		n = ARENA_NEW(x->arena, struct forced_note);
-		*n = (struct forced_note){ o->forced, str_dup(x->arena, name),
-					   0,	      t_ms,
-					   t_ms,      *f };
-		o->forced = n;
+	struct forced_note one = { NULL, o->vector, name_of(x, ls), 1, t_ms, t_ms, *f };
+	struct forced_note *n = forced_of(o->forced, one.name);
+	if (n) {
+		merge_forced(n, &one);
+		return;
 	}
-	n->count++;
-	n->mint_ms = MIN(n->mint_ms, t_ms);
-	n->maxt_ms = MAX(n->maxt_ms, t_ms);
-	n->f.min_bucket = MIN(n->f.min_bucket, f->min_bucket);
-	n->f.max_bucket = MAX(n->f.max_bucket, f->max_bucket);
-	n->f.max_diff = MAX(n->f.max_diff, f->max_diff);
+	n = ARENA_NEW(x->arena, struct forced_note);
+	*n = one;
+	n->name = str_dup(x->arena, one.name);
+	n->next = o->forced;
+	o->forced = n;
 }
 
-static void say_forced(struct op_histq *o, struct exec *x, const struct forced_note *n)
+void histq_say_forced(struct op_histq *o, struct exec *x)
+{
+	struct annos *all = &x->annos;
+	pthread_mutex_lock(&all->mu);
+	for (struct forced_note *n = o->forced, *next; n; n = next) {
+		struct forced_note *have = forced_of(all->forced, n->name);
+		next = n->next;
+		if (have) {
+			merge_forced(have, n);
+			continue;
+		}
+		n->next = all->forced;
+		all->forced = n;
+	}
+	o->forced = NULL;
+	pthread_mutex_unlock(&all->mu);
+}
+
+static void add_forced(struct exec *x, const struct forced_note *n)
 {
 	struct buf b;
 	char lo[NUM_MAX], hi[NUM_MAX], from[40], to[40];
@@ -120,7 +166,7 @@ static void say_forced(struct op_histq *o, struct exec *x, const struct forced_n
 	buf_init(&b, 1 << 20);
 	put_name(n->name, &b);
 	anno_info(
-		x, o->vector,
+		x, n->at,
 		"input to histogram_quantile needed to be fixed for monotonicity (see "
 		"https://prometheus.io/docs/prometheus/latest/querying/functions/"
 		"#histogram_quantile)%.*s, from buckets %.*s to %.*s, with a max diff of %.2g, "
@@ -130,8 +176,8 @@ static void say_forced(struct op_histq *o, struct exec *x, const struct forced_n
 	buf_deinit(&b);
 }
 
-void histq_say_forced(struct op_histq *o, struct exec *x)
+void annos_add_forced(struct exec *x)
 {
-	for (const struct forced_note *n = o->forced; n; n = n->next)
-		say_forced(o, x, n);
+	for (const struct forced_note *n = x->annos.forced; n; n = n->next)
+		add_forced(x, n);
 }
