@@ -198,17 +198,21 @@ torture:
 lint:
 	@scripts/lint
 
-## bench: XOR decoding, then one query through store and query beside Prometheus; writes test/bench/RESULTS.md; then a sidecar's blocks beside remote read
+## bench: XOR decoding, one query and ten queries beside Prometheus (Debian's and PROMETHEUS=), a sidecar's blocks beside remote read, what bench-network measures; writes test/bench/RESULTS.md
 BENCHES := $(patsubst test/bench/%.c,%,$(wildcard test/bench/bench_*.c))
 BENCH_PROGRAMS := $(patsubst %,$(BUILD)/release/test/%,$(BENCHES))
-$(BUILD)/release/test/series_text: $(BUILD)/release/test/bench/series_text.c.o
+BENCH_TEXTS := $(BUILD)/release/test/series_text $(BUILD)/release/test/promql_text
+$(BENCH_TEXTS): $(BUILD)/release/test/%: $(BUILD)/release/test/bench/%.c.o
 	@$(CC) $(FLAGS) -o $@ $^
-bench: $(BUILD)/thanosc $(BENCH_PROGRAMS) $(BUILD)/release/test/series_text
+bench: $(BUILD)/thanosc $(BENCH_PROGRAMS) $(BENCH_TEXTS) tools
+	@third_party/install s3 bench
 	@test/bench/bench_query $(BENCH_PROGRAMS)
+	@PROMETHEUS="$(PROMETHEUS)" test/bench/bench_promql
 	@test/bench/bench_sidecar
+	@test/bench/bench_network
 
 ## bench-network: gRPC streams, Series through the sidecar, S3 objects; writes its part of test/bench/RESULTS.md
-bench-network: $(BUILD)/thanosc $(BENCH_PROGRAMS) $(BUILD)/release/test/series_text tools
+bench-network: $(BUILD)/thanosc $(BENCH_PROGRAMS) $(BENCH_TEXTS) tools
 	@third_party/install s3 bench
 	@test/bench/bench_network
 
