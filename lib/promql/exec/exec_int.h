@@ -137,6 +137,7 @@ struct op {
 	bool nameless; /* no row carries a metric name */
 	const struct expr *expr;
 	struct op *in[2];
+	struct op *along; /* reads no input: this one feeds it, too */
 	/* for explain and analyze */
 	struct op *up; /* whose input it is; NULL: the root */
 	bool planned;  /* the answer of a plan_expr */
@@ -304,6 +305,14 @@ static inline int64_t range_ref(const struct range_call *c, uint32_t i)
 /* ---- operators ---- */
 int op_select_new(struct exec *x, const struct expr *sel, const struct expr *call,
 		  struct grid g, struct op **out, struct err *e);
+/*
+ * May aggregation `aggr` be fed the rows of this operator? It may if that is the selector that it would have for itself; what is
+ * said about those rows is then said at the later place, as if it had been read again.
+ */
+bool op_select_share(struct exec *x, struct op *op, const struct expr *aggr);
+/* Of the rows an aggregation looks only at the labels of its groups (NULL: at all). Called once for each reader. */
+struct groups;
+void op_select_needs(struct exec *x, struct op *op, const struct groups *g);
 int op_subquery_new(struct exec *x, const struct expr *sub, const struct expr *call,
 		    struct grid g, struct op **out, struct err *e);
 /* No rows; those of `in` (may be NULL) are computed, since that may fail. */

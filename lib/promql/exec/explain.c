@@ -2,7 +2,7 @@
  * promql/exec/explain.c - the plan of a query as a tree for people: what each operator is, and (of a query that ran with
  * `analyze`) what it took.
  */
-#include "promql/exec/exec_int.h"
+#include "promql/exec/select_int.h"
 
 #define MAX_TEXT 400 /* bytes of an expression that a name shows */
 
@@ -62,6 +62,12 @@ static void put_detail(struct buf *b, const struct op *op)
 	promql_print(e, b);
 }
 
+static void put_along(struct buf *b, const struct op *op)
+{
+	buf_str(b, STR(", fed by"));
+	put_detail(b, op->along);
+}
+
 /* An aggregation's selector is made with the aggregation as its expression, which says nothing about what is read. */
 void plan_print(const struct op *op, struct buf *b)
 {
@@ -79,8 +85,11 @@ static struct str name_of(struct exec *x, const struct op *op)
 	if (str_eqz(STR("select"), op->ops->name)) {
 		buf_byte(&b, ' ');
 		plan_print(op, &b);
+		op_select_print_needs(op, &b);
 	} else if (op->expr && !op->wrapper) {
 		put_detail(&b, op);
+		if (op->along)
+			put_along(&b, op);
 	}
 	struct str s = buf_view(&b), cut = str_n(s.p, MIN(s.n, (size_t)MAX_TEXT));
 	while (cut.n < s.n && cut.n && ((uint8_t)s.p[cut.n] & 0xc0) == 0x80)

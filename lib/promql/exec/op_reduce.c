@@ -2,6 +2,9 @@
  * promql/exec/op_reduce.c - sum avg min max count group stddev stdvar: each row is folded into its group
  * as it comes and dropped, so that memory follows groups x steps, not the series read.
  *
+ * Aggregations of the same selector read it together: whichever is asked first folds each row into all of them, so that
+ * nothing is kept for the others.
+ *
  * Rows are folded in series order whatever thread decoded them, so a compensated sum has the same bits as
  * Prometheus'.  Source  prometheus.md §2.7
  */
@@ -33,6 +36,11 @@ struct op_reduce {
 	bool done;
 	struct hist_reduce hists;
 	bool said_ignored;
+	/* Those that read the same selector: `first` was planned first, the others hang on it. */
+	struct op_reduce *first, *along;
+	bool read; /* of `first`: all rows were folded, or that failed */
+	int rc;
+	struct err failure;
 };
 
 static void fold_avg(struct group *g, uint32_t i, double v)
@@ -210,16 +218,28 @@ static int fold_row(struct op_reduce *r, struct exec *x, const struct row *row,
 	return 0;
 }
 
-static int reduce_all(struct op_reduce *r, struct exec *x, struct err *e)
+/* Rows of the selector into all that read it. */
+static int read_rows(struct op_reduce *first, struct exec *x, struct err *e)
 {
 	struct batch *b;
 	int rc;
-	while ((rc = op_next(r->op.in[0], x, &b, e)) > 0)
-		for (size_t k = 0; k < b->n; k++)
-			if (fold_row(r, x, &b->row[k], e) < 0)
-				return -1;
-	if (rc < 0)
-		return -1;
+	while ((rc = op_next(first->op.in[0], x, &b, e)) > 0)
+		for (struct op_reduce *r = first; r; r = r->along)
+			for (size_t k = 0; k < b->n; k++)
+				if (fold_row(r, x, &b->row[k], e) < 0)
+					return -1;
+	return rc;
+}
+
+static int reduce_all(struct op_reduce *r, struct exec *x, struct err *e)
+{
+	struct op_reduce *first = r->first;
+	if (!first->read) {
+		first->read = true;
+		first->rc = read_rows(first, x, &first->failure);
+	}
+	if (first->rc < 0)
+		return err_copy(x->ctx, e, &first->failure);
 	r->rows = arena_try(x->arena, x->ctx, r->n_group * sizeof(*r->rows) + 1, e);
 	if (!r->rows)
 		return -1;
@@ -264,6 +284,21 @@ static void reduce_close(struct op *op)
 
 static const struct op_ops reduce_ops = { "reduce", NULL, reduce_next, reduce_close };
 
+/* An aggregation that was planned before and reads the selector that `r` would read, on the same grid. */
+static struct op_reduce *same_rows(struct exec *x, const struct op_reduce *r)
+{
+	for (size_t i = 0; i < x->n_ops; i++) {
+		struct op_reduce *o = (struct op_reduce *)x->ops[i];
+		if (o->op.ops == &reduce_ops && o != r && o->first == o && o->op.in[0] &&
+		    o->op.grid.start_ms == r->op.grid.start_ms &&
+		    o->op.grid.step_ms == r->op.grid.step_ms &&
+		    o->op.grid.n == r->op.grid.n &&
+		    op_select_share(x, o->op.in[0], r->op.expr))
+			return o;
+	}
+	return NULL;
+}
+
 int op_reduce_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
 		  struct err *err)
 {
@@ -274,5 +309,17 @@ int op_reduce_new(struct exec *x, const struct expr *e, struct grid g, struct op
 	r->op.unique = true;
 	r->op.nameless = groups_nameless(&r->groups);
 	*out = &r->op;
-	return aggr_input_plan(x, e, g, &r->op.in[0], err);
+	struct op_reduce *first = same_rows(x, r);
+	if (first) {
+		r->first = first;
+		r->op.along = &first->op;
+		r->along = first->along;
+		first->along = r;
+	} else {
+		r->first = r;
+		if (aggr_input_plan(x, e, g, &r->op.in[0], err) < 0)
+			return -1;
+	}
+	op_select_needs(x, r->first->op.in[0], e->aggr.without ? NULL : &r->groups);
+	return 0;
 }

@@ -15,6 +15,7 @@
 
 #include "base/vec.h"
 #include "promql/exec/extended.h"
+#include "promql/exec/group.h"
 #include "promql/exec/lanes.h"
 #include "promql/exec/select_int.h"
 
@@ -49,6 +50,11 @@ struct op_select {
 	bool timestamps;	   /* timestamp(selector): times instead of values */
 	bool starts;		   /* start_timestamp(selector) */
 	struct sample_count *count;
+	uint32_t
+		readers; /* aggregations that are fed its rows, each counts its samples; 0: one reader */
+	const struct str *keep; /* the labels that leave it; NULL: all */
+	size_t n_keep;
+	bool keep_all; /* a reader looks at any label */
 	bool drop_name;
 	bool stats;	      /* of histograms only count and sum are wanted */
 	unsigned downsampled; /* resolutions that were told */
@@ -272,11 +278,13 @@ static int add_raw(struct op_select *s, struct raw_batch *b, const struct series
 	struct label few[64], *tmp = few;
 	if (s->fn || s->call.smoothed)
 		r.metric = str_dup(&b->arena, labels_get(ls, LABEL_NAME));
-	if (s->drop_name && !x->q->delayed_names) {
+	bool cut = s->drop_name && !x->q->delayed_names;
+	if (cut || s->keep) {
 		if (ls.n > ARRAY_LEN(few) &&
 		    !(tmp = arena_try(&b->arena, x->ctx, ls.n * sizeof(*tmp), e)))
 			return -1;
-		ls = labels_drop(tmp, ls, row_name_labels, ROW_NAME_LABELS);
+		ls = s->keep ? labels_keep(tmp, ls, s->keep, s->n_keep)
+			     : labels_drop(tmp, ls, row_name_labels, ROW_NAME_LABELS);
 	}
 	if (labels_try_dup(&b->arena, x->ctx, ls, &r.labels, e) < 0 ||
 	    copy_chunks(x, b, in, &r, e) < 0)
@@ -343,7 +351,8 @@ static int refill(struct op_select *s, struct err *e)
 		struct raw_batch *b = &s->ring[i];
 		if (b->rc < 0)
 			return err_copy(x->ctx, e, &b->err);
-		samples_add(s->count, &b->tally);
+		for (uint32_t k = 0; k < MAX(s->readers, 1u); k++)
+			samples_add(s->count, &b->tally);
 	}
 	return 0;
 }
@@ -450,4 +459,107 @@ int op_select_new(struct exec *x, const struct expr *sel, const struct expr *cal
 	}
 	*out = &s->op;
 	return 0;
+}
+
+/* ---- aggregations that read it ---- */
+
+static bool same_text(const struct op *sel, const struct expr *input)
+{
+	struct buf a, b;
+	buf_init(&a, 1 << 20);
+	buf_init(&b, 1 << 20);
+	plan_print(sel, &a);
+	promql_print(input, &b);
+	bool same = !a.failed && !b.failed && str_eq(buf_view(&a), buf_view(&b));
+	buf_deinit(&a);
+	buf_deinit(&b);
+	return same;
+}
+
+bool op_select_share(struct exec *x, struct op *op, const struct expr *aggr)
+{
+	const struct expr *in = expr_strip(aggr->aggr.e);
+	if (op->ops != &sel_ops || (in->kind != EXPR_VECTOR && in->kind != EXPR_CALL))
+		return false;
+	struct op_select *s = (struct op_select *)op;
+	bool plain = in->kind == EXPR_VECTOR, by_aggr = op->expr->kind == EXPR_AGGR;
+	if (s->count != x->count || s->stats != (x->in_stats && !x->in_buckets) ||
+	    !same_text(op, in))
+		return false;
+	/* of downsampled data each aggregation wants its own */
+	if (plain && x->q->max_resolution_ms &&
+	    (!by_aggr || s->spec.want != select_want(aggr)))
+		return false;
+	if (by_aggr) { /* the stores' hints name one aggregation */
+		struct query_hints *h = &s->spec.req.query_hints;
+		*h = (struct query_hints){ .step_ms = h->step_ms,
+					   .range_ms = h->range_ms };
+	}
+	if (plain)
+		s->call.at = in;
+	else
+		s->call.call = in;
+	if (s->fn)
+		s->call.at = range_place(x, in);
+	return true;
+}
+
+static size_t add_name(struct str *v, size_t n, struct str name)
+{
+	size_t i = 0;
+	while (i < n && str_cmp(v[i], name) < 0)
+		i++;
+	if (i < n && str_eq(v[i], name))
+		return n;
+	memmove(v + i + 1, v + i, (n - i) * sizeof(*v));
+	v[i] = name;
+	return n + 1;
+}
+
+static bool is_name_label(struct str name)
+{
+	for (size_t i = 0; i < ROW_NAME_LABELS; i++)
+		if (str_eq(name, row_name_labels[i]))
+			return true;
+	return false;
+}
+
+/* Equal labels are looked for among all of them, unless there can be none. The metric's name is for annotations. */
+void op_select_needs(struct exec *x, struct op *op, const struct groups *g)
+{
+	if (op->ops != &sel_ops)
+		return;
+	struct op_select *s = (struct op_select *)op;
+	bool cut = s->drop_name && !x->q->delayed_names;
+	s->readers++;
+	s->keep_all |= !g || !op->unique;
+	if (s->keep_all) {
+		s->keep = NULL;
+		return;
+	}
+	struct str *v = ARENA_ARRAY(x->arena, struct str, s->n_keep + g->n_names + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < s->n_keep; i++)
+		v[n++] = s->keep[i];
+	for (size_t i = 0; i < g->n_names; i++)
+		if (!cut || !is_name_label(g->names[i]))
+			n = add_name(v, n, g->names[i]);
+	if (!cut)
+		n = add_name(v, n, LABEL_NAME);
+	s->keep = v;
+	s->n_keep = n;
+}
+
+void op_select_print_needs(const struct op *op, struct buf *b)
+{
+	const struct op_select *s = (const struct op_select *)op;
+	if (!s->keep)
+		return;
+	buf_str(b, STR(", labels ("));
+	for (size_t i = 0; i < s->n_keep; i++) {
+		if (i)
+			buf_str(b, STR(", "));
+		buf_str(b, s->keep[i]);
+	}
+	buf_byte(b, ')');
 }

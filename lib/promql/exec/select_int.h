@@ -22,6 +22,8 @@ void select_spec_init(struct exec *x, const struct expr *sel, const struct expr 
  */
 void select_note_downsampled(struct exec *x, const struct select_spec *spec,
 			     const struct series_in *in, unsigned *said);
+/* Which aggregate of downsampled data a function or aggregation around a selector looks at. */
+enum sample_aggr select_want(const struct expr *call);
 int select_open(struct exec *x, const struct select_spec *spec, struct series_set **out,
 		struct err *e);
 /* A series that was taken from the stores, for the statistics of the query and of one operator (NULL: none). */
@@ -38,6 +40,9 @@ MUST_CHECK int select_decode(struct exec *x, const struct select_spec *spec,
 			     const struct series_set *set, struct labels labels,
 			     struct chunk_view *chunks, size_t n, struct arena *a,
 			     struct sample_cols *c, struct err *e);
+
+/* For explain: which labels leave it, if not all do. */
+void op_select_print_needs(const struct op *op, struct buf *b);
 
 /* By labels. */
 int result_sort(struct exec *x, struct promql_result *out, struct err *e);

@@ -10,7 +10,7 @@
 
 #define X_LOOK_MS (60 * 60 * 1000) /* xrate and its like: the sample before the range */
 
-static enum sample_aggr aggr_of(const struct expr *call)
+enum sample_aggr select_want(const struct expr *call)
 {
 	if (!call)
 		return SAMPLE_AVG;
@@ -103,7 +103,9 @@ void select_spec_init(struct exec *x, const struct expr *sel, const struct expr 
 	else if (call && call->kind == EXPR_CALL &&
 		 (fn_sigs[call->call.fn].traits & FN_X))
 		window->look_ms = X_LOOK_MS;
-	*out = (struct select_spec){ .sel = sel, .call = call, .want = aggr_of(call) };
+	*out = (struct select_spec){ .sel = sel,
+				     .call = call,
+				     .want = select_want(call) };
 	int64_t first = range_ref(window, 0), last = range_ref(window, g.n - 1);
 	out->mint_ms = first - window->range_ms - (range ? window->look_ms : 0) + 1;
 	out->maxt_ms = last + (window->smoothed ? window->look_ms : 0);
