@@ -81,6 +81,7 @@ struct exec {
 	uint32_t
 		expanded; /* planned is what does not depend on the step, on a grid of one */
 	struct annos annos;
+	const struct pushed *pushed; /* while planning: push_matchers.c */
 	/* While planning: how many operators around want count and sum only, and how many look at buckets. */
 	uint32_t in_stats, in_buckets;
 	struct op_read read;	  /* by all selectors; their own threads' */
@@ -163,6 +164,14 @@ void *op_alloc(struct exec *x, size_t size, const struct op_ops *ops, struct gri
 /* explain.c: the operators as a tree, from the root down. */
 void plan_print(const struct op *op, struct buf *b); /* what it evaluates */
 int plan_show(struct exec *x, struct op *root, struct promql_plan **out, struct err *e);
+/* push_matchers.c: matchers that a join asks the selectors of a side for; of outer joins, too. */
+struct pushed {
+	const struct matcher *m;
+	const struct pushed *next;
+};
+/* What is asked of the selectors of the two sides of `bin`. */
+void push_matchers(struct exec *x, const struct expr *bin, const struct pushed **l,
+		   const struct pushed **r);
 int unsupported(struct exec *x, struct err *e, const char *what, const char *name);
 /* The next batch; ends with the query. Timed if the query is analyzed. WORKER */
 int op_next(struct op *op, struct exec *x, struct batch **out, struct err *e);
@@ -383,6 +392,7 @@ void row_cut_name(struct row *r);
 /* What goes with a metric's name: __name__, __type__, __unit__. */
 #define ROW_NAME_LABELS 3
 extern const struct str row_name_labels[ROW_NAME_LABELS];
+bool is_name_label(struct str name);
 int op_expand_new(struct exec *x, struct op *in, struct grid g, struct op **out,
 		  struct err *e);
 

@@ -192,9 +192,15 @@ int op_binary_new(struct exec *x, const struct expr *e, struct grid g, struct op
 	struct op *l, *r;
 	bool trim = e->bin.op == OP_TRIM_UPPER || e->bin.op == OP_TRIM_LOWER;
 	x->in_buckets += trim;
-	if (plan_expr(x, e->bin.l, g, &l, err) < 0 ||
-	    plan_expr(x, e->bin.r, g, &r, err) < 0)
+	const struct pushed *around = x->pushed, *to_l, *to_r;
+	push_matchers(x, e, &to_l, &to_r);
+	x->pushed = to_l;
+	if (plan_expr(x, e->bin.l, g, &l, err) < 0)
 		return -1;
+	x->pushed = to_r;
+	if (plan_expr(x, e->bin.r, g, &r, err) < 0)
+		return -1;
+	x->pushed = around;
 	x->in_buckets -= trim;
 	if (l->type == TYPE_VECTOR && r->type == TYPE_VECTOR)
 		return op_is_set(e->bin.op) ? op_set_new(x, e, l, r, out, err)

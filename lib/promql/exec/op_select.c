@@ -54,6 +54,7 @@ struct op_select {
 		readers; /* aggregations that are fed its rows, each counts its samples; 0: one reader */
 	const struct str *keep; /* the labels that leave it; NULL: all */
 	size_t n_keep;
+	const struct pushed *pushed;
 	bool keep_all; /* a reader looks at any label */
 	bool drop_name;
 	bool stats;	      /* of histograms only count and sum are wanted */
@@ -435,6 +436,7 @@ int op_select_new(struct exec *x, const struct expr *sel, const struct expr *cal
 	s->fn = fn;
 	bool in_call = call && call->kind == EXPR_CALL;
 	s->count = x->count;
+	s->pushed = x->pushed;
 	s->timestamps = !fn && in_call && call->call.fn == FN_ID_timestamp;
 	s->stats = x->in_stats && !x->in_buckets;
 	s->starts = !fn && in_call && call->call.fn == FN_ID_start_timestamp;
@@ -483,8 +485,8 @@ bool op_select_share(struct exec *x, struct op *op, const struct expr *aggr)
 		return false;
 	struct op_select *s = (struct op_select *)op;
 	bool plain = in->kind == EXPR_VECTOR, by_aggr = op->expr->kind == EXPR_AGGR;
-	if (s->count != x->count || s->stats != (x->in_stats && !x->in_buckets) ||
-	    !same_text(op, in))
+	if (s->count != x->count || s->pushed != x->pushed ||
+	    s->stats != (x->in_stats && !x->in_buckets) || !same_text(op, in))
 		return false;
 	/* of downsampled data each aggregation wants its own */
 	if (plain && x->q->max_resolution_ms &&
@@ -516,14 +518,6 @@ static size_t add_name(struct str *v, size_t n, struct str name)
 	return n + 1;
 }
 
-static bool is_name_label(struct str name)
-{
-	for (size_t i = 0; i < ROW_NAME_LABELS; i++)
-		if (str_eq(name, row_name_labels[i]))
-			return true;
-	return false;
-}
-
 /* Equal labels are looked for among all of them, unless there can be none. The metric's name is for annotations. */
 void op_select_needs(struct exec *x, struct op *op, const struct groups *g)
 {
@@ -553,6 +547,7 @@ void op_select_needs(struct exec *x, struct op *op, const struct groups *g)
 void op_select_print_needs(const struct op *op, struct buf *b)
 {
 	const struct op_select *s = (const struct op_select *)op;
+	pushed_print(s->pushed, b);
 	if (!s->keep)
 		return;
 	buf_str(b, STR(", labels ("));

@@ -101,6 +101,14 @@ const struct str row_name_labels[ROW_NAME_LABELS] = {
 	{ "__unit__", sizeof("__unit__") - 1 }
 };
 
+bool is_name_label(struct str name)
+{
+	for (size_t i = 0; i < ROW_NAME_LABELS; i++)
+		if (str_eq(name, row_name_labels[i]))
+			return true;
+	return false;
+}
+
 void row_cut_name(struct row *r)
 {
 	struct label *l = (struct label *)(uintptr_t)

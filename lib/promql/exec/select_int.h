@@ -41,6 +41,9 @@ MUST_CHECK int select_decode(struct exec *x, const struct select_spec *spec,
 			     struct chunk_view *chunks, size_t n, struct arena *a,
 			     struct sample_cols *c, struct err *e);
 
+/* The matchers of a selector that is planned now: its own and those that are pushed to it. */
+struct matcher *pushed_with(struct exec *x, const struct select_node *s, size_t *n);
+void pushed_print(const struct pushed *p, struct buf *b);
 /* For explain: which labels leave it, if not all do. */
 void op_select_print_needs(const struct op *op, struct buf *b);
 

@@ -112,10 +112,12 @@ void select_spec_init(struct exec *x, const struct expr *sel, const struct expr 
 	int64_t resolution = q->max_resolution_ms;
 	if (range && caps_resolution(call))
 		resolution = MIN(resolution, sel->s.range_ms / 2);
+	size_t n_matchers;
+	struct matcher *matchers = pushed_with(x, s, &n_matchers);
 	out->req = (struct store_series_req){ .mint_ms = out->mint_ms,
 					      .maxt_ms = out->maxt_ms,
-					      .matchers = s->matchers,
-					      .n_matchers = s->n_matchers,
+					      .matchers = matchers,
+					      .n_matchers = n_matchers,
 					      .max_resolution_ms = resolution,
 					      .aggrs = aggr_bits(out->want),
 					      .partial = q->partial,
