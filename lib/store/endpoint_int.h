@@ -82,7 +82,7 @@ struct endpoints {
 	pthread_mutex_t apply_mu; /* one new set at a time */
 };
 
-/* The set as it is, a reference. SHARED, does not wait. */
+/* The set as it is, a reference; NULL once endpoints_free has begun. SHARED, does not wait. */
 struct endpoint_set *endpoints_now(struct endpoints *s);
 struct endpoint_view {
 	struct endpoint_info *info; /* a reference, or NULL */

@@ -190,9 +190,11 @@ static void count_one(struct endpoint_meter *m, struct arena *a, struct endpoint
 
 void endpoint_meter_update(struct endpoint_meter *m, struct endpoints *s)
 {
+	struct endpoint_set *now = endpoints_now(s);
+	if (!now) /* the endpoints are being freed */
+		return;
 	struct family conn = family_next(&m->connections),
 		      bad = family_next(&m->unhealthy);
-	struct endpoint_set *now = endpoints_now(s);
 	struct arena a;
 	arena_init(&a, NULL);
 	for (size_t i = 0; i < now->n; i++)

@@ -562,3 +562,28 @@ Test(endpoint_set, thousands_of_hanging_addresses_cost_no_threads_and_delay_no_o
 	cr_assert_leq(request, 8u);
 	end(&w);
 }
+
+/* ---- endings ---- */
+
+Test(endpoint_set, ends_at_any_moment_of_its_first_look)
+{
+	struct world w;
+	begin(&w);
+	struct str addr = str_of(w.f[0].addr);
+	struct disc_set *set = disc_set_of(&addr, 1);
+	for (unsigned i = 0; i < 3000; i++) {
+		struct endpoints *s = endpoints_new(
+			&(struct endpoints_opts){ .loops = &w.loops,
+						  .pool = w.pool,
+						  .metrics = w.metrics,
+						  .info_timeout_ns = 5 * NS_PER_S,
+						  .poll_ns = 3600 * NS_PER_S,
+						  .unhealthy_ns = 3600 * NS_PER_S });
+		endpoints_apply(s, set);
+		for (volatile unsigned k = 0; k < i % 100 * 500; k++)
+			;
+		endpoints_free(s);
+	}
+	ref_put(&set->ref);
+	end(&w);
+}
