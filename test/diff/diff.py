@@ -130,7 +130,7 @@ def ours(blocks, peer, asked):
 
 def notes(body, kind):
     """Annotations as a set; how many a cut list stands for."""
-    got = sorted(re.sub(r"over \d+ samples from", "over N samples from", t) for t in body.get(kind, []))
+    got = sorted(re.sub(r"over -?\d+ samples from", "over N samples from", t) for t in body.get(kind, []))
     return len(got) if len(got) > 10 else got
 
 

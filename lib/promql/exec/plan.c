@@ -29,7 +29,10 @@ void *op_alloc(struct exec *x, size_t size, const struct op_ops *ops, struct gri
 	return op;
 }
 
-/* Does the function look at the evaluation time, whatever its arguments are? */
+/*
+ * Does the function look at the evaluation time, whatever its arguments are?
+ * COMPAT: Prometheus 3.14 takes the functions of dates for such even with an argument, and so warns of sorts of them.
+ */
 static bool uses_time(const struct expr *e)
 {
 	switch (e->call.fn) {
@@ -40,7 +43,7 @@ static bool uses_time(const struct expr *e)
 	case FN_ID_step:
 	case FN_ID_range: return false; /* of the query: constants */
 	case FN_ID_timestamp: return expr_strip(e->call.arg[0])->kind != EXPR_VECTOR;
-	default: return e->call.n == 0 && (fn_sigs[e->call.fn].traits & FN_NO_ARG_TIME);
+	default: return fn_sigs[e->call.fn].traits & FN_NO_ARG_TIME;
 	}
 }
 
