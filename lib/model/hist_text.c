@@ -32,7 +32,8 @@ static void put_zero_bucket(const struct hist *h, struct buf *out)
 {
 	double z = h->zero_threshold;
 	struct hist_bucket b = { -z, z, h->zero_count, true, true, 0 };
-	if (h->zero_count != 0) /* of a negated histogram it is below zero */
+	/* of a negated histogram it is below zero; one of custom buckets that was multiplied by NaN has none nevertheless */
+	if (h->zero_count != 0 && h->schema != HIST_CUSTOM)
 		put_bucket(&b, out);
 }
 
