@@ -26,7 +26,7 @@ NOT_YET = {
     "store": ["--index-cache-size=1GB", "--selector.relabel-config=x", "--block-discovery-strategy=other"],
     "query": ["--query.mode=distributed", "--deduplication.func=chain", "--query.partition-label=region"],
 }
-COMMON_NOT_YET = ["--request.logging-config=x"]
+COMMON_NOT_YET = []  # of all modes
 NEAR = {"sidecar": ("--prometheus.ulr=http://x", "--prometheus.url"), "store": ("--data-dri=x", "--data-dir"),
         "query": ("--endpiont=x:1", "--endpoint")}
 
