@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "promql/parse/ast.h"
 
-enum effect { PARSER, DELAYED_NAMES, START_TIMESTAMPS, ALWAYS_ON, IGNORED };
+enum effect { PARSER, DELAYED_NAMES, START_TIMESTAMPS, TYPE_LABELS, ALWAYS_ON, IGNORED };
 
 static const struct {
 	const char *name;
@@ -18,6 +18,7 @@ static const struct {
 	{ "promql-binop-fill-modifiers", PARSER, PROMQL_FILL },
 	{ "promql-delayed-name-removal", DELAYED_NAMES, 0 },
 	{ "use-start-timestamps", START_TIMESTAMPS, 0 },
+	{ "type-and-unit-labels", TYPE_LABELS, 0 },
 	{ "promql-at-modifier", ALWAYS_ON, 0 },
 	{ "promql-negative-offset", ALWAYS_ON, 0 },
 	{ "promql-duration-expr", ALWAYS_ON, 0 },
@@ -40,6 +41,7 @@ static void enable(struct str name, struct features *out)
 	case PARSER: out->promql |= known[i].bit; break;
 	case DELAYED_NAMES: out->delayed_names = true; break;
 	case START_TIMESTAMPS: out->start_timestamps = true; break;
+	case TYPE_LABELS: out->type_labels = true; break;
 	case ALWAYS_ON:
 		log_warn(NULL, "--enable-feature=%s is always on and changes nothing",
 			 known[i].name);

@@ -8,7 +8,7 @@
 
 struct features {
 	unsigned promql; /* PROMQL_ bits of the parser */
-	bool delayed_names, start_timestamps;
+	bool delayed_names, start_timestamps, type_labels;
 };
 /*
  * Each value may list several names, separated by commas. What is on for good and what is unknown is

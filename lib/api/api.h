@@ -29,8 +29,8 @@ struct api_opts {
 	int64_t slow_ms;      /* queries that take longer are logged; 0: none is */
 	const char *active_dir, *query_log; /* NULL: no such log */
 	bool partial_response, auto_downsampling, dynamic_lookback;
-	unsigned promql_features;	      /* PROMQL_ bits */
-	bool delayed_names, start_timestamps; /* as in struct promql_query */
+	unsigned promql_features;			   /* PROMQL_ bits */
+	bool delayed_names, start_timestamps, type_labels; /* as in struct promql_query */
 	struct { /* partial_response of the federated APIs where it is not asked for */
 		bool rules, targets, metadata, exemplars, status;
 	} partial;

@@ -64,6 +64,7 @@ static int settings(struct call *c, struct promql_query *q, int64_t *timeout_ms)
 	q->max_samples = o->max_samples;
 	q->delayed_names = o->delayed_names;
 	q->start_timestamps = o->start_timestamps;
+	q->type_labels = o->type_labels;
 	return 0;
 }
 

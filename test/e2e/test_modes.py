@@ -26,7 +26,6 @@ NOT_YET = {
     "store": ["--index-cache-size=1GB", "--selector.relabel-config=x", "--block-discovery-strategy=other"],
     "query": ["--query.mode=distributed", "--deduplication.func=chain", "--query.partition-label=region"],
 }
-COMMON_NOT_YET = []  # of all modes
 NEAR = {"sidecar": ("--prometheus.ulr=http://x", "--prometheus.url"), "store": ("--data-dri=x", "--data-dir"),
         "query": ("--endpiont=x:1", "--endpoint")}
 
@@ -48,7 +47,7 @@ def check_flags(c, p, mode):
     flag, near = NEAR[mode]
     out = run(mode, flag)
     c.ok(out.returncode != 0 and flag.split("=")[0] in out.stderr and f"'{near}'" in out.stderr, f"{mode} {flag} suggests {near}", out.stderr)
-    for flag in NOT_YET[mode] + COMMON_NOT_YET:
+    for flag in NOT_YET[mode]:
         out = run(mode, flag)
         c.ok(out.returncode != 0 and f"'{flag.split('=')[0]}'" in out.stderr and "not obeyed" in out.stderr, f"{mode} refuses {flag} by name", out.stderr)
     for flag in ("--log.level=loud", "--http-address=nowhere", "--http-grace-period=soon"):

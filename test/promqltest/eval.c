@@ -33,6 +33,7 @@ static void execute(struct run *run, struct str text, int64_t start_ms, int64_t 
 				  .pool = run->r->pool,
 				  .max_samples = 10000,
 				  .delayed_names = !run->r->eager_names,
+				  .type_labels = run->r->type_labels,
 				  .start_timestamps = true };
 	*out = (struct answer){ 0 };
 	ctx_init(&ctx, NULL, 0);

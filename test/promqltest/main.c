@@ -1,6 +1,7 @@
 /*
- * test/promqltest/main.c - promqltest FILE... [--eager-names FILE...]: scripts of Prometheus' PromQL test language against
- * the engine, over real chunks; behind --eager-names without delayed removal of metric names. A line for each eval that fails, then "N passed, N failed"; exit code 1 if any did.
+ * test/promqltest/main.c - promqltest FILE... [--eager-names FILE...] [--type-labels FILE...]: scripts of Prometheus' PromQL test language against
+ * the engine, over real chunks; behind --eager-names without delayed removal of metric names, behind
+ * --type-labels with type-and-unit-labels. A line for each eval that fails, then "N passed, N failed"; exit code 1 if any did.
  */
 #include "promqltest.h"
 
@@ -370,6 +371,8 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++)
 		if (strcmp(argv[i], "--eager-names") == 0) /* for the files behind it */
 			r.eager_names = true;
+		else if (strcmp(argv[i], "--type-labels") == 0)
+			r.type_labels = true;
 		else
 			run_file(&r, argv[i]);
 	storage_free(r.storage);

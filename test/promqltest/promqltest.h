@@ -103,6 +103,7 @@ struct runner {
 	struct storage *storage;
 	size_t passed, failed;
 	bool eager_names; /* metric names go at once, as without promql-delayed-name-removal */
+	bool type_labels; /* as with type-and-unit-labels */
 };
 bool eval_run(struct runner *r, const struct eval *ev, struct buf *out);
 

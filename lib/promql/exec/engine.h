@@ -38,8 +38,9 @@ struct promql_query {
 	size_t n_info_matchers;
 	bool delayed_names;    /* promql-delayed-name-removal */
 	bool start_timestamps; /* use-start-timestamps: rates look at them */
-	bool analyze;	       /* result.plan, with what each operator took */
-	bool step_stats;       /* count samples by step too */
+	bool type_labels; /* type-and-unit-labels: what is a counter is told by __type__ */
+	bool analyze;	  /* result.plan, with what each operator took */
+	bool step_stats;  /* count samples by step too */
 };
 /* An operator of the plan, for people and for `explain` and `analyze`. */
 struct promql_plan {

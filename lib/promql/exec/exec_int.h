@@ -278,8 +278,9 @@ static inline bool range_wants_counter(const struct expr *call)
 {
 	return call->call.fn == FN_ID_rate || call->call.fn == FN_ID_increase;
 }
+/* type: what __type__ says; looked at only with promql_query.type_labels. */
 void range_note_counter(struct exec *x, const struct range_call *c, struct str metric,
-			const struct row *out);
+			struct str type, const struct row *out);
 /* Of absent_over_time only the bitmaps are looked at, so that rows of it may be equal. */
 static inline bool range_drops_name(const struct expr *call)
 {

@@ -278,20 +278,34 @@ const struct expr *range_place(struct exec *x, const struct expr *call)
 	return nowhere;
 }
 
-void range_note_counter(struct exec *x, const struct range_call *c, struct str metric,
-			const struct row *out)
+static bool is_counter(const struct exec *x, struct str metric, struct str type)
 {
 	static const char *const suffixes[] = { "_total", "_sum", "_count", "_bucket" };
-	bool floats = false;
+	if (x->q->type_labels)
+		return str_eq(type, STR("counter")) || str_eq(type, STR("histogram"));
 	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++)
-		if (metric.n == 0 || str_has_suffix(metric, str_of(suffixes[i])))
-			return;
+		if (str_has_suffix(metric, str_of(suffixes[i])))
+			return true;
+	return false;
+}
+
+void range_note_counter(struct exec *x, const struct range_call *c, struct str metric,
+			struct str type, const struct row *out)
+{
+	bool floats = false;
+	if (metric.n == 0 || is_counter(x, metric, type))
+		return;
 	EACH_BIT(i, out->bits, c->grid.n)
 	if (!out->h || !out->h[i]) {
 		floats = true;
 		break;
 	}
-	if (floats)
+	if (floats && x->q->type_labels)
+		anno_info(x, c->at,
+			  "metric might not be a counter, __type__ label is not set to "
+			  "\"counter\" or \"histogram\", got \"%.*s\": \"%.*s\"",
+			  STR_FMT(type), STR_FMT(metric));
+	else if (floats)
 		anno_info(x, c->at,
 			  "metric might not be a counter, name does not end in "
 			  "_total/_sum/_count/_bucket: \"%.*s\"",

@@ -27,6 +27,7 @@
 struct raw {
 	struct labels labels;
 	struct str metric; /* for annotations of range functions */
+	struct str type;   /* its __type__, where that tells what is a counter */
 	struct chunk_view *chunks;
 	size_t n;
 };
@@ -186,7 +187,7 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 			row.h = NULL;
 	}
 	if (s->wants_counter)
-		range_note_counter(x, &call, r->metric, &row);
+		range_note_counter(x, &call, r->metric, r->type, &row);
 	row.labels = r->labels;
 	row.drop_name = s->drop_name && x->q->delayed_names;
 	b->row[b->n_row++] = row;
@@ -279,6 +280,8 @@ static int add_raw(struct op_select *s, struct raw_batch *b, const struct series
 	struct label few[64], *tmp = few;
 	if (s->fn || s->call.smoothed)
 		r.metric = str_dup(&b->arena, labels_get(ls, LABEL_NAME));
+	if (s->wants_counter && x->q->type_labels)
+		r.type = str_dup(&b->arena, labels_get(ls, row_name_labels[1]));
 	bool cut = s->drop_name && !x->q->delayed_names;
 	if (cut || s->keep) {
 		if (ls.n > ARRAY_LEN(few) &&

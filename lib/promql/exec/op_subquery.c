@@ -107,7 +107,8 @@ static int eval_row(struct op_subquery *s, struct exec *x, const struct row *in,
 		return -1;
 	samples_add(s->count, &tally);
 	if (range_wants_counter(call.call))
-		range_note_counter(x, &call, env.metric, row);
+		range_note_counter(x, &call, env.metric,
+				   labels_get(in->labels, row_name_labels[1]), row);
 	row->labels = labels_dup(&s->arena, in->labels);
 	row->drop_name = in->drop_name;
 	if (s->drop_name)
