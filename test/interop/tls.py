@@ -18,8 +18,9 @@ OURS, THEIRS = "thanosc", "Thanos"
 BIN = {OURS: THANOSC, THEIRS: THANOS}
 BUCKET = os.path.abspath(os.path.join(HERE, "../golden/blocks/bucket"))
 AT = 1789997400  # within the blocks
+SPAN = {"start": AT - 3600, "end": AT}  # what lives meanwhile is not compared
 CASES = [("query", {"query": q, "time": AT}) for q in ("up", "count(up)", 'sum by (job) (rate({__name__=~".+_total"}[5m]))')] + [
-    ("query_range", {"query": "up", "start": AT - 1800, "end": AT, "step": 15}), ("labels", {}), ("label/job/values", {}), ("series", {"match": "up"})]
+    ("query_range", {"query": "up", "start": AT - 1800, "end": AT, "step": 15}), ("labels", SPAN), ("label/job/values", SPAN), ("series", {"match[]": "up", **SPAN})]
 
 
 def server_flags(pair, client_ca):
