@@ -10,13 +10,14 @@ import random
 JOBS = ("api", "db", "web")
 INSTANCES = ("i0", "i1", "i2")
 STALE = "stale"
+MUCH = 1e5  # more than any counter counts while it is seen
 
 
 class Data:
     """Series of all shapes: counters with resets, gaps, stale markers, NaN and infinities, histograms of both kinds.
 
     `tame`: numbers that do not show what changed since 2.42 (changed_since_242.def): sums of gauges are exact, and a
-    counter goes on counting in its gaps, so that none of its ranges extrapolates to its zero.
+    counter goes on counting before and in its gaps, so that none of its ranges extrapolates to its zero.
     """
 
     def __init__(self, rng, slots=60, native=True, tame=False):
@@ -65,7 +66,7 @@ class Data:
         return out[:self.slots]
 
     def counter(self):
-        v, out = float(self.rng.randint(0, 50)) + 1000 * self.tame, []
+        v, out = float(self.rng.randint(0, 50)) + MUCH * self.tame, []
         for i in range(self.slots):
             v = float(self.rng.randint(0, 5)) if self.rng.random() < 0.04 and (i or not self.tame) else v + self.rng.choice((0, 0, 1, 2.5, 7, 60))
             out.append(v)
@@ -78,7 +79,7 @@ class Data:
                 gap = True
                 continue
             more = 0.0 if v < last else more
-            more += 1000.0 if gap else 0.0
+            more = MUCH if gap else more
             values[i], last, gap = v + more, v, False
         return values
 
@@ -89,8 +90,8 @@ class Data:
 
     def classic(self, ls):
         les = ("0.1", "0.5", "1", "2.5", "+Inf")
-        counts, rows = [1000 * self.tame] * len(les), [[] for _ in les]
-        total = 1000.0 * self.tame
+        counts, rows = [int(MUCH) * self.tame] * len(les), [[] for _ in les]
+        total = MUCH * self.tame
         sums = []
         for slot in range(self.slots):
             if self.rng.random() < 0.03 and (slot or not self.tame):
