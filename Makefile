@@ -35,7 +35,7 @@ CXXFLAGS := -std=c++17 $(FLAGS) $(filter-out -Wlogical-op -Wduplicated-branches 
 
 # Static libraries of the product; jemalloc first. Sanitized builds link shared ones, without jemalloc.
 LIBS := $(T)/curl/lib/libcurl.a -luv -lcares -lnghttp2 -lssl -lcrypto -ljansson -llz4 -lzstd -lz \
-	-lsnappy -lyaml -lre2 -ldouble-conversion -lxxhash -lexpat -lcrypt -lstdc++ -lm
+	-lsnappy -lyaml -lre2 -lxxhash -lexpat -lcrypt -lstdc++ -lm
 LINK_release := -static -Wl,--no-warnings
 STATIC_LIBS := -ljemalloc $(patsubst -luv,-luv_a,$(LIBS))
 

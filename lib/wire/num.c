@@ -12,7 +12,7 @@
 
 #include <math.h>
 
-#include "wire/num_shim.h"
+#include "wire/num_digits.h"
 
 struct dec {
 	char d[24]; /* digits, no leading zeros; no trailing ones unless v == 0 */
@@ -20,20 +20,6 @@ struct dec {
 	int point;  /* v = 0.d1d2... * 10^point */
 	bool neg;
 };
-
-static unsigned put_u64(char *out, uint64_t v)
-{
-	char t[20];
-	unsigned n = 0;
-
-	do {
-		t[n++] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v);
-	for (unsigned i = 0; i < n; i++)
-		out[i] = t[n - 1 - i];
-	return n;
-}
 
 static void dec_of(struct dec *x, double v)
 {
@@ -46,13 +32,17 @@ static void dec_of(struct dec *x, double v)
 		return;
 	}
 	if (v < 9007199254740992.0 && v == (double)(uint64_t)v) {
-		x->n = (int)put_u64(x->d, (uint64_t)v);
+		x->n = (int)num_u64(x->d, (uint64_t)v);
 		x->point = x->n;
 		while (x->d[x->n - 1] == '0')
 			x->n--;
 		return;
 	}
-	x->n = num_shim_digits(v, x->d, &x->point);
+	uint64_t digits;
+	int exp10;
+	num_shortest(v, &digits, &exp10);
+	x->n = (int)num_u64(x->d, digits);
+	x->point = x->n + exp10;
 }
 
 static size_t put_special(char *out, double v)
@@ -113,7 +103,7 @@ static size_t layout_exp(char *out, const struct dec *x)
 	exp = exp < 0 ? -exp : exp;
 	if (exp < 10)
 		*p++ = '0';
-	p += put_u64(p, (uint64_t)exp);
+	p += num_u64(p, (uint64_t)exp);
 	return (size_t)(p - out);
 }
 
@@ -178,7 +168,7 @@ size_t num_ts_json(char out[32], int64_t t_ms)
 		*p++ = '-';
 		u = 0 - u;
 	}
-	p += put_u64(p, u / 1000);
+	p += num_u64(p, u / 1000);
 	unsigned frac = (unsigned)(u % 1000);
 	if (frac) {
 		*p++ = '.';

@@ -75,3 +75,38 @@ Test(num, prints_timestamps_in_seconds)
 		cr_expect(same(t, num_ts_json(t, rows[i].ms), rows[i].want), "%s",
 			  rows[i].want);
 }
+
+/* Digits of random bit patterns against the C library: they read back, no fewer do, and they are the nearest of that many. */
+Test(num, prints_the_shortest_digits)
+{
+	uint64_t x = 88172645463325252u;
+	char t[NUM_MAX + 1], want[64];
+	for (int i = 0; i < 200000; i++) {
+		double v, back;
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		uint64_t bits = x & INT64_MAX;
+		if (i % 4 == 1) /* near 1, as rates are */
+			bits = (bits & ((1ull << 52) - 1)) |
+			       (uint64_t)(1023 - 20 + i % 40) << 52;
+		memcpy(&v, &bits, 8);
+		if (i % 4 == 2)
+			v = (double)(x % 1000000) / 1000;
+		if (i % 4 == 3)
+			v = 5e-324 * (double)(x % 100000 + 1);
+		if (!isfinite(v) || v == 0)
+			continue;
+		t[num_f64_e(t, v)] = 0;
+		cr_assert(strtod(t, NULL) == v, "%a: %s", v, t);
+		int digits = (int)strcspn(t, "e") - (t[1] == '.');
+		snprintf(want, sizeof(want), "%.*e", digits - 1, v);
+		cr_assert(strtod(want, NULL) != v || strcmp(t, want) == 0,
+			  "%a: %s, not %s", v, t, want);
+		if (digits < 2)
+			continue;
+		snprintf(want, sizeof(want), "%.*e", digits - 2, v);
+		back = strtod(want, NULL);
+		cr_assert(back != v, "%a: %s, and %s is shorter", v, t, want);
+	}
+}

@@ -1,0 +1,112 @@
+/*
+ * wire/num_digits.c - the shortest decimal of a double, by Schubfach.
+ *
+ * Between the numbers halfway to its neighbours lies what reads back as v. Their width decides a power of ten 10^k such that
+ * at least one multiple of it lies in there, and at most one of 10^(k+1). The ends and v itself are scaled by 10^-k with a power
+ * of ten of 126 bits and more; of the product the integer part (four times the value, so that halves stay exact) and whether
+ * anything was cut off are all that has to be known. Every step is integer arithmetic; there is no case to fall back from.
+ *
+ * Source  Raffaello Giulietti, "The Schubfach way to render doubles", 2020-2022
+ */
+#include "wire/num_digits.h"
+
+#include <string.h>
+
+#include "wire/num_pow10.h"
+
+static const char pairs[201] = "00010203040506070809101112131415161718192021222324"
+			       "25262728293031323334353637383940414243444546474849"
+			       "50515253545556575859606162636465666768697071727374"
+			       "75767778798081828384858687888990919293949596979899";
+
+static unsigned length(uint64_t v)
+{
+	unsigned n = 1;
+	for (; v >= 10000; v /= 10000)
+		n += 4;
+	return n + (v >= 10) + (v >= 100) + (v >= 1000);
+}
+
+unsigned num_u64(char out[NUM_U64_MAX], uint64_t v)
+{
+	unsigned n = length(v), at = n;
+	while (v >= 100) {
+		at -= 2;
+		memcpy(out + at, pairs + v % 100 * 2, 2);
+		v /= 100;
+	}
+	if (at == 2)
+		memcpy(out, pairs + v * 2, 2);
+	else
+		out[0] = (char)('0' + v);
+	return n;
+}
+
+/* Shifts of negative numbers go to the left of them: floors. */
+static int floor_log10_pow2(int e)
+{
+	return (e * 1262611) >> 22;
+}
+static int floor_log10_three_quarters_pow2(int e)
+{
+	return (e * 1262611 - 524031) >> 22;
+}
+static int floor_log2_pow10(int e)
+{
+	return (e * 1741647) >> 19;
+}
+
+/* The integer part of g * c / 2^128; its lowest bit is set, too, if anything but 1 behind it was cut off. */
+static uint64_t scaled(const uint64_t g[2], uint64_t c)
+{
+	__extension__ typedef unsigned __int128 u128;
+	u128 low = (u128)g[1] * c, high = (u128)g[0] * c + (uint64_t)(low >> 64);
+	return (uint64_t)(high >> 64) | ((uint64_t)high > 1);
+}
+
+static void strip(uint64_t s, int k, uint64_t *digits, int *exp10)
+{
+	while (s % 10000 == 0) {
+		s /= 10000;
+		k += 4;
+	}
+	for (; s % 10 == 0; s /= 10)
+		k++;
+	*digits = s;
+	*exp10 = k;
+}
+
+void num_shortest(double v, uint64_t *digits, int *exp10)
+{
+	uint64_t bits;
+	memcpy(&bits, &v, 8);
+	uint64_t frac = bits & ((1ull << 52) - 1), c = frac;
+	int e = (int)(bits >> 52 & 0x7ff), q = -1074;
+	if (e) {
+		c |= 1ull << 52;
+		q = e - 1075;
+	}
+	int closer = frac == 0 && e > 1; /* the neighbour below is half as far */
+	int k = closer ? floor_log10_three_quarters_pow2(q) : floor_log10_pow2(q);
+	unsigned h = (unsigned)(q + floor_log2_pow10(-k) + 1);
+	const uint64_t *g = pow10_bits[-k - POW10_MIN];
+	uint64_t odd = c & 1; /* then the ends themselves read back as a neighbour */
+	uint64_t lower = scaled(g, (4 * c - 2 + (uint64_t)closer) << h) + odd;
+	uint64_t mid = scaled(g, 4 * c << h);
+	uint64_t upper = scaled(g, (4 * c + 2) << h) - odd;
+	uint64_t s = mid / 4;
+	if (s >= 10) {
+		uint64_t t = s / 10;
+		int below = lower <= 40 * t, above = 40 * t + 40 <= upper;
+		if (below != above) {
+			strip(t + (uint64_t)above, k + 1, digits, exp10);
+			return;
+		}
+	}
+	int below = lower <= 4 * s, above = 4 * s + 4 <= upper;
+	if (below != above)
+		s += (uint64_t)above;
+	else
+		s += mid > 4 * s + 2 || (mid == 4 * s + 2 && (s & 1));
+	strip(s, k, digits, exp10);
+}
