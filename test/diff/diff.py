@@ -179,7 +179,7 @@ def differs(request, mine, theirs, annotations):
 
 def unstable(client, peer, request, first):
     """Prometheus itself gives another answer when it is asked again: what it goes through in the order of a map."""
-    return any(differs(request, client.ask(request, peer.text(request[3])), first, peer.new) for _ in range(12))
+    return any(differs(request, client.ask(request, peer.text(request[3])), first, peer.new) for _ in range(60))
 
 
 class Totals:

@@ -78,8 +78,9 @@ class Data:
             if not isinstance(v, float):
                 gap = True
                 continue
-            more = 0.0 if v < last else more
-            more = MUCH if gap else more
+            if v < last:  # a reset, but in a gap
+                more = more + last if gap else 0.0
+            more = max(more, MUCH) if gap else more
             values[i], last, gap = v + more, v, False
         return values
 

@@ -29,7 +29,7 @@ def changed(major=None):
             part = row[8:-1]
         elif part is None and major is None:
             out.append(Changed(*(field.strip() for field in row.split("|", 2))))
-        elif part is not None and part in (str(major), "each"):
+        elif part and major and part in (str(major), "each"):
             kind, *fields = (field.strip() for field in row.split("|", 3))
             out.append(Changed(*fields, kind))
     return out
