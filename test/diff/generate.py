@@ -80,7 +80,8 @@ class Data:
                 continue
             if v < last:  # a reset, but in a gap
                 more = more + last if gap else 0.0
-            more = max(more, MUCH) if gap else more
+            if gap and v + more < MUCH:
+                more = MUCH
             values[i], last, gap = v + more, v, False
         return values
 
