@@ -12,14 +12,6 @@ static void put_ts(struct buf *b, int64_t t_ms)
 	buf_add(b, s, num_ts_json(s, t_ms));
 }
 
-static void put_value(struct buf *b, double v)
-{
-	char s[NUM_MAX];
-	buf_byte(b, '"');
-	buf_add(b, s, num_f64_json(s, v));
-	buf_byte(b, '"');
-}
-
 static void put_string(struct buf *b, struct str s)
 {
 	struct jw w;
@@ -40,15 +32,30 @@ void api_render_labels(struct labels ls, struct buf *b)
 	buf_byte(b, '}');
 }
 
+/* A matrix is made of millions of these: each is put together first. */
+static void put_float(struct buf *b, int64_t t_ms, double v)
+{
+	char s[32 + NUM_MAX + 8], *p = s;
+	*p++ = '[';
+	p += num_ts_json(p, t_ms);
+	*p++ = ',';
+	*p++ = '"';
+	p += num_f64_json(p, v);
+	*p++ = '"';
+	*p++ = ']';
+	buf_add(b, s, (size_t)(p - s));
+}
+
 static void put_point(struct buf *b, const struct promql_series *s, uint32_t i)
 {
+	if (!s->h || !s->h[i]) {
+		put_float(b, s->t_ms[i], s->v[i]);
+		return;
+	}
 	buf_byte(b, '[');
 	put_ts(b, s->t_ms[i]);
 	buf_byte(b, ',');
-	if (s->h && s->h[i])
-		hist_write_json(s->h[i], b);
-	else
-		put_value(b, s->v[i]);
+	hist_write_json(s->h[i], b);
 	buf_byte(b, ']');
 }
 

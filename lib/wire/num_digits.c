@@ -21,24 +21,55 @@ static const char pairs[201] = "000102030405060708091011121314151617181920212223
 
 static unsigned length(uint64_t v)
 {
-	unsigned n = 1;
-	for (; v >= 10000; v /= 10000)
-		n += 4;
-	return n + (v >= 10) + (v >= 100) + (v >= 1000);
+	static const uint64_t ten[20] = {
+		0, /* so that 0 has a digit */
+		10,
+		100,
+		1000,
+		10000,
+		100000,
+		1000000,
+		10000000,
+		100000000,
+		1000000000,
+		10000000000,
+		100000000000,
+		1000000000000,
+		10000000000000,
+		100000000000000,
+		1000000000000000,
+		10000000000000000,
+		100000000000000000,
+		1000000000000000000,
+		10000000000000000000u,
+	};
+	/* 1233 / 2^12 is a little below log10(2) */
+	unsigned n = (64 - (unsigned)__builtin_clzll(v | 1)) * 1233 >> 12;
+	return n + (v >= ten[n]);
+}
+
+/* Exactly eight digits; the halves do not wait for each other. */
+static void put8(char *out, uint32_t v)
+{
+	uint32_t high = v / 10000, low = v % 10000;
+	memcpy(out, pairs + high / 100 * 2, 2);
+	memcpy(out + 2, pairs + high % 100 * 2, 2);
+	memcpy(out + 4, pairs + low / 100 * 2, 2);
+	memcpy(out + 6, pairs + low % 100 * 2, 2);
 }
 
 unsigned num_u64(char out[NUM_U64_MAX], uint64_t v)
 {
 	unsigned n = length(v), at = n;
-	while (v >= 100) {
-		at -= 2;
-		memcpy(out + at, pairs + v % 100 * 2, 2);
-		v /= 100;
-	}
+	for (; v >= 100000000; v /= 100000000)
+		put8(out + (at -= 8), (uint32_t)(v % 100000000));
+	uint32_t left = (uint32_t)v;
+	for (; left >= 100; left /= 100)
+		memcpy(out + (at -= 2), pairs + left % 100 * 2, 2);
 	if (at == 2)
-		memcpy(out, pairs + v * 2, 2);
+		memcpy(out, pairs + left * 2, 2);
 	else
-		out[0] = (char)('0' + v);
+		out[0] = (char)('0' + left);
 	return n;
 }
 

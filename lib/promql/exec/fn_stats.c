@@ -1,7 +1,7 @@
 /*
  * promql/exec/fn_stats.c - what the floats of a sliding window are like: extremes, quantiles, spread.
  *
- * Extremes come from a monotonic queue, quantiles from ranks (order_stat.h), so that a step costs what has come
+ * Extremes are kept on both sides of a cut through the window (their times in a monotonic queue), quantiles from ranks (order_stat.h), so that a step costs what has come
  * and gone since the last one and not what is inside. Variances are in run_sums.c.
  * Source  prometheus.md §2.7
  */
@@ -14,24 +14,72 @@
 
 /* ---- min, max, and when ---- */
 
-/*
- * The queue holds the samples that may still become the extreme: each is beaten by none behind it, so the front is
- * the extreme. Of equal ones the first counts, but for times, where the last does. NaN only counts where all are.
- */
-struct extreme_kind {
-	bool max, when;
-};
+/* Of equal ones the first counts, but for times, where the last does. NaN only counts where all are. */
 
-static inline bool beaten(struct extreme_kind kind, double old, double new)
+static inline double better(bool max, double first, double later)
 {
-	if (kind.when)
-		return kind.max ? new >= old : new <= old;
-	return kind.max ? new > old : new < old;
+	return (max ? later > first : later < first) ? later : first;
+}
+static inline double better_first(bool max, double first, double later)
+{
+	return (max ? first >= later : first <= later) ? first : later;
 }
 
-static inline __attribute__((always_inline)) int
-eval_extreme(const struct range_call *c, const struct series_cols *s,
-	     struct range_env *env, struct row *out, struct extreme_kind kind)
+/* No float but NaN is inside if the best is the worst there is; it may be there, too. */
+static double worst_or_nan(const struct floats *f, const struct float_window *w,
+			   double worst)
+{
+	for (size_t k = w->lo; k < w->hi; k++)
+		if (f->v[k] == worst)
+			return worst;
+	return f->v[w->hi - 1];
+}
+
+/*
+ * The window is cut at `mid`: of what lies behind it the best so far is known, of what lies before it the best from each sample
+ * on. Once the window's start has passed the cut, the cut moves to its end and the bests are made anew, so that each
+ * sample is compared twice, without a branch that depends on the values.
+ */
+static inline __attribute__((always_inline)) int eval_extreme(const struct range_call *c,
+							      const struct series_cols *s,
+							      struct range_env *env,
+							      struct row *out, bool max)
+{
+	const double worst = max ? -INFINITY : INFINITY;
+	struct floats f;
+	if (floats_of(s, env, &f) < 0)
+		return -1;
+	double *from = range_scratch(env, f.n * sizeof(*from)), behind = worst;
+	if (!from)
+		return -1;
+	size_t mid = 0, seen = 0;
+	struct float_window w = { 0 };
+	for (uint32_t i = 0; i < c->grid.n; i++) {
+		bool any = floats_slide(c, s, &f, i, 1, env, &w);
+		if (w.lo >= mid) {
+			double best = worst;
+			for (size_t k = mid = seen = w.hi; k-- > w.lo;)
+				from[k] = best = better_first(max, f.v[k], best);
+			behind = worst;
+		}
+		for (; seen < w.hi; seen++)
+			behind = better(max, behind, f.v[seen]);
+		if (!any)
+			continue;
+		double best = w.lo < mid ? better(max, from[w.lo], behind) : behind;
+		put(out, i, best == worst ? worst_or_nan(&f, &w, worst) : best);
+	}
+	return 0;
+}
+
+/*
+ * The queue holds the samples that may still become the extreme: each is beaten by none behind it, so the front is
+ * the extreme.
+ */
+static inline __attribute__((always_inline)) int eval_when(const struct range_call *c,
+							   const struct series_cols *s,
+							   struct range_env *env,
+							   struct row *out, bool max)
 {
 	struct floats f;
 	if (floats_of(s, env, &f) < 0)
@@ -47,7 +95,8 @@ eval_extreme(const struct range_call *c, const struct series_cols *s,
 			double v = f.v[seen];
 			if (v != v)
 				continue;
-			while (back > front && beaten(kind, f.v[queue[back - 1]], v))
+			while (back > front && (max ? v >= f.v[queue[back - 1]]
+						    : v <= f.v[queue[back - 1]]))
 				back--;
 			queue[back++] = (uint32_t)seen;
 		}
@@ -56,22 +105,21 @@ eval_extreme(const struct range_call *c, const struct series_cols *s,
 		if (!any)
 			continue;
 		size_t at = front < back ? queue[front] : w.hi - 1;
-		put(out, i, kind.when ? (double)f.t_ms[at] / 1000 : f.v[at]);
+		put(out, i, (double)f.t_ms[at] / 1000);
 	}
 	return 0;
 }
 
-#define EXTREME(name, is_max, is_when)                                                   \
+#define EXTREME(name, eval, is_max)                                                      \
 	static int fn_##name(const struct range_call *c, const struct series_cols *s,    \
 			     struct range_env *env, struct row *out)                     \
 	{                                                                                \
-		return eval_extreme(c, s, env, out,                                      \
-				    (struct extreme_kind){ is_max, is_when });           \
+		return eval(c, s, env, out, is_max);                                     \
 	}
-EXTREME(min_over_time, false, false)
-EXTREME(max_over_time, true, false)
-EXTREME(ts_of_min_over_time, false, true)
-EXTREME(ts_of_max_over_time, true, true)
+EXTREME(min_over_time, eval_extreme, false)
+EXTREME(max_over_time, eval_extreme, true)
+EXTREME(ts_of_min_over_time, eval_when, false)
+EXTREME(ts_of_max_over_time, eval_when, true)
 
 static int eval_edge(const struct range_call *c, const struct series_cols *s,
 		     struct row *out, bool last)
