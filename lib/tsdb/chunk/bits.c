@@ -32,8 +32,21 @@ uint64_t bits_varbit_uint(struct bits *b)
 	return n ? bits_get(b, n) : 0;
 }
 
+/*
+ * Codes of up to six ones, which nearly all are, in one go: ones, width and number of 32 bits at most, and no branch but the one
+ * that looks whether they are there. Buckets are the bulk of a native histogram's samples.
+ */
 int64_t bits_varbit_int(struct bits *b)
 {
+	if (b->left < 32)
+		bits_fill(b);
+	unsigned ones = (unsigned)__builtin_clzll(~b->acc | 1);
+	if (LIKELY(ones <= 6 && b->left >= 32)) {
+		unsigned width = widths[ones];
+		uint64_t u = b->acc << (ones + 1) >> 1 >> (63 - width);
+		bits_drop(b, ones + 1 + width);
+		return (int64_t)(u - ((uint64_t)(u > 1ull << width >> 1) << width));
+	}
 	unsigned n = get_width(b);
 	if (n == 0)
 		return 0;
