@@ -22,7 +22,7 @@
 struct tls_part {
 	struct str cert, key, client_ca, cert_file, key_file, client_ca_file;
 	struct str auth_type, min_version, max_version;
-	struct conf_strs ciphers, curves;
+	struct conf_strs ciphers, curves, allowed_sans;
 };
 struct http_part {
 	bool http2;
@@ -63,7 +63,7 @@ static const struct yopt tls_rows[] = {
 	{ .name = "curve_preferences", .type = OPT_STRINGS, .off = T(curves) },
 	/* Go has ignored it for years; here the server's order always counts. */
 	{ .name = "prefer_server_cipher_suites", .type = OPT_NO_EFFECT },
-	{ .name = "client_allowed_sans", .type = OPT_NOT_YET, .def = "" },
+	{ .name = "client_allowed_sans", .type = OPT_STRINGS, .off = T(allowed_sans) },
 	{ 0 }
 };
 static const struct yopt http_rows[] = { { .name = "http2",
@@ -204,6 +204,8 @@ static int open_tls(struct web_config *w, const struct tls_part *t, struct err *
 		.key_file = near(w, a, t->key_file),
 		.ca_file = near(w, a, t->client_ca_file),
 		.auth = auth,
+		.client_sans = t->allowed_sans.v,
+		.n_client_sans = t->allowed_sans.n,
 		.min_version = t->min_version,
 		.max_version = t->max_version,
 		.ciphers = joined(a, t->ciphers),

@@ -27,6 +27,9 @@ struct net_tls_opts { /* all copied; empty: not given */
 		ca_file; /* of clients (server) or servers (client; empty: the system's) */
 	struct str cert, key, ca; /* the same as content, where no file is given */
 	enum net_tls_auth auth;
+	/* server: of a client's certificate one alternative name (DNS, e-mail, IP, URI) must be among these; none: any will do */
+	const struct str *client_sans;
+	size_t n_client_sans;
 	struct str min_version,
 		max_version; /* "1.0".."1.3" or "TLS10".."TLS13"; empty: 1.2 */
 	struct str ciphers;  /* by commas: names of IANA or OpenSSL; empty: default */

@@ -1,9 +1,11 @@
 /*
  * net/tls_ctx.c - certificates, keys and rules, from files, as an SSL_CTX that is swapped when the files change.
  */
+#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -298,13 +300,57 @@ static int set_files(struct net_tls *t, SSL_CTX *ctx, struct arena *a,
 
 /* ---- verification, ALPN ---- */
 
-static int accept_all(int ok, X509_STORE_CTX *x)
+/* A name as configurations write it: the text, or an address. */
+static bool name_is_one_of(const GENERAL_NAME *g, const struct str *v, size_t n)
 {
-	(void)ok, (void)x;
-	return 1;
+	char ip[INET6_ADDRSTRLEN];
+	struct str text;
+	if (g->type == GEN_DNS || g->type == GEN_EMAIL || g->type == GEN_URI) {
+		const ASN1_STRING *s = g->d.ia5; /* the same member for all three */
+		text = str_n(ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s));
+	} else if (g->type == GEN_IPADD) {
+		int len = ASN1_STRING_length(g->d.iPAddress);
+		if ((len != 4 && len != 16) ||
+		    !inet_ntop(len == 4 ? AF_INET : AF_INET6,
+			       ASN1_STRING_get0_data(g->d.iPAddress), ip, sizeof(ip)))
+			return false;
+		text = str_of(ip);
+	} else {
+		return false;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (str_eq(text, v[i]))
+			return true;
+	return false;
 }
 
-static void set_verify(const struct net_tls *t, SSL_CTX *ctx)
+static bool has_allowed_san(const struct net_tls *t, X509 *cert)
+{
+	GENERAL_NAMES *names =
+		cert ? X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL) : NULL;
+	bool found = false;
+	for (int i = 0; names && !found && i < sk_GENERAL_NAME_num(names); i++)
+		found = name_is_one_of(sk_GENERAL_NAME_value(names, i), t->o.client_sans,
+				       t->o.n_client_sans);
+	GENERAL_NAMES_free(names);
+	return found;
+}
+
+/* Of a client's chain: depth 0 is its own certificate, looked at last. */
+static int check_client(int ok, X509_STORE_CTX *x)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(x, SSL_get_ex_data_X509_STORE_CTX_idx());
+	const struct net_tls *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+	if (t->o.auth == TLS_AUTH_REQUEST || t->o.auth == TLS_AUTH_ANY)
+		ok = 1; /* not verified */
+	if (!ok || t->o.n_client_sans == 0 || X509_STORE_CTX_get_error_depth(x) != 0 ||
+	    has_allowed_san(t, X509_STORE_CTX_get_current_cert(x)))
+		return ok;
+	X509_STORE_CTX_set_error(x, X509_V_ERR_APPLICATION_VERIFICATION);
+	return 0;
+}
+
+static void set_verify(struct net_tls *t, SSL_CTX *ctx)
 {
 	if (!t->o.server) {
 		SSL_CTX_set_verify(ctx,
@@ -312,18 +358,16 @@ static void set_verify(const struct net_tls *t, SSL_CTX *ctx)
 				   NULL);
 		return;
 	}
+	SSL_CTX_set_app_data(ctx, t);
 	switch (t->o.auth) {
 	case TLS_AUTH_REQUEST:
-		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, accept_all);
+	case TLS_AUTH_IF_GIVEN:
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, check_client);
 		break;
 	case TLS_AUTH_ANY:
-		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
-				   accept_all);
-		break;
-	case TLS_AUTH_IF_GIVEN: SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL); break;
 	case TLS_AUTH_VERIFIED:
 		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
-				   NULL);
+				   check_client);
 		break;
 	case TLS_AUTH_NONE:
 	default: SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
@@ -400,6 +444,10 @@ static struct net_tls_opts opts_dup(struct arena *a, const struct net_tls_opts *
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		if (all[i]->n)
 			*all[i] = str_dup(a, *all[i]);
+	struct str *sans = ARENA_ARRAY(a, struct str, in->n_client_sans + 1);
+	for (size_t i = 0; i < in->n_client_sans; i++)
+		sans[i] = str_dup(a, in->client_sans[i]);
+	o.client_sans = sans;
 	return o;
 }
 

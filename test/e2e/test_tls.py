@@ -97,6 +97,15 @@ def web(checks, procs, ca, client, server):
               "a broken file changes nothing and is named")
     text = q.text() + (get("/api/v1/status/flags", user="alice:fresh")[2] or b"").decode()
     checks.ok(not any(s in text for s in ("secret", "fresh", "$2b$")), "no password is told", text[-300:])
+    for san, served in (("one.example", True), ("DNS", False), ("10.1.2.3", True), ("spiffe://example/job", True), ("someone@example", True), ("elsewhere", False)):
+        write(tls.replace("  client_auth", f"  client_allowed_sans: [unknown, '{san}']\n  client_auth"))
+        p = procs.thanosc("query", f"--http.config={config}", ready=False, name="sans")
+        pair = ca.leaf("named", san="DNS:one.example,IP:10.1.2.3,URI:spiffe://example/job,email:someone@example")
+        wait(lambda p=p: "listening for HTTP" in p.text(), 10)
+        status = ask(p.http, "/-/healthy", ca=ca.ca, pair=pair)[0]
+        checks.ok(status == (200 if served else None), f"client_allowed_sans {san}: {'served' if served else 'refused'}", (status, p.text()))
+        checks.ok(ask(p.http, "/-/healthy", ca=ca.ca, pair=client)[0] is None, f"client_allowed_sans {san}: another certificate is refused")
+        p.kill()
     for text, why in (("basic_auth_users:\n  eve: plain\n", "2:8: no bcrypt hash for user 'eve'"),
                       ("tls_server_config:\n  cert_fle: x\n", "2:3: tls_server_config.cert_fle: unknown key, did you mean 'cert_file'"),
                       ("http_server_config:\n  headers:\n    Set-Cookie: x\n", "3:17: this header cannot be set: 'Set-Cookie'"),
