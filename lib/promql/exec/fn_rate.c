@@ -8,6 +8,7 @@
  * Source  prometheus.md §2.5
  */
 #include <math.h>
+#include <string.h>
 
 #include "promql/exec/fn_hist.h"
 #include "promql/exec/lanes.h"
@@ -68,14 +69,29 @@ static void extrapolate_end(struct block *b, double seconds)
 	}
 }
 
+/* Mostly no step is missing: then all of them are set at once. */
+static void put_block(const struct block *b, struct row *out)
+{
+	uint32_t first = b->step[0], word = first / 64, shift = first % 64;
+	uint64_t ones = (1ull << b->n) - 1;
+	if (b->step[b->n - 1] - first != b->n - 1) {
+		for (uint32_t k = 0; k < b->n; k++)
+			put(out, b->step[k], b->value[k]);
+		return;
+	}
+	memcpy(out->v + first, b->value, b->n * sizeof(*b->value));
+	out->bits[word] |= ones << shift;
+	if (shift + b->n > 64)
+		out->bits[word + 1] |= ones >> (64 - shift);
+}
+
 static void flush(struct block *b, double seconds, struct row *out)
 {
 	extrapolate_start(b);
 	if (b->any_may_cross)
 		stop_at_zero(b);
 	extrapolate_end(b, seconds);
-	for (uint32_t k = 0; k < b->n; k++)
-		put(out, b->step[k], b->value[k]);
+	put_block(b, out);
 	b->n = 0;
 	b->any_may_cross = false;
 }
