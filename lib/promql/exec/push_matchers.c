@@ -89,7 +89,7 @@ static const struct expr *input_of(const struct expr *e)
 	}
 }
 
-/* rate tells of metrics whose name is no counter's, if there are any. */
+/* rate tells of metrics whose name (or, if it is asked for, whose type) is no counter's, if there are any. */
 static bool counter_name(const struct expr *sel)
 {
 	static const char *const ends[] = { "_total", "_sum", "_count", "_bucket" };
@@ -114,7 +114,7 @@ static const struct expr *source(const struct exec *x, const struct expr *e,
 			return NULL;
 		const struct expr *in = input_of(e);
 		if (in && e->kind == EXPR_CALL && in->kind == EXPR_MATRIX &&
-		    range_wants_counter(e) && !counter_name(in))
+		    range_wants_counter(e) && (x->q->type_labels || !counter_name(in)))
 			return NULL;
 		e = in;
 	}
