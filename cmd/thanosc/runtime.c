@@ -180,7 +180,13 @@ static struct metric *status_ready;
 static void on_signal(void *arg, int signo)
 {
 	struct runtime *r = arg;
+	sigset_t all;
 	log_info(NULL, "caught signal %d, exiting", signo);
+	/* One is enough: a flood of them would keep this loop from ending what is under way. */
+	sigemptyset(&all);
+	sigaddset(&all, SIGINT);
+	sigaddset(&all, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	cancel_now(r->stop, "shutting down");
 }
 

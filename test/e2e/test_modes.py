@@ -85,7 +85,8 @@ def impatient(proc, runs=10):
     for _ in range(runs):
         proc.start()
         proc.ready()
-        while proc.alive():
+        end = time.time() + 20
+        while proc.alive() and time.time() < end:
             proc.signal(signal.SIGTERM)
         codes.append(proc.stop())
     return max(codes, key=abs)
