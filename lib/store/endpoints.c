@@ -263,7 +263,8 @@ struct endpoint_set *endpoints_now(struct endpoints *s)
 {
 	pthread_mutex_lock(&s->mu);
 	struct endpoint_set *v = s->now;
-	ref_get(&v->ref);
+	if (v)
+		ref_get(&v->ref);
 	pthread_mutex_unlock(&s->mu);
 	return v;
 }

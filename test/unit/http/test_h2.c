@@ -275,12 +275,12 @@ Test(h2, a_stream_that_takes_nothing_holds_itself_up_only)
 Test(h2, a_client_that_reads_slowly_is_not_cut)
 {
 	struct srv v;
-	srv_start(&v, &(struct http_server_opts){ .body_timeout_ns = NS_PER_S });
+	srv_start(&v, &(struct http_server_opts){ .body_timeout_ns = 3 * NS_PER_S });
 	struct h2 *h = h2_connect(v.port, 1 << 30);
 	int small = 64 << 10;
 	setsockopt(h->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	int32_t id = h2_ask(h, "GET", "/endless", NULL, NULL, 0, false);
-	for (int i = 0; i < 90; i++) {
+	for (int i = 0; i < 160; i++) {
 		usleep(50000);
 		h2_turn(h, 0);
 		h2_answer(h, id)->n = 0;
