@@ -205,7 +205,7 @@ BENCH_TEXTS := $(BUILD)/release/test/series_text $(BUILD)/release/test/promql_te
 $(BENCH_TEXTS): $(BUILD)/release/test/%: $(BUILD)/release/test/bench/%.c.o
 	@$(CC) $(FLAGS) -o $@ $^
 bench: $(BUILD)/thanosc $(BENCH_PROGRAMS) $(BENCH_TEXTS) tools
-	@third_party/install s3 bench
+	@third_party/install s3 test
 	@test/bench/bench_query $(BENCH_PROGRAMS)
 	@PROMETHEUS="$(PROMETHEUS)" test/bench/bench_promql
 	@test/bench/bench_sidecar
@@ -213,7 +213,7 @@ bench: $(BUILD)/thanosc $(BENCH_PROGRAMS) $(BENCH_TEXTS) tools
 
 ## bench-network: gRPC streams, Series through the sidecar, S3 objects; writes its part of test/bench/RESULTS.md
 bench-network: $(BUILD)/thanosc $(BENCH_PROGRAMS) $(BENCH_TEXTS) tools
-	@third_party/install s3 bench
+	@third_party/install s3 test
 	@test/bench/bench_network
 
 ## interop: ours and a real Thanos together: make interop THANOS=/path [PROMETHEUS=/path of a 3.x]; see test/interop/README.md
