@@ -1,30 +1,11 @@
 """A scrape target with native histograms: Prometheus' protobuf exposition format, which is the only one that carries them."""
 import http.server
-import struct
 import threading
 import time
 
+from remotewrite import field, varint
+
 TYPE = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
-
-
-def varint(n):
-    n &= (1 << 64) - 1
-    out = bytearray()
-    while n > 127:
-        out.append(n & 127 | 128)
-        n >>= 7
-    return bytes(out + bytes([n]))
-
-
-def field(number, value):
-    """bytes and text: length-delimited; float: 64 bits; int: varint."""
-    if isinstance(value, str):
-        value = value.encode()
-    if isinstance(value, bytes):
-        return varint(number << 3 | 2) + varint(len(value)) + value
-    if isinstance(value, float):
-        return varint(number << 3 | 1) + struct.pack("<d", value)
-    return varint(number << 3) + varint(value)
 
 
 def zigzag(n):

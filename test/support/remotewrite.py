@@ -15,7 +15,9 @@ def varint(n):
 
 
 def field(number, data):
-    """A field: of bytes, or of an int as varint, or of a float as double."""
+    """A field: of bytes or text, or of an int as varint, or of a float as double."""
+    if isinstance(data, str):
+        data = data.encode()
     if isinstance(data, float):
         return varint(number << 3 | 1) + struct.pack("<d", data)
     if isinstance(data, int):

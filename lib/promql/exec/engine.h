@@ -76,7 +76,7 @@ struct promql_result {
 };
 /*
  * Errors: E_EXEC with Prometheus' text (duplicates, many-to-many, ...), E_TIMEOUT, E_CANCELLED,
- * E_LIMIT, E_UNSUPPORTED "function absent_over_time is not supported yet". Annotations go into
+ * E_LIMIT, E_UNSUPPORTED for what no operator evaluates (none is known). Annotations go into
  * ctx->notes with Prometheus' texts.
  */
 MUST_CHECK int promql_exec(struct ctx *ctx, struct arena *a, const struct promql_query *q,

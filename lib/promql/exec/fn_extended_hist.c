@@ -8,17 +8,6 @@
 #include "promql/exec/extended.h"
 #include "promql/exec/fn_hist.h"
 
-static bool accept(struct hist_range *r, unsigned met, enum hist_said reconciled)
-{
-	if (met & HIST_INCOMPATIBLE) {
-		hist_range_say(r, SAID_MIXED_BUCKETS);
-		return false;
-	}
-	if (met & HIST_RECONCILED)
-		hist_range_say(r, reconciled);
-	return true;
-}
-
 /*
  * The histogram at time t between samples k and k + 1. After a reset it grows from nothing. NULL: they do not fit each
  * other.
@@ -34,10 +23,10 @@ static const struct hist *between(struct hist_range *r, size_t k, int64_t t, boo
 	if (counter && hist_detect_reset(b, a)) {
 		hist_acc_mul(&r->acc, share);
 	} else {
-		if (!accept(r, hist_acc_sub(&r->acc, a), SAID_RECONCILED_SUB))
+		if (!hist_range_accept(r, hist_acc_sub(&r->acc, a), SAID_RECONCILED_SUB))
 			return NULL;
 		hist_acc_mul(&r->acc, share);
-		if (!accept(r, hist_acc_add(&r->acc, a), SAID_RECONCILED_ADD))
+		if (!hist_range_accept(r, hist_acc_add(&r->acc, a), SAID_RECONCILED_ADD))
 			return NULL;
 	}
 	return hist_acc_take(&r->acc, false);
@@ -85,8 +74,8 @@ static bool sum_fallen(struct hist_range *r, const struct span *s, struct hist_a
 		if (hist_detect_reset(now, before)) {
 			if (*none)
 				hist_acc_set(sum, before);
-			else if (!accept(r, hist_acc_add(sum, before),
-					 SAID_RECONCILED_ADD))
+			else if (!hist_range_accept(r, hist_acc_add(sum, before),
+						    SAID_RECONCILED_ADD))
 				return false;
 			*none = false;
 		}
@@ -124,13 +113,14 @@ int extended_hist_step(struct hist_range *r, const struct extended_window *w, ui
 	if (!counter && (s.left->hint != HIST_GAUGE || s.right->hint != HIST_GAUGE))
 		hist_range_say(r, SAID_NOT_GAUGE);
 	hist_acc_set(&r->acc, s.right);
-	if (!accept(r, hist_acc_sub(&r->acc, s.left), SAID_RECONCILED_SUB))
+	if (!hist_range_accept(r, hist_acc_sub(&r->acc, s.left), SAID_RECONCILED_SUB))
 		return 0;
 	hist_acc_init(&fallen, &r->work);
 	if (counter && !sum_fallen(r, &s, &fallen, &none))
 		return 0;
-	if (!none && !accept(r, hist_acc_add(&r->acc, hist_acc_take(&fallen, false)),
-			     SAID_RECONCILED_ADD))
+	if (!none &&
+	    !hist_range_accept(r, hist_acc_add(&r->acc, hist_acc_take(&fallen, false)),
+			       SAID_RECONCILED_ADD))
 		return 0;
 	if (per_second)
 		hist_acc_div(&r->acc, (double)r->c->range_ms / 1000);

@@ -53,6 +53,8 @@ static inline enum window_kind hist_range_kind(const struct hist_range *r,
 	return n == 0 ? WINDOW_FLOATS : n == w->hi - w->lo ? WINDOW_HISTS : WINDOW_MIXED;
 }
 void hist_range_say(struct hist_range *r, enum hist_said what);
+/* What an addition met: false (and said) if the two do not go together; `reconciled` is said where custom bounds differ. */
+bool hist_range_accept(struct hist_range *r, unsigned met, enum hist_said reconciled);
 /* The accumulator holds the sum of the window's counts, exactly, and the compensated sum of its sums: 1. 0: it cannot be had so,
  * and the accumulator is free; -1 with env->e. */
 int hist_slide_to(struct hist_range *r, const struct window *w);

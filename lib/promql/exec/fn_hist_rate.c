@@ -54,7 +54,7 @@ static bool survey(struct hist_range *r, const struct window *w, bool custom,
 	return true;
 }
 
-static bool accept(struct hist_range *r, unsigned met, enum hist_said reconciled)
+bool hist_range_accept(struct hist_range *r, unsigned met, enum hist_said reconciled)
 {
 	if (met & HIST_INCOMPATIBLE) {
 		hist_range_say(r, SAID_MIXED_BUCKETS);
@@ -74,12 +74,14 @@ static bool add_resets(struct hist_range *r, const struct window *w,
 	if (first != h[w->lo]) {
 		/* nothing is in it, but its bounds may differ */
 		if ((starts_anew(r->s, k) || hist_detect_reset(h[k], first)) &&
-		    !accept(r, hist_acc_add(&r->acc, first), SAID_RECONCILED_ADD))
+		    !hist_range_accept(r, hist_acc_add(&r->acc, first),
+				       SAID_RECONCILED_ADD))
 			return false;
 		k++;
 	}
 	for (k = bits_next(r->reset, k, hi); k < hi; k = bits_next(r->reset, k + 1, hi))
-		if (!accept(r, hist_acc_add(&r->acc, h[k - 1]), SAID_RECONCILED_ADD))
+		if (!hist_range_accept(r, hist_acc_add(&r->acc, h[k - 1]),
+				       SAID_RECONCILED_ADD))
 			return false;
 	return true;
 }
@@ -115,7 +117,7 @@ static int difference(struct hist_range *r, const struct window *w, bool counter
 	}
 	hist_acc_set(&r->acc, last);
 	hist_acc_reduce(&r->acc, schema);
-	if (!accept(r, hist_acc_sub(&r->acc, first), SAID_RECONCILED_SUB))
+	if (!hist_range_accept(r, hist_acc_sub(&r->acc, first), SAID_RECONCILED_SUB))
 		return 0;
 	if (counter && !add_resets(r, w, first))
 		return 0;
@@ -157,7 +159,7 @@ static int from_start(struct hist_range *r, const struct window *w, int64_t st,
 		hist_acc_set(&r->acc, first);
 		return 1;
 	}
-	return accept(r, hist_acc_add(&r->acc, first), SAID_RECONCILED_ADD);
+	return hist_range_accept(r, hist_acc_add(&r->acc, first), SAID_RECONCILED_ADD);
 }
 
 int hist_rate_step(struct hist_range *r, const struct window *w, uint32_t i,

@@ -11,8 +11,7 @@
 
 int unsupported(struct exec *x, struct err *e, const char *what, const char *name)
 {
-	return err_set(x->ctx, e, E_UNSUPPORTED, "%s %s is not supported yet", what,
-		       name);
+	return err_set(x->ctx, e, E_UNSUPPORTED, "%s %s has no evaluator", what, name);
 }
 
 void *op_alloc(struct exec *x, size_t size, const struct op_ops *ops, struct grid g,

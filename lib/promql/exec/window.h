@@ -78,13 +78,6 @@ static inline bool has_hist(const struct series_cols *s, struct window w)
 	return false;
 }
 
-static inline int no_hists(const struct range_call *c, struct range_env *env)
-{
-	return err_set(env->x->ctx, env->e, E_UNSUPPORTED,
-		       "%s over native histograms is not supported yet",
-		       fn_sigs[c->call->call.fn].name);
-}
-
 /* fn_rate.c */
 int fn_rate(const struct range_call *c, const struct series_cols *s,
 	    struct range_env *env, struct row *out);
