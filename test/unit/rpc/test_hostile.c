@@ -25,7 +25,7 @@ struct attack {
 	_Atomic bool stop;
 	_Atomic int rounds, ended; /* connections the server put an end to */
 	int fds[MAX_SOCKETS];	   /* held open until the end */
-	size_t n_fds;
+	size_t n_fds, turn;
 	void (*run)(struct attack *a);
 };
 
@@ -244,18 +244,29 @@ Test(hostile, windows_held_shut)
 	beside(no_window, 0);
 }
 
-/* One byte of window at a time. */
+/*
+ * One byte of window at a time. A connection holds the answers it asked for until the server has seen its end, so no
+ * more than TINY_AT_ONCE are left to it: how many a busy machine lets pile up is no property of the server.
+ */
+#define TINY_AT_ONCE 16
 static void tiny_windows(struct attack *a)
 {
 	static const uint8_t one[4] = { 0, 0, 0, 1 };
-	int fd = greet(a, 1);
+	int *slot = &a->fds[a->turn++ % TINY_AT_ONCE];
+	char b[4096];
+	while (*slot > 0 && recv(*slot, b, sizeof(b), 0) > 0)
+		;
+	if (*slot > 0)
+		close(*slot);
+	a->n_fds = MAX(a->n_fds, (size_t)(slot - a->fds) + 1);
+	int fd = *slot = greet(a, 1);
 	bool ok = fd >= 0;
 	for (uint32_t id = 1; id < 20 && ok; id += 2)
 		ok = request(fd, id, "/t.T/Count", H2RAW_END_HEADERS) &&
 		     message(fd, id, "20 10000", H2RAW_END_STREAM);
 	for (int i = 0; i < 3000 && ok && !atomic_load(&a->stop); i++)
 		ok = h2raw_frame(fd, H2RAW_WINDOW, 0, 1 + 2 * (uint32_t)(i % 10), one, 4);
-	close(fd);
+	shutdown(fd, SHUT_WR);
 }
 Test(hostile, tiny_windows)
 {
