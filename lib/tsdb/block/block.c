@@ -11,17 +11,13 @@
  * changes but the note which kinds of damage were logged, so requests share it freely.
  */
 #include "tsdb/block/block_int.h"
+#include "tsdb/block/scan.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/limits.h"
 #include "base/log.h"
-#include "base/vec.h"
-#include "fs/fs.h"
-
-#define TOMBSTONES_MAX (256u << 20)
 
 static void block_free(struct ref *ref)
 {
@@ -78,145 +74,41 @@ void block_damaged(struct block *b, struct ctx *ctx, enum block_damage kind,
 
 /* ---- a folder ---- */
 
-struct opening {
-	struct ctx *ctx;
-	const char *dir;
-	struct block *b;
-	struct arena tmp;
-};
-
-static const char *path_of(struct opening *o, const char *name)
+/* Index, segments and tombstones of an opened source become the block's. */
+static int take_parts(struct block *b, struct ctx *ctx, struct block_source *src,
+		      struct err *e)
 {
-	return str_fmt(&o->tmp, "%s/%s", o->dir, name).p;
-}
-
-static int read_meta(struct opening *o, struct err *e)
-{
-	struct buf text;
-	int rc;
-
-	buf_init(&text, LIMIT_META_BYTES);
-	rc = fs_read_file(o->ctx, path_of(o, "meta.json"), LIMIT_META_BYTES, &text, e);
-	if (rc == 0)
-		rc = block_meta_parse(o->ctx, &o->b->arena, buf_view(&text), &o->b->meta,
-				      e);
-	buf_deinit(&text);
-	if (rc == 0)
-		ulid_format(&o->b->meta.ulid, o->b->id);
-	return rc < 0 ? err_wrap(o->ctx, e, "meta.json") : 0;
-}
-
-static int open_index(struct opening *o, struct err *e)
-{
-	struct range_source *s = NULL;
-	int rc = range_source_file(o->ctx, path_of(o, "index"), &s, e);
-
-	if (rc == 0)
-		rc = idx_open_index(o->ctx, s, &o->b->index, e);
-	range_source_unref(s);
-	return rc < 0 ? err_wrap(o->ctx, e, "index") : 0;
-}
-
-/* Number of a segment file; 0: another file. */
-static uint64_t segment_number(struct str name)
-{
-	uint64_t v;
-
-	for (size_t i = 0; i < name.n; i++)
-		if (name.p[i] < '0' || name.p[i] > '9')
-			return 0;
-	return name.n == 6 && str_to_u64(name, &v) ? v : 0;
-}
-
-static int open_segment_files(struct opening *o, const struct fs_names *names,
-			      struct range_source **src, size_t *n, struct err *e)
-{
-	for (size_t i = 0; i < names->n; i++) {
-		uint64_t number = segment_number(names->name[i]);
-		if (number == 0)
-			continue;
-		if (number != *n + 1)
-			return err_set(o->ctx, e, E_CORRUPT, "%06zu: no such file",
-				       *n + 1);
-		const char *path = str_fmt(&o->tmp, "%s/chunks/%.*s", o->dir,
-					   STR_FMT(names->name[i]))
-					   .p;
-		if (range_source_file(o->ctx, path, &src[*n], e) < 0)
-			return -1;
-		++*n;
+	b->meta = *src->meta;
+	if (idx_open_index(ctx, src->index, &b->index, e) < 0)
+		return err_wrap(ctx, e, "block %s: index", b->id);
+	if (src->n_segments > 0) {
+		size_t n = src->n_segments;
+		src->n_segments = 0; /* taken over, also on failure */
+		if (segments_open(ctx, src->segment, n, &b->segments, e) < 0)
+			return err_wrap(ctx, e, "block %s: chunks", b->id);
 	}
-	size_t want = o->b->meta.thanos.n_segment_files;
-	if (*n < want || (*n == 0 && o->b->meta.stats.chunks > 0))
-		return err_set(o->ctx, e, E_CORRUPT, "%06zu: no such file", *n + 1);
+	b->tombstones = src->tombstones;
+	src->tombstones = NULL;
 	return 0;
-}
-
-static int open_segments(struct opening *o, struct err *e)
-{
-	struct fs_names names = { 0 };
-	struct range_source **src = NULL;
-	size_t n = 0;
-	int rc = fs_list(o->ctx, &o->tmp, path_of(o, "chunks"), &names, e);
-
-	if (rc < 0 && e->code == E_NOT_FOUND && o->b->meta.stats.chunks == 0)
-		return 0;
-	if (rc == 0) {
-		src = xcalloc(names.n + 1, sizeof(struct range_source *));
-		rc = open_segment_files(o, &names, src, &n, e);
-	}
-	if (rc == 0 && n > 0)
-		rc = segments_open(o->ctx, src, n, &o->b->segments, e);
-	else
-		for (size_t i = 0; i < n; i++)
-			range_source_unref(src[i]);
-	free(src);
-	return rc < 0 ? err_wrap(o->ctx, e, "chunks") : 0;
-}
-
-static int open_tombstones(struct opening *o, struct err *e)
-{
-	const char *path = path_of(o, "tombstones");
-	struct fs_stat st;
-	struct buf text;
-	int rc = fs_stat(o->ctx, path, &st, e);
-
-	if (rc == 0 && st.kind == FS_NONE)
-		return 0;
-	buf_init(&text, TOMBSTONES_MAX);
-	if (rc == 0)
-		rc = fs_read_file(o->ctx, path, TOMBSTONES_MAX, &text, e);
-	if (rc == 0)
-		rc = tombstones_parse(o->ctx, buf_view(&text), &o->b->tombstones, e);
-	buf_deinit(&text);
-	return rc < 0 ? err_wrap(o->ctx, e, "tombstones") : 0;
 }
 
 int block_open_dir(struct ctx *ctx, const char *dir, struct block **out, struct err *e)
 {
-	struct opening o = { .ctx = ctx, .dir = dir, .b = block_new() };
-	const char *slash = strrchr(dir, '/'),
-		   *base = slash && slash[1] ? slash + 1 : dir;
-	int rc;
+	struct block *b = block_new();
+	struct block_source src;
 
-	snprintf(o.b->id, sizeof(o.b->id), "%s", base);
-	arena_init(&o.tmp, NULL);
-	rc = read_meta(&o, e);
-	if (rc == 0)
-		rc = open_index(&o, e);
-	if (rc == 0)
-		rc = open_segments(&o, e);
-	if (rc == 0)
-		rc = open_tombstones(&o, e);
-	arena_deinit(&o.tmp);
-	if (rc == 0) {
-		*out = o.b;
-		return 0;
+	if (block_source_open_dir(ctx, &b->arena, dir, &src, e) < 0) {
+		block_unref(b);
+		return -1;
 	}
-	if (e->code == E_NOT_FOUND) /* a part is missing: of a block, that is damage */
-		e->code = E_CORRUPT;
-	err_wrap(ctx, e, "block %s", o.b->id);
-	block_unref(o.b);
-	return -1;
+	ulid_format(&src.meta->ulid, b->id);
+	int rc = take_parts(b, ctx, &src, e);
+	block_source_close(&src);
+	if (rc < 0)
+		block_unref(b);
+	else
+		*out = b;
+	return rc;
 }
 
 /* ---- parts opened elsewhere ---- */

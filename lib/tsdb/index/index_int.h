@@ -76,6 +76,9 @@ uint64_t idx_offsets_get(const struct idx_offsets *o, uint32_t i);
 uint64_t idx_offsets_span(const struct idx_offsets *o, uint32_t i);
 
 /* ---- reader.c ---- */
+/* Magic number, version and table of contents of an index. */
+MUST_CHECK int idx_frame_read(struct ctx *ctx, struct range_source *s,
+			      struct idx_toc *toc, struct err *e);
 struct idx_reader {
 	struct range_source *index;
 	struct idx_symbols symbols;

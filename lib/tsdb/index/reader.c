@@ -42,8 +42,8 @@ int idx_reader_load(struct idx_reader *r, struct str symbols, struct str table,
 	return idx_offsets_load(&r->offsets, &r->symbols, table, e);
 }
 
-static int read_frame(struct ctx *ctx, struct range_source *s, struct idx_toc *toc,
-		      struct err *e)
+int idx_frame_read(struct ctx *ctx, struct range_source *s, struct idx_toc *toc,
+		   struct err *e)
 {
 	struct range need[2];
 	struct view v[2] = { { 0 } };
@@ -79,7 +79,7 @@ int idx_open_index(struct ctx *ctx, struct range_source *index, struct idx_reade
 	uint64_t end;
 	int rc = -1;
 
-	if (read_frame(ctx, index, &toc, e) < 0)
+	if (idx_frame_read(ctx, index, &toc, e) < 0)
 		return -1;
 	end = index->size - IDX_TOC_BYTES;
 	if (idx_section_read(index, ctx, toc.symbols, end, "symbols", &sym_pin, &symbols,
