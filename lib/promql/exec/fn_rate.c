@@ -12,6 +12,7 @@
 
 #include "promql/exec/fn_hist.h"
 #include "promql/exec/lanes.h"
+#include "promql/exec/rate_wide.h"
 #include "promql/exec/start_time.h"
 
 #define BLOCK 32
@@ -143,10 +144,22 @@ static int eval_rate(const struct range_call *c, const struct series_cols *s,
 	size_t reset =
 		0; /* the least index > lo with v[reset] < v[reset - 1]; 0: not looked for */
 	struct hist_range hists;
+	struct rate_wide wide;
 	if (hist_range_open(&hists, c, s, env) < 0)
 		return -1;
+	/* A step that was none of eight is one of eight again only after as many. */
+	uint32_t next_wide = UINT32_MAX;
+	if (rate_wide_open(&wide, c, s, kind.counter, seconds))
+		next_wide = 2;
 	for (uint32_t i = 0; i < c->grid.n; i++) {
-		if (!slide(c, s, i, &w))
+		while (i >= next_wide && c->grid.n - i >= RATE_WIDE) {
+			if (!rate_wide_steps(&wide, &w, i, out)) {
+				next_wide = i + RATE_WIDE;
+				break;
+			}
+			i += RATE_WIDE;
+		}
+		if (i == c->grid.n || !slide(c, s, i, &w))
 			continue;
 		if (hist_range_kind(&hists, &w) != WINDOW_FLOATS) {
 			if (hist_rate_step(&hists, &w, i, out, kind.counter,

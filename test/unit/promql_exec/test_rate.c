@@ -27,14 +27,18 @@ static size_t series(int64_t *t, double *v, unsigned kind)
 	size_t n = rnd(SAMPLES) + 1;
 	int64_t now = (int64_t)rnd(20000);
 	double x = (double)rnd(kind % 3 ? 1000 : 10);
+	bool rise = kind ==
+		    8; /* by about as much as it is: it may have begun in the window */
 	for (size_t i = 0; i < n; i++) {
 		t[i] = now + (rnd(8) ? 0 : (int64_t)rnd(500));
-		now += 15000 * (int64_t)(rnd(20) ? 1 : 1 + rnd(30));
+		now += 15000 * (int64_t)(rnd(kind < 6 ? 20 : 200) ? 1 : 1 + rnd(30));
 		x += rnd(3) ? (double)rnd(100) : 0;
-		if (rnd(40) == 0)
+		if (rise)
+			x = x * 1.1 + 0.3;
+		if (rnd(kind < 6 ? 40 : 200) == 0)
 			x = (double)rnd(5);
 		v[i] = x;
-		if (kind == 4 && rnd(30) == 0)
+		if ((kind == 4 || kind == 7) && rnd(30) == 0)
 			v[i] = (double[]){ NAN, INFINITY, -INFINITY, -5 }[rnd(4)];
 		if (kind == 5)
 			v[i] = ldexp((double)rnd(1u << 30), (int)rnd(60) - 30);
@@ -107,10 +111,10 @@ Test(rate, equals_the_plain_formula_bit_for_bit)
 {
 	static int64_t t[SAMPLES];
 	static double v[SAMPLES];
-	for (unsigned round = 0; round < 600; round++) {
+	for (unsigned round = 0; round < 1800; round++) {
 		struct series_cols s = { .t_ms = t,
 					 .v = v,
-					 .n = series(t, v, round % 6) };
+					 .n = series(t, v, round % 9) };
 		struct range_call c = {
 			.grid = { (int64_t)rnd(60000) - 30000,
 				  (int64_t[]){ 60000, 15000, 1000, 7000 }[rnd(4)],
