@@ -207,41 +207,92 @@ static int one_by_one(struct lanes *l, size_t n, struct err *e)
 	return 0;
 }
 
-/* Blocks of samples of all lanes, until a rare sample or the end of one; the states are those behind the last whole block. */
-TARGET static void blocks(struct lanes *l)
+/* Samples of both halves as they are decoded, a row a sample. */
+struct rows {
+	__m512i t[2][STEPS], v[2][STEPS];
+};
+
+INLINE __mmask8 step_both(struct half *a, struct half *b, const uint8_t *base,
+			  const struct tables *k, struct rows *r, int i)
+{
+	__mmask8 rare = step(a, base, k);
+	rare |= step(b, base, k);
+	r->t[0][i] = a->t;
+	r->v[0][i] = a->v;
+	r->t[1][i] = b->t;
+	r->v[1][i] = b->v;
+	return rare;
+}
+
+/* The last samples that all lanes have, fewer than a block; false: there is a rare one among them. */
+TARGET static bool last_block(struct lanes *l, struct half *a, struct half *b,
+			      const struct tables *k)
+{
+	const int n = (int)(l->total - l->done);
+	const __mmask8 keep = (__mmask8)((1u << n) - 1);
+	struct half a1 = *a, b1 = *b;
+	struct rows r;
+	__mmask8 rare = 0;
+	for (int i = 0; i < n; i++)
+		rare |= step_both(&a1, &b1, l->base, k, &r, i);
+	rare |= _mm512_cmpgt_epu64_mask(a1.pos, _mm512_loadu_si512(l->end)) |
+		_mm512_cmpgt_epu64_mask(b1.pos, _mm512_loadu_si512(l->end + HALF));
+	if (rare)
+		return false;
+	for (int i = n; i < STEPS; i++)
+		r.t[0][i] = r.v[0][i] = r.t[1][i] = r.v[1][i] = a1.t;
+	for (int h = 0; h < 2; h++) {
+		transpose(r.t[h]);
+		transpose(r.v[h]);
+		for (int i = 0; i < HALF; i++) {
+			_mm512_mask_storeu_epi64(l->t[h * HALF + i] + l->done, keep,
+						 r.t[h][i]);
+			_mm512_mask_storeu_epi64(l->v[h * HALF + i] + l->done, keep,
+						 r.v[h][i]);
+		}
+	}
+	*a = a1;
+	*b = b1;
+	l->done = l->total;
+	return true;
+}
+
+/*
+ * Samples of all lanes, until a block has a rare one or a lane has no more; the states are those behind the last block. False:
+ * there is a rare one.
+ */
+TARGET static bool blocks(struct lanes *l)
 {
 	const struct tables k = tables_make();
-	struct half a = load(l, 0), b = load(l, HALF), a0 = a, b0 = b;
+	struct half a = load(l, 0), b = load(l, HALF);
 	const __m512i end_a = _mm512_loadu_si512(l->end),
 		      end_b = _mm512_loadu_si512(l->end + HALF);
-	while (l->total - l->done >= STEPS) {
-		__m512i t[2][STEPS], v[2][STEPS];
+	bool whole = true;
+	while (whole && l->total - l->done >= STEPS) {
+		const struct half a0 = a, b0 = b;
+		struct rows r;
 		__mmask8 rare = 0;
-		a0 = a;
-		b0 = b;
-		for (int i = 0; i < STEPS; i++) {
-			rare |= step(&a, l->base, &k);
-			rare |= step(&b, l->base, &k);
-			t[0][i] = a.t;
-			v[0][i] = a.v;
-			t[1][i] = b.t;
-			v[1][i] = b.v;
-		}
+		for (int i = 0; i < STEPS; i++)
+			rare |= step_both(&a, &b, l->base, &k, &r, i);
 		rare |= _mm512_cmpgt_epu64_mask(a.pos, end_a) |
 			_mm512_cmpgt_epu64_mask(b.pos, end_b);
 		if (rare) {
 			a = a0;
 			b = b0;
-			break;
+			whole = false;
+			continue;
 		}
-		write_out(t[0], (uint64_t **)l->t, l->done);
-		write_out(v[0], (uint64_t **)l->v, l->done);
-		write_out(t[1], (uint64_t **)l->t + HALF, l->done);
-		write_out(v[1], (uint64_t **)l->v + HALF, l->done);
+		write_out(r.t[0], (uint64_t **)l->t, l->done);
+		write_out(r.v[0], (uint64_t **)l->v, l->done);
+		write_out(r.t[1], (uint64_t **)l->t + HALF, l->done);
+		write_out(r.v[1], (uint64_t **)l->v + HALF, l->done);
 		l->done += STEPS;
 	}
+	if (whole && l->done < l->total)
+		whole = last_block(l, &a, &b, &k);
 	save(l, 0, &a);
 	save(l, HALF, &b);
+	return whole;
 }
 
 static int begin(struct lanes *l, const struct chunk_part *c, uint8_t *scratch,
@@ -285,12 +336,10 @@ int chunk_xor_decode_wide(const struct chunk_part *c, uint8_t *scratch, int64_t 
 	int rc = begin(&l, c, scratch, &e);
 	if (rc == 0)
 		l.done = 2;
-	while (rc == 0 && l.total - l.done >= STEPS) {
-		blocks(&l);
-		if (l.total - l.done >= STEPS) {
-			rc = one_by_one(&l, STEPS, &e);
-			l.done += STEPS;
-		}
+	while (rc == 0 && !blocks(&l)) {
+		size_t n = MIN((size_t)STEPS, l.total - l.done);
+		rc = one_by_one(&l, n, &e);
+		l.done += (uint32_t)n;
 	}
 	return rc == 0 && one_by_one(&l, SIZE_MAX, &e) == 0 ? 0 : 1;
 }
