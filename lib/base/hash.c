@@ -141,6 +141,30 @@ uint32_t hash_crc32c_portable(uint32_t crc, const void *p, size_t n)
 	return ~crc_table(~crc, p, n);
 }
 
+/* Product of two polynomials modulo POLY; the highest bit is the coefficient of x^0. */
+static uint32_t times(uint32_t a, uint32_t b)
+{
+	uint32_t sum = 0;
+	for (unsigned i = 32; i-- > 0;) {
+		if (a >> i & 1)
+			sum ^= b;
+		b = b & 1 ? (b >> 1) ^ POLY : b >> 1;
+	}
+	return sum;
+}
+
+uint32_t crc32c_join(uint32_t crc_a, uint32_t crc_b, uint64_t b_bytes)
+{
+	/* n more bytes multiply by x^(8n); the inversions of both ends cancel out. */
+	uint32_t power = 0x00800000u; /* x^8 */
+	for (uint64_t n = b_bytes; n; n >>= 1) {
+		if (n & 1)
+			crc_a = times(power, crc_a);
+		power = times(power, power);
+	}
+	return crc_a ^ crc_b;
+}
+
 uint64_t hash_xx64(const void *p, size_t n, uint64_t seed)
 {
 	return XXH64(p, n, seed);

@@ -8,7 +8,9 @@
 
 /* Continue a CRC: crc 0 starts one. The value is the finished CRC at every point. */
 uint32_t crc32c(uint32_t crc, const void *p, size_t n);
-/* The same without SSE4.2: the fallback of crc32c, and its check in tests. */
+/* The CRC of A and B in a row, of the CRCs of each and the length of B. */
+uint32_t crc32c_join(uint32_t crc_a, uint32_t crc_b, uint64_t b_bytes);
+/* crc32c without SSE4.2: its fallback, and its check in tests. */
 uint32_t hash_crc32c_portable(uint32_t crc, const void *p, size_t n);
 uint64_t hash_xx64(const void *p, size_t n, uint64_t seed);
 

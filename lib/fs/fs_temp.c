@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "fs/fs_int.h"
 
 struct fs_temp {
@@ -46,7 +47,7 @@ int fs_temp_open(struct ctx *ctx, const char *dir, struct fs_temp **out, struct 
 {
 	if (!dir)
 		dir = default_dir();
-	int fd = open_unlinked(dir);
+	int fd = FAULT_POINT(FS_TEMP_OPEN) ? -1 : open_unlinked(dir);
 	if (fd < 0)
 		return err_errno(ctx, e, errno, "open temporary file in %s", dir);
 	size_t n = strlen(dir) + 1;
@@ -62,7 +63,8 @@ int fs_temp_write(struct fs_temp *t, struct ctx *ctx, uint64_t off, const void *
 {
 	const char *at = p;
 	while (n > 0) {
-		ssize_t k = pwrite(t->fd, at, n, (off_t)off);
+		ssize_t k = FAULT_POINT(FS_TEMP_WRITE) ? -1
+						       : pwrite(t->fd, at, n, (off_t)off);
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k < 0)
@@ -80,7 +82,8 @@ int fs_temp_read(struct fs_temp *t, struct ctx *ctx, uint64_t off, void *p, size
 {
 	char *at = p;
 	while (n > 0) {
-		ssize_t k = pread(t->fd, at, n, (off_t)off);
+		ssize_t k =
+			FAULT_POINT(FS_TEMP_READ) ? -1 : pread(t->fd, at, n, (off_t)off);
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k < 0)

@@ -7,6 +7,7 @@
 #include "tsdb/chunk/chunk.h"
 
 #include "wire/rd.h"
+#include "wire/wr.h"
 
 int chunk_aggr_split(const uint8_t *p, size_t n, struct chunk_view *out, struct err *e)
 {
@@ -33,4 +34,17 @@ int chunk_aggr_split(const uint8_t *p, size_t n, struct chunk_view *out, struct 
 			       rd_left(&r));
 	memcpy(out->part, part, sizeof part);
 	return 0;
+}
+
+void chunk_aggr_join(const struct chunk_view *c, struct buf *out)
+{
+	for (unsigned a = AGGR_COUNT; a < AGGR_N; a++) {
+		const struct chunk_part *p = &c->part[a];
+		uint32_t n = p->p ? p->n : 0;
+		wr_uvarint(out, n);
+		if (n == 0)
+			continue;
+		buf_byte(out, p->enc);
+		buf_add(out, p->p, n);
+	}
 }

@@ -66,6 +66,8 @@ int chunk_xor_decode_wide(const struct chunk_part *c, uint8_t *scratch, int64_t 
 /* Split an AggrChunk (encoding 0xff) into view.part[COUNT..COUNTER]. */
 MUST_CHECK int chunk_aggr_split(const uint8_t *p, size_t n, struct chunk_view *out,
 				struct err *e);
+/* The opposite: parts COUNT to COUNTER as the data of an AggrChunk, appended to out. */
+void chunk_aggr_join(const struct chunk_view *c, struct buf *out);
 
 /* ---- encoders: bytes equal those of Prometheus' appenders on the same samples ---- */
 struct chunk_encoder;

@@ -37,6 +37,20 @@ Test(crc32c, continues_from_a_finished_value)
 			     whole);
 }
 
+Test(crc32c, of_two_parts_joins_to_that_of_the_whole)
+{
+	static uint8_t p[5000];
+	for (size_t i = 0; i < sizeof(p); i++)
+		p[i] = (uint8_t)(i * i >> 3);
+	uint32_t whole = crc32c(0, p, sizeof(p));
+	for (size_t cut = 0; cut <= sizeof(p); cut += cut < 20 ? 1 : 83) {
+		size_t left = sizeof(p) - cut;
+		cr_assert_eq(crc32c_join(crc32c(0, p, cut), crc32c(0, p + cut, left),
+					 left),
+			     whole, "cut at %zu", cut);
+	}
+}
+
 Test(xx64, gives_the_known_values)
 {
 	cr_assert_eq(hash_xx64("", 0, 0), 0xef46db3751d8e999ull);
