@@ -26,13 +26,15 @@
 int post_init(struct post_sort *s, struct ctx *ctx, const char *dir, size_t memory,
 	      struct err *e)
 {
-	*s = (struct post_sort){
-		.memory = memory,
-		.budget = ctx ? ctx->budget : NULL,
-		.cap_max = memory / (2 * sizeof(struct post_entry)),
-		.fan_in = MIN(memory / MERGE_WINDOW, (size_t)FAN_IN_MAX),
-	};
+	*s = (struct post_sort){ .budget = ctx->budget };
+	post_set_memory(s, memory);
 	return spill_open(&s->spill, ctx, dir, SPILL_ROOM, e);
+}
+
+void post_set_memory(struct post_sort *s, size_t memory)
+{
+	s->cap_max = memory / (2 * sizeof(struct post_entry));
+	s->fan_in = MAX(MIN(memory / MERGE_WINDOW, (size_t)FAN_IN_MAX), 2u);
 }
 
 void post_deinit(struct post_sort *s)
@@ -182,7 +184,7 @@ static int spill_run(struct post_sort *s, struct ctx *ctx, struct err *e)
 
 static int grow(struct post_sort *s, struct ctx *ctx, struct err *e)
 {
-	size_t cap = s->cap ? MIN(2 * s->cap, s->cap_max) : CAP_FIRST;
+	size_t cap = MIN(s->cap ? 2 * s->cap : CAP_FIRST, s->cap_max);
 	size_t bytes = cap * 2 * sizeof(*s->v);
 	if (s->budget && budget_take(s->budget, ctx, bytes - s->charged, e) < 0)
 		return -1;

@@ -20,8 +20,9 @@ struct write_limits {
 	uint64_t
 		section; /* bytes of symbols, of the offset table, of a postings list: u32 */
 	uint64_t index; /* bytes of the file: references are u32 x 16 */
+	size_t memory;	/* of sorting, in place of opts.memory; 0: as it is */
 };
-#define WRITE_LIMITS ((struct write_limits){ UINT32_MAX, (uint64_t)64 << 30 })
+#define WRITE_LIMITS ((struct write_limits){ UINT32_MAX, (uint64_t)64 << 30, 0 })
 
 static inline void write_be32(uint8_t *p, uint32_t v)
 {
@@ -106,7 +107,6 @@ struct post_run {
 	unsigned level;	   /* how many merges made it */
 };
 struct post_sort {
-	size_t memory;
 	struct budget *budget;
 	struct post_entry *v; /* cap entries, and as many again while they are sorted */
 	size_t n, cap, cap_max, charged;
@@ -117,6 +117,7 @@ struct post_sort {
 MUST_CHECK int post_init(struct post_sort *s, struct ctx *ctx, const char *dir,
 			 size_t memory, struct err *e);
 void post_deinit(struct post_sort *s);
+void post_set_memory(struct post_sort *s, size_t memory); /* before the first post_add */
 /* Pairs of one series; refs ascend from call to call. */
 MUST_CHECK int post_add(struct post_sort *s, struct ctx *ctx, uint32_t ref,
 			const uint32_t *label, size_t n_labels, struct err *e);
@@ -179,7 +180,7 @@ void index_drop(struct index_writer *x);
 /* ---- index_lists.c: postings and their offset table ---- */
 MUST_CHECK int index_write_lists(struct index_writer *x, struct ctx *ctx, struct err *e);
 
-/* For tests: smaller limits of the formats. */
+/* For tests: smaller limits, before the first symbol. */
 void block_writer_limit(struct block_writer *w, struct write_limits l);
 
 #endif

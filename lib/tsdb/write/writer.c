@@ -122,6 +122,8 @@ void block_writer_abort(struct block_writer *w)
 void block_writer_limit(struct block_writer *w, struct write_limits l)
 {
 	w->index.limits = l;
+	if (l.memory)
+		post_set_memory(&w->index.sort, l.memory);
 }
 
 int block_writer_symbol(struct block_writer *w, struct ctx *ctx, struct str s,

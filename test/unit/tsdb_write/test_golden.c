@@ -28,11 +28,13 @@ static void check_block(const char *from, const char *id, size_t memory)
 	copy_open(&w, world_path(&w, "%s/%s", from, id), &c);
 	struct block_writer_opts o = { .dir = w.dir,
 				       .ulid = world_ulid(id),
-				       .memory = memory,
 				       .newer_encodings = true };
+	struct write_limits l = WRITE_LIMITS;
+	l.memory = memory;
 	struct block_meta m = c.block->meta, was = m;
-	cr_assert_eq(copy_write(&w, &c, &o, &m, m.thanos.resolution_ms != 0, &st), 0,
-		     "%s/%s: %s", from, id, err_text(&w.e));
+	cr_assert_eq(copy_write_within(&w, &c, &o, &l, &m, m.thanos.resolution_ms != 0,
+				       &st),
+		     0, "%s/%s: %s", from, id, err_text(&w.e));
 	compare_file(&w, from, id, "index");
 	compare_file(&w, from, id, "chunks/000001");
 	cr_expect_eq(world_names(&w).n, 1);
@@ -48,7 +50,7 @@ static void check_block(const char *from, const char *id, size_t memory)
 	world_end(&w);
 }
 
-static void check_folder(const char *from, size_t want)
+static void check_folder(const char *from, size_t want, size_t memory)
 {
 	struct world w;
 	struct fs_names l;
@@ -57,7 +59,7 @@ static void check_folder(const char *from, size_t want)
 	cr_assert_eq(fs_list(&w.ctx, &w.a, from, &l, &w.e), 0, "%s", err_text(&w.e));
 	for (size_t i = 0; i < l.n; i++)
 		if (l.name[i].n == 26) {
-			check_block(from, l.name[i].p, 0);
+			check_block(from, l.name[i].p, memory);
 			n++;
 		}
 	cr_assert_eq(n, want);
@@ -66,17 +68,25 @@ static void check_folder(const char *from, size_t want)
 
 Test(write_golden, blocks_of_prometheus_come_out_byte_by_byte)
 {
-	check_folder(GOLDEN "/bucket", 13);
-	check_folder(GOLDEN "/tombstones", 1);
+	check_folder(GOLDEN "/bucket", 13, 0);
+	check_folder(GOLDEN "/tombstones", 1, 0);
 }
 
 Test(write_golden, blocks_of_newer_encodings_come_out_byte_by_byte)
 {
-	check_folder(GOLDEN "/newer", 3);
+	check_folder(GOLDEN "/newer", 3, 0);
 }
 
 Test(write_golden, compacted_and_downsampled_blocks_of_thanos_come_out_byte_by_byte)
 {
-	check_folder(COMPACTED "/long/bucket", 6);
-	check_folder(COMPACTED "/custom/bucket", 2);
+	check_folder(COMPACTED "/long/bucket", 6, 0);
+	check_folder(COMPACTED "/custom/bucket", 2, 0);
+}
+
+/* 64 bytes sort two pairs at a time: hundreds of runs, merged two by two over many levels. */
+Test(write_golden, neither_memory_nor_levels_of_merging_change_a_byte)
+{
+	check_folder(GOLDEN "/bucket", 13, 64);
+	check_folder(GOLDEN "/bucket", 13, 1000);
+	check_folder(GOLDEN "/bucket", 13, 100000);
 }

@@ -126,24 +126,61 @@ void copy_close(struct copy *c)
 int copy_write(struct world *w, const struct copy *c, const struct block_writer_opts *o,
 	       struct block_meta *meta, bool keep_stats, struct block_writer_stats *stats)
 {
-	struct block_writer *bw;
+	return copy_write_within(w, c, o, NULL, meta, keep_stats, stats);
+}
+
+static int write_all(struct world *w, const struct copy *c, struct block_writer *bw)
+{
 	struct idx_reader *r = c->block->index;
-	if (block_writer_open(&w->ctx, o, &bw, &w->e) < 0)
-		return -1;
 	for (uint32_t i = 0; i < idx_symbol_count(r); i++) {
 		bool bad = false;
 		struct str s = idx_symbol(r, i, &bad);
 		if (bad || block_writer_symbol(bw, &w->ctx, s, &w->e) < 0)
-			goto failed;
+			return -1;
 	}
 	for (size_t i = 0; i < c->n; i++) {
 		const struct copy_series *s = &c->series[i];
 		if (block_writer_series(bw, &w->ctx, s->label, s->n_labels, s->chunk,
 					s->n_chunks, &w->e) < 0)
-			goto failed;
+			return -1;
 	}
-	return block_writer_finish(bw, &w->ctx, meta, keep_stats, stats, &w->e);
-failed:
+	return 0;
+}
+
+int copy_write_within(struct world *w, const struct copy *c,
+		      const struct block_writer_opts *o, const struct write_limits *l,
+		      struct block_meta *meta, bool keep_stats,
+		      struct block_writer_stats *stats)
+{
+	struct block_writer *bw;
+	if (block_writer_open(&w->ctx, o, &bw, &w->e) < 0)
+		return -1;
+	if (l)
+		block_writer_limit(bw, *l);
+	if (write_all(w, c, bw) == 0)
+		return block_writer_finish(bw, &w->ctx, meta, keep_stats, stats, &w->e);
 	block_writer_abort(bw);
 	return -1;
+}
+
+void copy_compare(const struct copy *a, const struct copy *b)
+{
+	cr_assert_eq(idx_symbol_count(a->block->index),
+		     idx_symbol_count(b->block->index));
+	for (uint32_t i = 0; i < idx_symbol_count(a->block->index); i++) {
+		bool bad = false;
+		cr_assert(str_eq(idx_symbol(a->block->index, i, &bad),
+				 idx_symbol(b->block->index, i, &bad)) &&
+			  !bad);
+	}
+	cr_assert_eq(a->n, b->n);
+	for (size_t i = 0; i < a->n; i++) {
+		const struct copy_series *x = &a->series[i], *y = &b->series[i];
+		cr_assert_eq(x->n_labels, y->n_labels);
+		cr_assert_eq(memcmp(x->label, y->label, 8 * x->n_labels), 0);
+		cr_assert_eq(x->n_chunks, y->n_chunks);
+		for (size_t j = 0; j < x->n_chunks; j++)
+			cr_assert(chunk_view_eq(&x->chunk[j], &y->chunk[j]),
+				  "series %zu, chunk %zu", i, j);
+	}
 }

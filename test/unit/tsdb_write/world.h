@@ -43,5 +43,11 @@ void copy_close(struct copy *c);
 int copy_write(struct world *w, const struct copy *c, const struct block_writer_opts *o,
 	       struct block_meta *meta, bool keep_stats,
 	       struct block_writer_stats *stats);
+int copy_write_within(struct world *w, const struct copy *c,
+		      const struct block_writer_opts *o, const struct write_limits *l,
+		      struct block_meta *meta, bool keep_stats,
+		      struct block_writer_stats *stats);
+/* Asserts that both show the same symbols, labels and chunks. */
+void copy_compare(const struct copy *a, const struct copy *b);
 
 #endif
