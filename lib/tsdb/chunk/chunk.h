@@ -36,6 +36,8 @@ int chunk_decoder_next(struct chunk_decoder *d, struct columns *out, struct err 
  * histograms of a chunk); NULL: back to the decoder's own memory. Charged, E_LIMIT by next.
  */
 void chunk_decoder_keep(struct chunk_decoder *d, struct arena *keep);
+/* Times of XOR and histogram chunks (1 to 3) may go back from the next reset on: the caller sorts it out. */
+void chunk_decoder_any_order(struct chunk_decoder *d, bool on);
 
 /*
  * XOR whole: fills t[] and v[] (room for `cap`), returns the number of samples, -1 corrupt. The fast
@@ -43,6 +45,9 @@ void chunk_decoder_keep(struct chunk_decoder *d, struct arena *keep);
  */
 int chunk_xor_decode(const uint8_t *p, size_t n, int64_t *t_ms, double *v, size_t cap,
 		     struct err *e);
+/* The same where times may repeat and go back, as in chunks that very old servers wrote. */
+int chunk_xor_decode_any(const uint8_t *p, size_t n, int64_t *t_ms, double *v, size_t cap,
+			 struct err *e);
 
 /*
  * The same for XOR2; st[] gets start timestamps (0: none) if the chunk has any, which chunk_has_starts tells for all
@@ -94,6 +99,13 @@ void chunk_encoder_like(struct chunk_encoder *w, enum chunk_enc enc, struct chun
 uint32_t chunk_encoder_count(const struct chunk_encoder *w);
 struct chunk_part
 chunk_encoder_part(struct chunk_encoder *w); /* valid until the next call */
+
+/*
+ * A whole XOR chunk, appended to out: the bytes that an encoder makes of these samples, in one pass over columns.
+ * Times ascend or repeat (E_INVALID; counters of downsampled blocks double their last sample); 65535 samples at most.
+ */
+MUST_CHECK int chunk_xor_encode(struct buf *out, const int64_t *t_ms, const double *v,
+				size_t n, struct err *e);
 
 /* Cut samples into chunks as Prometheus does in a block it compacts (120 samples a chunk). */
 #define CHUNK_SAMPLES 120

@@ -22,6 +22,7 @@ struct chunk_decoder {
 	struct xor2_state xor2;
 	struct hist_state hist;
 	struct arena *keep;
+	bool any_order;
 	struct arena chunk; /* layout and state of a histogram chunk */
 	bool pending;	    /* err is to be told by the next call */
 	struct err err;
@@ -82,6 +83,11 @@ void chunk_decoder_keep(struct chunk_decoder *d, struct arena *keep)
 	d->keep = keep;
 }
 
+void chunk_decoder_any_order(struct chunk_decoder *d, bool on)
+{
+	d->any_order = on;
+}
+
 int chunk_decoder_reset(struct chunk_decoder *d, struct chunk_part c, struct err *e)
 {
 	d->enc = CHUNK_NONE;
@@ -93,6 +99,7 @@ int chunk_decoder_reset(struct chunk_decoder *d, struct chunk_part c, struct err
 	case CHUNK_XOR:
 		if (xor_begin(&d->xor_, c.p, c.n, true, e) < 0)
 			return -1;
+		d->xor_.any_order = d->any_order;
 		break;
 	case CHUNK_XOR2:
 		if (xor2_begin(&d->xor2, c.p, c.n, e) < 0)
@@ -106,6 +113,7 @@ int chunk_decoder_reset(struct chunk_decoder *d, struct chunk_part c, struct err
 			arena_reset(&d->chunk);
 		if (hist_begin(&d->hist, d->keep ? d->keep : &d->chunk, c, e) < 0)
 			return -1;
+		d->hist.any_order = d->any_order;
 		break;
 	default:
 		return err_set(NULL, e, E_CORRUPT, "chunk encoding %u is unknown", c.enc);

@@ -176,7 +176,7 @@ int hist_next(struct hist_state *s, struct hist *h, double *v, struct err *e)
 		return err_set(NULL, e, E_CORRUPT,
 			       "%s chunk: %u samples, data end at sample %u", name,
 			       s->total, s->done);
-	if (s->done > 0 && s->t < last)
+	if (s->done > 0 && s->t < last && !s->any_order)
 		return err_set(NULL, e, E_CORRUPT,
 			       "%s chunk: time of sample %u goes back", name, s->done);
 	s->done++;

@@ -53,6 +53,7 @@ struct hist_state {
 	enum reset_header header;
 	struct st_state st;
 	bool is_float;
+	bool any_order; /* times may go back */
 	uint8_t enc;
 	uint32_t total, done;
 	int64_t t, t_delta;

@@ -16,6 +16,7 @@ struct xor_state {
 	uint64_t delta, v;
 	unsigned trail, sig;
 	bool in_tail, equal_ok;
+	bool any_order; /* times may go back, too */
 	uint8_t tail[2 * XOR_MARGIN + 16];
 };
 /* equal_ok: a time may repeat (counters of downsampled blocks double their last sample). */

@@ -38,6 +38,7 @@ int xor_begin(struct xor_state *s, const uint8_t *p, size_t n, bool equal_ok,
 	s->sig = 64;
 	s->in_tail = false;
 	s->equal_ok = equal_ok;
+	s->any_order = false;
 	return 0;
 }
 
@@ -140,7 +141,7 @@ static int first_samples(struct xor_state *s, struct err *e)
 	s->trail = w.trailing;
 	s->sig = 64u - w.leading - w.trailing;
 	int64_t t = (int64_t)((uint64_t)s->t + s->delta);
-	if (t < s->t || (t == s->t && !s->equal_ok))
+	if ((t < s->t && !s->any_order) || (t == s->t && !s->equal_ok))
 		return err_set(NULL, e, E_CORRUPT,
 			       "XOR chunk: time of sample 1 does not rise");
 	s->t = t;
@@ -195,7 +196,8 @@ INLINE size_t run(struct xor_state *s, struct out o, bool tail, bool *odd)
 		int64_t next = (int64_t)((uint64_t)t + r.delta);
 		bool past = tail && r.pos > end;
 		if (UNLIKELY(!sane | (next <= t) | past)) {
-			if (!sane || past || next < t || !s->equal_ok) {
+			if (!sane || past || (next < t && !s->any_order) ||
+			    (next == t && !s->equal_ok)) {
 				*odd = true;
 				break;
 			}
@@ -279,17 +281,31 @@ int xor_run(struct xor_state *s, int64_t *t, double *v, size_t max, size_t *got,
 	return 0;
 }
 
+static int decode_whole(struct xor_state *s, int64_t *t_ms, double *v, size_t cap,
+			struct err *e)
+{
+	size_t got;
+	if (s->total > cap)
+		return err_set(NULL, e, E_INVALID, "XOR chunk: %u samples, room for %zu",
+			       s->total, cap);
+	return xor_run(s, t_ms, v, s->total, &got, e) < 0 ? -1 : (int)got;
+}
+
 int chunk_xor_decode(const uint8_t *p, size_t n, int64_t *t_ms, double *v, size_t cap,
 		     struct err *e)
 {
 	struct xor_state s;
-	size_t got;
 	if (xor_begin(&s, p, n, false, e) < 0)
 		return -1;
-	if (s.total > cap)
-		return err_set(NULL, e, E_INVALID, "XOR chunk: %u samples, room for %zu",
-			       s.total, cap);
-	if (xor_run(&s, t_ms, v, s.total, &got, e) < 0)
+	return decode_whole(&s, t_ms, v, cap, e);
+}
+
+int chunk_xor_decode_any(const uint8_t *p, size_t n, int64_t *t_ms, double *v, size_t cap,
+			 struct err *e)
+{
+	struct xor_state s;
+	if (xor_begin(&s, p, n, true, e) < 0)
 		return -1;
-	return (int)got;
+	s.any_order = true;
+	return decode_whole(&s, t_ms, v, cap, e);
 }
