@@ -14,6 +14,7 @@
 
 /* ---- marks ---- */
 enum mark_kind { MARK_DELETION, MARK_NO_COMPACT, MARK_NO_DOWNSAMPLE };
+#define MARK_KINDS 3
 struct block_mark {
 	struct ulid id;
 	int64_t time_s; /* deletion_time and so on */
@@ -24,22 +25,45 @@ const char *mark_filename(enum mark_kind k); /* "deletion-mark.json" */
 MUST_CHECK int mark_parse(struct ctx *ctx, struct arena *a, enum mark_kind k,
 			  struct str json, struct block_mark *out, struct err *e);
 
+/* The same bytes as Thanos writes. */
+void mark_write(enum mark_kind k, const struct block_mark *m, struct buf *out);
+/* Lay the mark beside its block, over one that is there. */
+MUST_CHECK int mark_put(struct bucket *b, struct ctx *ctx, enum mark_kind k,
+			const struct block_mark *m, struct err *e);
+MUST_CHECK int mark_remove(struct bucket *b, struct ctx *ctx, enum mark_kind k,
+			   const struct ulid *id, struct err *e);
+
+/*
+ * Delete a block so that nobody ever sees half of one: meta.json first, the deletion mark last. Stopped half way it
+ * leaves a folder without meta.json, and calling it again goes on.
+ */
+MUST_CHECK int block_delete(struct bucket *b, struct ctx *ctx, const struct ulid *id,
+			    struct err *e);
+
 /* ---- damage, counted by block and file: one family of all who read blocks ---- */
 struct metric_set *blocks_damage_set(struct metric_registry *r); /* r NULL: NULL */
 void blocks_damage(struct metric_set *m, const char *id, const char *file);
 
 /* ---- fetcher: the catalogue of a bucket ---- */
+struct known; /* blocks/metas.h */
+struct metas;
+struct relabel; /* model/relabel.h */
 struct fetched_block {
-	struct block_meta meta;	 /* memory of the catalogue */
-	int64_t deletion_time_s; /* 0: not marked */
+	struct block_meta
+		meta; /* memory of the catalogue; labels without replica labels */
+	int64_t deletion_time_s;   /* 0: not marked */
+	const struct known *known; /* what the bucket has of it; lives as the catalogue */
 };
 struct catalogue { /* FROZEN, ref-counted */
 	struct ref ref;
 	struct arena arena;
 	struct fetched_block *block; /* ascending ULID */
 	size_t n;
+	struct fetched_block *duplicate; /* left out by dedup_sources; ascending ULID */
+	size_t n_duplicates;
 	size_t partial; /* folders without (readable) meta.json */
 	int64_t synced_ms;
+	const struct metas *metas; /* all that was seen */
 };
 struct fetcher_opts {
 	struct bucket *bucket;
@@ -48,7 +72,17 @@ struct fetcher_opts {
 	int64_t consistency_delay_ms; /* younger blocks (ULID time) are left out, compactor's excepted */
 	int64_t ignore_deletion_marks_ms; /* blocks marked longer ago are left out; < 0: all shown */
 	uint32_t concurrency;		  /* meta.json reads at a time; 0: 32 */
-	bool dedup_sources; /* leave out blocks whose sources another block covers */
+	/* Leave out blocks whose sources another block covers; with `objects` only one whose files are all there covers. */
+	bool dedup_sources;
+	const struct relabel *
+		selector; /* over external labels and __block_id: what it drops is left out; NULL: none */
+	const struct str *
+		replica_labels; /* taken off external labels before dedup_sources, not seen by selector */
+	size_t n_replica_labels;
+	bool objects;		      /* known.object is filled */
+	bool by_folder;		      /* one listing a folder */
+	int64_t (*now_ms)(void *arg); /* NULL: time_wall_ms */
+	void *now_arg;
 	struct metric_registry *metrics; /* thanos_blocks_meta_* */
 	struct task_pool *pool;
 };
@@ -66,6 +100,14 @@ MUST_CHECK int fetcher_sync(struct fetcher *f, struct ctx *ctx, struct catalogue
 			    struct err *e);
 
 /* ---- upload ---- */
+/*
+ * Fill in the parts of the Thanos section that tell about the files of block folder `dir`: segment_files, and files
+ * with sizes and, if wanted, SHA-256. Memory in `a`.
+ */
+MUST_CHECK int block_describe_files(struct ctx *ctx, struct arena *a, const char *dir,
+				    bool sha256, struct block_meta *meta, struct err *e);
+/* thanos.upload_time as Thanos writes the present. */
+struct str block_upload_time(struct arena *a, int64_t now_ns);
 struct upload_opts {
 	uint32_t concurrency;	/* objects at a time; 0 and 1: one after the other */
 	struct task_pool *pool; /* its bulk threads help; NULL: none */

@@ -4,20 +4,44 @@
 #ifndef BLOCKS_BLOCKS_INT_H
 #define BLOCKS_BLOCKS_INT_H
 
-#include "blocks/blocks.h"
+#include "blocks/metas.h"
 
-#define BLOCKS_META_NAME  "meta.json"
-#define BLOCKS_MARK_KINDS 3
+#define BLOCKS_META_NAME "meta.json"
 
 /* "<ULID>" or "<ULID>/rest" in its one spelling (upper case); *rest is empty without "/". */
 bool blocks_split_name(struct str name, struct ulid *id, struct str *rest);
 
 /*
  * Leave out blocks whose sources all occur in one other block of the same external labels and resolution
- * that is kept. v[n] is in any order; drop[i] is set for those left out. CPU
+ * that is kept. v[n] is in any order; drop[i] is set for those left out. whole[i] false: covers nothing (NULL: all do). CPU
  */
-void blocks_dedup(const struct block_meta *const *v, size_t n, bool *drop);
+void blocks_dedup(const struct block_meta *const *v, const bool *whole, size_t n,
+		  bool *drop);
 
+/* ---- listing ---- */
+struct listing {
+	struct known *v; /* malloc'ed; ascending ULID */
+	size_t n, cap;
+	struct known_object
+		*o; /* malloc'ed; of all, in order; those of v[i] begin at first[i] */
+	size_t n_objects, cap_objects;
+	size_t *first;
+	size_t cap_first;
+	struct arena *arena; /* of the names */
+};
+void listing_deinit(struct listing *l);
+MUST_CHECK int listing_read(struct listing *l, const struct metas_opts *o,
+			    struct ctx *ctx, struct err *e);
+
+/* ---- meta-syncer/<ULID>/meta.json ---- */
+/* Appended to out; false: not there, of another size, or not readable. */
+bool meta_cache_get(const char *dir, struct ctx *ctx, const struct ulid *id,
+		    uint64_t size, struct buf *out);
+void meta_cache_put(const char *dir, struct ctx *ctx, const struct ulid *id,
+		    struct str json);
+void meta_cache_drop(const char *dir, struct ctx *ctx, const struct ulid *id);
+/* Remove what belongs to no block of m. */
+void meta_cache_clean(const char *dir, struct ctx *ctx, const struct metas *m);
 /* ---- state of the shipper ---- */
 struct ship_state {
 	struct ulid *v; /* malloc'ed, in the order of uploading */

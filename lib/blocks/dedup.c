@@ -69,7 +69,8 @@ static bool is_covered(const struct map *by_source, const struct block_meta *m)
 	return false;
 }
 
-void blocks_dedup(const struct block_meta *const *v, size_t n, bool *drop)
+void blocks_dedup(const struct block_meta *const *v, const bool *whole, size_t n,
+		  bool *drop)
 {
 	struct candidate *c = xreallocarray(NULL, n + 1, sizeof(*c));
 	struct arena a;
@@ -83,7 +84,7 @@ void blocks_dedup(const struct block_meta *const *v, size_t n, bool *drop)
 	for (size_t i = 0; i < n; i++) {
 		const struct block_meta *m = c[i].meta;
 		drop[c[i].at] = is_covered(&by_source, m);
-		if (drop[c[i].at])
+		if (drop[c[i].at] || (whole && !whole[c[i].at]))
 			continue;
 		for (size_t j = 0; j < m->compaction.n_sources; j++) {
 			struct kept *k = ARENA_NEW(&a, struct kept);

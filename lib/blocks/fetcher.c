@@ -1,8 +1,8 @@
 /*
  * blocks/fetcher.c - the catalogue: what a bucket holds, minus what the filters leave out.
  *
- * Filters in this order, each block counted under the first that takes it: time range, consistency delay,
- * deletion marks, covered sources. Catalogues are frozen and share the parsed meta.json of the sync they
+ * Filters in this order, each block counted under the first that takes it: time range, selector, consistency delay,
+ * deletion marks, covered sources (replica labels are taken off before). Catalogues are frozen and share the parsed meta.json of the sync they
  * came from: a sync that finds nothing new costs a listing and an array.
  *
  * Repaired and compacted blocks are exempt from the consistency delay: their sources may be gone soon, and
@@ -13,7 +13,8 @@
 
 #include "base/log.h"
 #include "base/time.h"
-#include "blocks/metas.h"
+#include "blocks/blocks_int.h"
+#include "model/relabel.h"
 
 enum state {
 	S_CORRUPT,
@@ -74,7 +75,7 @@ struct fetcher {
 	struct fetcher_opts o;
 	char *cache_dir;
 	struct metric_set *damage;
-	struct metric *syncs, *failures, *seconds, *synced[S_COUNT];
+	struct metric *syncs, *failures, *seconds, *synced[S_COUNT], *modified;
 	int64_t mint_ms, maxt_ms; /* fetcher_range */
 	pthread_mutex_t mu;	  /* one sync at a time; guards what follows */
 	struct metas *known;	  /* of the last sync that succeeded */
@@ -110,7 +111,8 @@ struct fetcher *fetcher_new(const struct fetcher_opts *o)
 	f->seconds = metric_plain(m, M_SECONDS);
 	for (unsigned i = 0; i < S_COUNT; i++)
 		f->synced[i] = metric_at(m, M_SYNCED, str_of(state_names[i]));
-	metric_set_value(metric_at(m, M_MODIFIED, STR("replica-label-removed")), 0);
+	f->modified = metric_at(m, M_MODIFIED, STR("replica-label-removed"));
+	metric_set_value(f->modified, 0);
 	return f;
 }
 
@@ -136,6 +138,59 @@ static bool is_outside(const struct fetcher *f, const struct block_meta *m)
 	return m->maxt_ms <= f->mint_ms || m->mint_ms > f->maxt_ms;
 }
 
+static bool is_replica_label(const struct fetcher_opts *o, struct str name)
+{
+	for (size_t i = 0; i < o->n_replica_labels; i++)
+		if (str_eq(o->replica_labels[i], name))
+			return true;
+	return false;
+}
+
+/*
+ * Replica labels are no part of what is sharded by: else two shards would each hold one replica of what is to become
+ * one block.
+ */
+static bool is_selected(const struct fetcher_opts *o, const struct known *k)
+{
+	const struct labels ls = k->meta.thanos.labels;
+	struct arena a;
+	char id[27];
+	size_t n = 0;
+	if (!o->selector)
+		return true;
+	arena_init(&a, NULL);
+	struct label *l = ARENA_ARRAY(&a, struct label, ls.n + 1);
+	ulid_format(&k->id, id);
+	l[n++] = (struct label){ STR("__block_id"), str_of(id) };
+	for (size_t i = 0; i < ls.n; i++)
+		if (!is_replica_label(o, ls.l[i].name) &&
+		    !str_eq(ls.l[i].name, STR("__block_id")))
+			l[n++] = ls.l[i];
+	struct labels out;
+	bool keep = labels_sort(l, n) &&
+		    relabel_apply(o->selector, &a, (struct labels){ l, (uint32_t)n, 0 },
+				  &out);
+	arena_deinit(&a);
+	return keep;
+}
+
+/* Returns how many labels were taken off. Without any left the first replica label says "deduped", as with Thanos. */
+static size_t take_off_replicas(const struct fetcher_opts *o, struct arena *a,
+				struct block_meta *m)
+{
+	const struct labels ls = m->thanos.labels;
+	struct label *l = ARENA_ARRAY(a, struct label, ls.n + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < ls.n; i++)
+		if (!is_replica_label(o, ls.l[i].name))
+			l[n++] = ls.l[i];
+	size_t off = ls.n - n;
+	if (n == 0)
+		l[n++] = (struct label){ o->replica_labels[0], STR("deduped") };
+	m->thanos.labels = (struct labels){ l, (uint32_t)n, 0 };
+	return off;
+}
+
 static enum state judge(const struct fetcher *f, const struct known *k, int64_t now_ms)
 {
 	const struct fetcher_opts *o = &f->o;
@@ -147,6 +202,8 @@ static enum state judge(const struct fetcher *f, const struct known *k, int64_t 
 	}
 	if (is_outside(f, &k->meta))
 		return S_TIME;
+	if (!is_selected(o, k))
+		return S_LABELS;
 	if (o->consistency_delay_ms > 0 && !is_exempt_source(k->meta.thanos.source) &&
 	    ulid_time_ms(&k->id) > now_ms - o->consistency_delay_ms)
 		return S_FRESH;
@@ -166,20 +223,27 @@ static void catalogue_free(struct ref *r)
 	free(f);
 }
 
-static void drop_covered(struct catalogue *c, size_t *count)
+static void drop_covered(struct catalogue *c, bool objects, size_t *count)
 {
 	const struct block_meta **v = xreallocarray(NULL, c->n + 1, sizeof(*v));
 	bool *drop = xcalloc(c->n + 1, sizeof(*drop));
-	for (size_t i = 0; i < c->n; i++)
+	bool *whole = objects ? xcalloc(c->n + 1, sizeof(*whole)) : NULL;
+	for (size_t i = 0; i < c->n; i++) {
 		v[i] = &c->block[i].meta;
-	blocks_dedup(v, c->n, drop);
+		if (whole)
+			whole[i] = known_is_whole(c->block[i].known, NULL);
+	}
+	blocks_dedup(v, whole, c->n, drop);
 	size_t kept = 0;
 	for (size_t i = 0; i < c->n; i++)
-		if (!drop[i])
+		if (drop[i])
+			c->duplicate[c->n_duplicates++] = c->block[i];
+		else
 			c->block[kept++] = c->block[i];
 	count[S_DUPLICATE] += c->n - kept;
 	count[S_LOADED] -= c->n - kept;
 	c->n = kept;
+	free(whole);
 	free(drop);
 	free((void *)v);
 }
@@ -190,13 +254,19 @@ static int filter(const struct fetcher *fetcher, struct ctx *ctx, struct metas *
 {
 	struct fetched *f = xcalloc(1, sizeof(*f));
 	struct catalogue *c = &f->c;
-	int64_t now_ms = time_wall_ms();
+	const struct fetcher_opts *o = &fetcher->o;
+	int64_t now_ms = o->now_ms ? o->now_ms(o->now_arg) : time_wall_ms();
+	size_t modified = 0;
 	ref_init(&c->ref, catalogue_free);
 	arena_init(&c->arena, NULL);
 	f->metas = m;
 	c->synced_ms = now_ms;
+	c->metas = m;
 	c->block = arena_try(&c->arena, ctx, (m->n + 1) * sizeof(*c->block), e);
-	if (!c->block) {
+	if (c->block && o->dedup_sources)
+		c->duplicate =
+			arena_try(&c->arena, ctx, (m->n + 1) * sizeof(*c->duplicate), e);
+	if (!c->block || (o->dedup_sources && !c->duplicate)) {
 		ref_put(&c->ref);
 		return -1;
 	}
@@ -211,11 +281,15 @@ static int filter(const struct fetcher *fetcher, struct ctx *ctx, struct metas *
 		if (s != S_LOADED)
 			continue;
 		const struct known_mark *d = &k->mark[MARK_DELETION];
-		c->block[c->n++] =
-			(struct fetched_block){ k->meta, d->ok ? d->time_s : 0 };
+		struct fetched_block *b = &c->block[c->n++];
+		*b = (struct fetched_block){ k->meta, d->ok ? d->time_s : 0, k };
+		if (o->n_replica_labels)
+			modified += take_off_replicas(o, &c->arena, &b->meta);
 	}
-	if (fetcher->o.dedup_sources)
-		drop_covered(c, count);
+	if (o->dedup_sources)
+		drop_covered(c, o->objects, count);
+	if (fetcher->modified)
+		metric_set_value(fetcher->modified, (double)modified);
 	*out = c;
 	return 0;
 }
@@ -223,8 +297,9 @@ static int filter(const struct fetcher *fetcher, struct ctx *ctx, struct metas *
 static int sync_locked(struct fetcher *f, struct ctx *ctx, struct catalogue **out,
 		       struct err *e)
 {
-	const struct metas_opts mo = { f->o.bucket, f->cache_dir, f->o.concurrency,
-				       f->o.pool, f->damage };
+	const struct metas_opts mo = { f->o.bucket,   f->cache_dir, f->o.concurrency,
+				       f->o.pool,     f->damage,    f->o.objects,
+				       f->o.by_folder };
 	struct metas *m;
 	size_t count[S_COUNT] = { 0 };
 	if (metas_read(&mo, ctx, f->known, &m, e) < 0)

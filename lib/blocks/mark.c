@@ -6,12 +6,14 @@
  *
  * Unknown fields are passed over, as Thanos does. Source: thanos.md §3.5.
  */
+#include <stdio.h>
+
 #include "blocks/blocks_int.h"
 #include "wire/json.h"
 
 static const struct {
 	const char *file, *noun, *time;
-} kinds[BLOCKS_MARK_KINDS] = {
+} kinds[MARK_KINDS] = {
 	[MARK_DELETION] = { "deletion-mark.json", "deletion-mark", "deletion_time" },
 	[MARK_NO_COMPACT] = { "no-compact-mark.json", "no-compact-mark",
 			      "no_compact_time" },
@@ -78,4 +80,58 @@ int mark_parse(struct ctx *ctx, struct arena *a, enum mark_kind k, struct str js
 		return -1;
 	*out = m;
 	return 0;
+}
+
+void mark_write(enum mark_kind k, const struct block_mark *m, struct buf *out)
+{
+	struct jw w;
+	char id[27];
+	ulid_format(&m->id, id);
+	jw_init(&w, out);
+	jw_obj(&w);
+	jw_key(&w, STR("id"));
+	jw_str(&w, str_of(id));
+	jw_key(&w, STR("version"));
+	jw_i64(&w, 1);
+	if (m->details.n) {
+		jw_key(&w, STR("details"));
+		jw_str(&w, m->details);
+	}
+	jw_key(&w, str_of(kinds[k].time));
+	jw_i64(&w, m->time_s);
+	if (k != MARK_DELETION) {
+		jw_key(&w, STR("reason"));
+		jw_str(&w, m->reason);
+	}
+	jw_obj_end(&w);
+}
+
+static struct str name_of(enum mark_kind k, const struct ulid *id, char room[64])
+{
+	char text[27];
+	ulid_format(id, text);
+	int n = snprintf(room, 64, "%s/%s", text, kinds[k].file);
+	return str_n(room, (size_t)n);
+}
+
+int mark_put(struct bucket *b, struct ctx *ctx, enum mark_kind k,
+	     const struct block_mark *m, struct err *e)
+{
+	char room[64];
+	struct buf json;
+	buf_init(&json, 1u << 20);
+	mark_write(k, m, &json);
+	int rc = buf_check(&json, ctx, kinds[k].file, e);
+	if (rc == 0)
+		rc = bucket_put_bytes(b, ctx, name_of(k, &m->id, room), buf_view(&json),
+				      e);
+	buf_deinit(&json);
+	return rc;
+}
+
+int mark_remove(struct bucket *b, struct ctx *ctx, enum mark_kind k,
+		const struct ulid *id, struct err *e)
+{
+	char room[64];
+	return bucket_delete(b, ctx, name_of(k, id, room), e);
 }

@@ -9,7 +9,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
-#include "blocks/metas.h"
+#include "blocks/blocks_int.h"
 #include "fs/fs.h"
 
 static char *path_of(const char *dir, const struct ulid *id, const char *file)

@@ -5,7 +5,7 @@
  * request threads work through one list, the bytes are fetched unlocked, parsing into the shared
  * arena happens under the list's lock. If no thread is free the caller does it all.
  */
-#include "blocks/metas.h"
+#include "blocks/blocks_int.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -13,21 +13,10 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/time.h"
 #include "base/vec.h"
 
 #define MARK_BYTES ((size_t)1 << 20)
-
-bool blocks_split_name(struct str name, struct ulid *id, struct str *rest)
-{
-	char text[27];
-	if (name.n < 26 || (name.n > 26 && name.p[26] != '/'))
-		return false;
-	if (!ulid_parse(str_n(name.p, 26), id))
-		return false;
-	ulid_format(id, text);
-	*rest = str_from(name, MIN(name.n, (size_t)27));
-	return memcmp(text, name.p, 26) == 0;
-}
 
 static int by_id(const void *key, const void *elem)
 {
@@ -40,41 +29,61 @@ const struct known *metas_find(const struct metas *m, const struct ulid *id)
 	return m && i < m->n && ulid_cmp(&m->v[i].id, id) == 0 ? &m->v[i] : NULL;
 }
 
+static int by_rel(const void *key, const void *elem)
+{
+	return str_cmp(*(const struct str *)key,
+		       ((const struct known_object *)elem)->rel);
+}
+
+const struct known_object *known_object(const struct known *k, struct str rel)
+{
+	if (!k->object)
+		return NULL;
+	size_t i = vec_lower_bound(&rel, k->object, k->n_objects, sizeof(*k->object),
+				   by_rel);
+	return i < k->n_objects && str_eq(k->object[i].rel, rel) ? &k->object[i] : NULL;
+}
+
+static bool has(const struct known *k, struct str rel, uint64_t size, struct str *missing)
+{
+	const struct known_object *o = known_object(k, rel);
+	if (o && (size == 0 || o->attrs.size == size))
+		return true;
+	if (missing)
+		*missing = rel;
+	return false;
+}
+
+bool known_is_whole(const struct known *k, struct str *missing)
+{
+	const struct block_meta *m = &k->meta;
+	if (k->state != META_OK)
+		return has(k, STR(BLOCKS_META_NAME), UINT64_MAX, missing);
+	for (size_t i = 0; i < m->thanos.n_files; i++)
+		if (!has(k, m->thanos.files[i].rel_path, m->thanos.files[i].size_bytes,
+			 missing))
+			return false;
+	for (size_t i = 0; i < m->thanos.n_segment_files; i++) {
+		char rel[64];
+		struct str name = m->thanos.segment_files[i];
+		int n = snprintf(rel, sizeof(rel), "chunks/%.*s",
+				 (int)MIN(name.n, (size_t)40), name.p);
+		if (!has(k, str_n(rel, (size_t)n), 0, NULL)) {
+			if (missing)
+				*missing = name;
+			return false;
+		}
+	}
+	return has(k, STR("index"), 0, missing);
+}
+
 static void metas_free(struct ref *r)
 {
 	struct metas *m = CONTAINER_OF(r, struct metas, ref);
 	free(m->v);
+	free(m->objects);
 	arena_deinit(&m->arena);
 	free(m);
-}
-
-/* ---- listing ---- */
-
-struct listing {
-	struct known *v;
-	size_t n, cap;
-};
-
-static int see(void *arg, struct str name, const struct bucket_attrs *a,
-	       struct err *e UNUSED)
-{
-	struct listing *l = arg;
-	struct ulid id;
-	struct str rest;
-	if (!a || !blocks_split_name(name, &id, &rest) || rest.n == 0)
-		return 0;
-	if (l->n == 0 || ulid_cmp(&l->v[l->n - 1].id, &id) != 0) {
-		if (l->n == l->cap)
-			l->v = vec_grow(l->v, &l->cap, l->n + 1, sizeof(*l->v));
-		l->v[l->n++] = (struct known){ .id = id };
-	}
-	struct known *k = &l->v[l->n - 1];
-	if (str_eq(rest, STR(BLOCKS_META_NAME)))
-		k->seen = (struct seen){ true, *a };
-	for (unsigned i = 0; i < BLOCKS_MARK_KINDS; i++)
-		if (str_eqz(rest, mark_filename(i)))
-			k->mark[i].seen = (struct seen){ true, *a };
-	return 0;
 }
 
 static bool same(const struct seen *a, const struct seen *b)
@@ -84,19 +93,28 @@ static bool same(const struct seen *a, const struct seen *b)
 			      a->attrs.mtime_ms == b->attrs.mtime_ms));
 }
 
+/* The folder's objects taken together. */
+static bool same_objects(const struct known *a, const struct known *b)
+{
+	return a->n_objects == b->n_objects && a->bytes == b->bytes &&
+	       a->newest_ms == b->newest_ms;
+}
+
 /* Does `old` know all this already, without a read that failed? */
-static bool is_unchanged(const struct listing *l, const struct metas *old)
+static bool is_unchanged(const struct listing *l, const struct metas *old, bool objects)
 {
 	if (!old || l->n != old->n)
 		return false;
 	for (size_t i = 0; i < l->n; i++) {
 		const struct known *x = &l->v[i], *y = &old->v[i];
 		if (ulid_cmp(&x->id, &y->id) != 0 || !same(&x->seen, &y->seen) ||
-		    (y->seen.there && y->state != META_OK))
+		    (y->seen.there && y->state != META_OK) ||
+		    (objects && !same_objects(x, y)))
 			return false;
-		for (unsigned k = 0; k < BLOCKS_MARK_KINDS; k++)
+		for (unsigned k = 0; k < MARK_KINDS; k++)
 			if (!same(&x->mark[k].seen, &y->mark[k].seen) ||
-			    (y->seen.there && y->mark[k].seen.there && !y->mark[k].ok))
+			    ((y->seen.there || objects) && y->mark[k].seen.there &&
+			     !y->mark[k].ok))
 				return false;
 	}
 	return true;
@@ -104,7 +122,7 @@ static bool is_unchanged(const struct listing *l, const struct metas *old)
 
 /* ---- reading ---- */
 
-#define ITEM_META BLOCKS_MARK_KINDS
+#define ITEM_META MARK_KINDS
 struct item {
 	struct known *block;
 	unsigned what; /* a mark_kind or ITEM_META */
@@ -171,18 +189,16 @@ static int take_mark(struct loader *l, struct known *k, unsigned kind, struct st
 		     struct err *e)
 {
 	struct block_mark m;
-	struct arena a;
 	char id[27];
-	arena_init(&a, NULL);
-	int rc = mark_parse(l->ctx, &a, kind, json, &m, e);
-	arena_deinit(&a);
-	if (rc < 0)
+	if (mark_parse(l->ctx, &l->m->arena, kind, json, &m, e) < 0)
 		return -1;
 	ulid_format(&m.id, id);
 	if (ulid_cmp(&m.id, &k->id) != 0)
 		return err_set(l->ctx, e, E_CORRUPT, "is that of block %s", id);
 	k->mark[kind].ok = true;
 	k->mark[kind].time_s = m.time_s;
+	k->mark[kind].details = m.details;
+	k->mark[kind].reason = m.reason;
 	return 0;
 }
 
@@ -291,16 +307,27 @@ static int load_all(struct loader *l, struct err *e)
 	return -1;
 }
 
+/* A mark that `old` knows, with texts of this arena. */
+static struct known_mark keep_mark(struct loader *l, const struct known_mark *was)
+{
+	struct known_mark m = *was;
+	m.details = str_dup(&l->m->arena, was->details);
+	m.reason = str_dup(&l->m->arena, was->reason);
+	return m;
+}
+
 /* Take over from `old` what it knows, note the rest to be read. */
 static int plan(struct loader *l, const struct metas *old, struct err *e)
 {
 	struct metas *m = l->m;
 	for (size_t i = 0; i < m->n; i++) {
 		struct known *k = &m->v[i];
-		if (!k->seen.there)
-			continue; /* META_NONE: its marks matter to nobody */
+		if (!k->seen.there && !l->o->objects)
+			continue; /* META_NONE: its marks matter to no reader */
 		const struct known *was = metas_find(old, &k->id);
-		if (was && was->state == META_OK && same(&was->seen, &k->seen)) {
+		if (!k->seen.there) {
+			;
+		} else if (was && was->state == META_OK && same(&was->seen, &k->seen)) {
 			if (block_meta_dup(l->ctx, &m->arena, &was->meta, &k->meta, e) <
 			    0)
 				return -1;
@@ -308,12 +335,12 @@ static int plan(struct loader *l, const struct metas *old, struct err *e)
 		} else {
 			add_item(l, k, ITEM_META);
 		}
-		for (unsigned j = 0; j < BLOCKS_MARK_KINDS; j++) {
+		for (unsigned j = 0; j < MARK_KINDS; j++) {
 			if (!k->mark[j].seen.there)
 				continue;
 			if (was && was->mark[j].ok &&
 			    same(&was->mark[j].seen, &k->mark[j].seen))
-				k->mark[j] = was->mark[j];
+				k->mark[j] = keep_mark(l, &was->mark[j]);
 			else
 				add_item(l, k, j);
 		}
@@ -321,27 +348,42 @@ static int plan(struct loader *l, const struct metas *old, struct err *e)
 	return 0;
 }
 
+/* The listing's folders and objects become those of m. */
+static void take_listing(struct metas *m, struct listing *list, bool objects)
+{
+	m->v = list->v;
+	m->n = list->n;
+	m->objects = list->o;
+	for (size_t i = 0; objects && i < m->n; i++)
+		m->v[i].object = m->objects + list->first[i];
+	list->v = NULL;
+	list->o = NULL;
+	listing_deinit(list);
+}
+
 int metas_read(const struct metas_opts *o, struct ctx *ctx, struct metas *old,
 	       struct metas **out, struct err *e)
 {
-	struct listing list = { 0 };
-	if (bucket_iter(o->bucket, ctx, STR(""), true, see, &list, e) < 0) {
-		free(list.v);
-		return -1;
-	}
-	if (is_unchanged(&list, old)) {
-		free(list.v);
+	struct metas *m = xcalloc(1, sizeof(*m));
+	struct listing list = { .arena = &m->arena };
+	ref_init(&m->ref, metas_free);
+	arena_init(&m->arena, NULL);
+	m->read_ms = time_wall_ms();
+	int rc = listing_read(&list, o, ctx, e);
+	if (rc == 0 && is_unchanged(&list, old, o->objects)) {
+		listing_deinit(&list);
+		ref_put(&m->ref);
 		ref_get(&old->ref);
 		*out = old;
 		return 0;
 	}
-	struct metas *m = xcalloc(1, sizeof(*m));
-	ref_init(&m->ref, metas_free);
-	arena_init(&m->arena, NULL);
-	m->v = list.v;
-	m->n = list.n;
 	struct loader l = { .o = o, .ctx = ctx, .m = m };
-	int rc = plan(&l, old, e);
+	if (rc < 0) {
+		listing_deinit(&list);
+	} else {
+		take_listing(m, &list, o->objects);
+		rc = plan(&l, old, e);
+	}
 	if (rc == 0)
 		rc = load_all(&l, e);
 	free(l.v);

@@ -169,39 +169,43 @@ static int hash_file(struct ctx *ctx, struct arena *a, const char *path, struct 
 	return rc;
 }
 
-/* Link one file and fill its row. */
-static int stage_file(struct ctx *ctx, struct arena *a, const char *from, const char *to,
-		      struct str rel, bool sha256, struct block_file *out, struct err *e)
+static int describe_file(struct ctx *ctx, struct arena *a, const char *dir,
+			 struct str rel, bool sha256, struct block_file *out,
+			 struct err *e)
 {
 	struct fs_stat st;
-	char *src = str_dupz(a, str_fmt(a, "%s/%.*s", from, STR_FMT(rel)));
-	char *dst = str_dupz(a, str_fmt(a, "%s/%.*s", to, STR_FMT(rel)));
-	if (fs_link_or_copy(ctx, src, dst, e) < 0 || fs_stat(ctx, dst, &st, e) < 0)
+	char *path = str_dupz(a, str_fmt(a, "%s/%.*s", dir, STR_FMT(rel)));
+	if (fs_stat(ctx, path, &st, e) < 0)
 		return -1;
+	if (st.kind != FS_FILE)
+		return err_set(ctx, e, E_NOT_FOUND, "%s is not a file", path);
 	*out = (struct block_file){ .rel_path = rel, .size_bytes = st.size };
 	if (!sha256)
 		return 0;
 	out->hash_func = STR("SHA256");
-	return hash_file(ctx, a, dst, &out->hash, e);
+	return hash_file(ctx, a, path, &out->hash, e);
 }
 
-int ship_stage_block(struct ctx *ctx, struct arena *a, const char *from, const char *to,
-		     bool sha256, struct block_meta *meta, struct err *e)
+int block_describe_files(struct ctx *ctx, struct arena *a, const char *dir, bool sha256,
+			 struct block_meta *meta, struct err *e)
 {
-	struct fs_names names;
-	char *chunks;
-	if (list_segments(ctx, a, from, &chunks, &names, e) < 0)
+	struct fs_names names = { 0 };
+	struct fs_stat st;
+	char *chunks = str_dupz(a, str_fmt(a, "%s/chunks", dir));
+	if (fs_stat(ctx, chunks, &st, e) < 0)
+		return -1;
+	if (st.kind == FS_DIR && fs_list(ctx, a, chunks, &names, e) < 0)
 		return -1;
 	struct block_file *v = arena_try(a, ctx, (names.n + 2) * sizeof(*v), e);
-	if (!v || fs_mkdir_p(ctx, str_dupz(a, str_fmt(a, "%s/chunks", to)), e) < 0)
+	if (!v)
 		return -1;
 	size_t n = 0;
 	for (; n < names.n; n++) {
 		struct str rel = str_fmt(a, "chunks/%.*s", STR_FMT(names.name[n]));
-		if (stage_file(ctx, a, from, to, rel, sha256, &v[n], e) < 0)
+		if (describe_file(ctx, a, dir, rel, sha256, &v[n], e) < 0)
 			return -1;
 	}
-	if (stage_file(ctx, a, from, to, STR("index"), sha256, &v[n], e) < 0)
+	if (describe_file(ctx, a, dir, STR("index"), sha256, &v[n], e) < 0)
 		return -1;
 	n++;
 	v[n++] = (struct block_file){ .rel_path = STR(BLOCKS_META_NAME) };
@@ -210,4 +214,29 @@ int ship_stage_block(struct ctx *ctx, struct arena *a, const char *from, const c
 	meta->thanos.segment_files = names.name;
 	meta->thanos.n_segment_files = names.n;
 	return 0;
+}
+
+static int link_file(struct ctx *ctx, struct arena *a, const char *from, const char *to,
+		     struct str rel, struct err *e)
+{
+	char *src = str_dupz(a, str_fmt(a, "%s/%.*s", from, STR_FMT(rel)));
+	char *dst = str_dupz(a, str_fmt(a, "%s/%.*s", to, STR_FMT(rel)));
+	return fs_link_or_copy(ctx, src, dst, e);
+}
+
+int ship_stage_block(struct ctx *ctx, struct arena *a, const char *from, const char *to,
+		     bool sha256, struct block_meta *meta, struct err *e)
+{
+	struct fs_names names;
+	char *chunks;
+	if (list_segments(ctx, a, from, &chunks, &names, e) < 0 ||
+	    fs_mkdir_p(ctx, str_dupz(a, str_fmt(a, "%s/chunks", to)), e) < 0)
+		return -1;
+	for (size_t i = 0; i < names.n; i++)
+		if (link_file(ctx, a, from, to,
+			      str_fmt(a, "chunks/%.*s", STR_FMT(names.name[i])), e) < 0)
+			return -1;
+	if (link_file(ctx, a, from, to, STR("index"), e) < 0)
+		return -1;
+	return block_describe_files(ctx, a, to, sha256, meta, e);
 }

@@ -201,22 +201,6 @@ static int list_local(struct pass *p, const struct ship_state *state, struct err
 
 /* ---- one block ---- */
 
-static struct str now_text(struct arena *a)
-{
-	char text[40];
-	int64_t now_ns = time_wall_ns();
-	size_t n = time_format_rfc3339(text, now_ns / (int64_t)NS_PER_S,
-				       (uint32_t)(now_ns % (int64_t)NS_PER_S), 9);
-	/* As Go prints it: without zeros at the fraction's end. */
-	BUG_ON(n < 2 || text[n - 1] != 'Z');
-	n--;
-	while (text[n - 1] == '0')
-		n--;
-	if (text[n - 1] == '.')
-		n--;
-	return str_fmt(a, "%.*sZ", (int)n, text);
-}
-
 bool ship_space_is_low(uint64_t left, uint64_t total, uint64_t need)
 {
 	return left < need || left < total / 20;
@@ -260,7 +244,7 @@ static int ship_one(struct pass *p, const struct local *l, enum step *step, stru
 	meta.has_thanos = true;
 	meta.thanos.labels = p->labels;
 	meta.thanos.source = str_of(s->o.source);
-	meta.thanos.upload_time = now_text(&p->arena);
+	meta.thanos.upload_time = block_upload_time(&p->arena, time_wall_ns());
 	int rc =
 		ship_stage_block(p->ctx, &p->arena, from, to, s->o.hash_sha256, &meta, e);
 	if (rc == 0)

@@ -12,6 +12,7 @@
 
 #include "base/limits.h"
 #include "blocks/blocks_int.h"
+#include "base/time.h"
 #include "fs/fs.h"
 
 struct file {
@@ -56,7 +57,7 @@ static int list_files(struct ctx *ctx, struct arena *a, const char *dir, const c
 
 /* ---- what the bucket has ---- */
 
-struct listing {
+struct in_bucket {
 	struct file *v;
 	size_t n;
 	size_t prefix; /* bytes of "<ULID>/" */
@@ -65,7 +66,7 @@ struct listing {
 static int note_object(void *arg, struct str name, const struct bucket_attrs *at,
 		       struct err *e UNUSED)
 {
-	struct listing *l = arg;
+	struct in_bucket *l = arg;
 	struct str rel = str_from(name, MIN(l->prefix, name.n));
 	for (size_t i = 0; at && i < l->n; i++)
 		if (str_eq(rel, l->v[i].rel))
@@ -76,7 +77,7 @@ static int note_object(void *arg, struct str name, const struct bucket_attrs *at
 static int list_bucket(struct bucket *b, struct ctx *ctx, const char *id, struct file *v,
 		       size_t n, struct err *e)
 {
-	struct listing l = { v, n, strlen(id) + 1 };
+	struct in_bucket l = { v, n, strlen(id) + 1 };
 	for (size_t i = 0; i < n; i++)
 		v[i].there = ABSENT;
 	return bucket_iter(b, ctx, str_of(id), true, note_object, &l, e);
@@ -196,6 +197,21 @@ static int send_meta(struct bucket *b, struct ctx *ctx, struct arena *a, const c
 				      buf_view(&json), e);
 	buf_deinit(&json);
 	return rc;
+}
+
+struct str block_upload_time(struct arena *a, int64_t now_ns)
+{
+	char text[40];
+	size_t n = time_format_rfc3339(text, now_ns / (int64_t)NS_PER_S,
+				       (uint32_t)(now_ns % (int64_t)NS_PER_S), 9);
+	/* As Go prints it: without zeros at the fraction's end. */
+	BUG_ON(n < 2 || text[n - 1] != 'Z');
+	n--;
+	while (text[n - 1] == '0')
+		n--;
+	if (text[n - 1] == '.')
+		n--;
+	return str_fmt(a, "%.*sZ", (int)n, text);
 }
 
 int block_upload(struct bucket *b, struct ctx *ctx, const char *dir,
