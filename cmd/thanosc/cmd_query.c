@@ -153,7 +153,7 @@ static const struct opt rows[] = {
 	  .def = "0",
 	  .min = 0,
 	  .max = INT64_MAX,
-	  .help = "Maximum number of samples a query holds at the same time, as of Prometheus; 0: no limit but that of memory (thanosc only)." },
+	  .help = "Maximum number of samples that a query may load at one time, counted as by Prometheus (peakSamples of stats=all); 0: no limit but that of memory (thanosc only)." },
 	{ .name = "query.max-memory",
 	  .type = OPT_BYTES,
 	  .off = AT(max_memory),

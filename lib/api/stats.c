@@ -66,15 +66,17 @@ static void put_ours(struct jw *w, const struct query_run *run,
 	jw_obj_end(w);
 }
 
-static void put_steps(struct jw *w, const struct promql_query *q,
-		      const struct promql_result *r)
+static void put_steps(struct jw *w, const char *key, const struct promql_query *q,
+		      const uint64_t *by_step, uint32_t n)
 {
-	jw_key(w, STR("totalQueryableSamplesPerStep"));
+	if (!by_step)
+		return;
+	jw_key(w, str_of(key));
 	jw_arr(w);
-	for (uint32_t i = 0; i < r->n_steps; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		jw_arr(w);
 		jw_f64(w, (double)(q->start_ms + (int64_t)i * q->step_ms) / 1000);
-		jw_u64(w, r->samples_by_step[i]);
+		jw_u64(w, by_step[i]);
 		jw_arr_end(w);
 	}
 	jw_arr_end(w);
@@ -90,9 +92,13 @@ void api_put_stats(struct buf *b, const struct query_run *run,
 	put_timings(&w, run, r);
 	jw_key(&w, STR("samples"));
 	jw_obj(&w);
-	if (per_step && r->samples_by_step)
-		put_steps(&w, q, r);
+	if (per_step)
+		put_steps(&w, "totalQueryableSamplesPerStep", q, r->samples_by_step,
+			  r->n_steps);
 	put_count(&w, "totalQueryableSamples", r->samples_total);
+	if (per_step)
+		put_steps(&w, "samplesReadPerStep", q, r->read_by_step, r->n_steps);
+	put_count(&w, "samplesRead", r->samples_read);
 	put_count(&w, "peakSamples", r->samples_peak);
 	jw_obj_end(&w);
 	put_ours(&w, run, r);

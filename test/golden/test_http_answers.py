@@ -34,15 +34,16 @@ def sorted_text(body, query):
     return json.dumps(sort_vectors(doc, query), ensure_ascii=False, separators=(",", ":")) if sortable else body
 
 
-def serve(p, server):
+def serve(p, server, *flags):
+    """A store over the server's blocks and a querier with these flags, without the labels that the blocks' stores have."""
     bucket = p.dir("bucket-" + server)
     for path in blocks_of(server):
-        shutil.copytree(path, os.path.join(bucket, os.path.basename(path)))
+        shutil.copytree(path, os.path.join(bucket, os.path.basename(path)), dirs_exist_ok=True)
     store = p.thanosc("store", f"--objstore.config={{type: FILESYSTEM, config: {{directory: {bucket}}}}}", f"--data-dir={p.dir('data-' + server)}",
                       name="store-" + server)
     labels = {l for b in os.listdir(bucket) for l in json.load(open(os.path.join(bucket, b, "meta.json")))["thanos"]["labels"]}
     return p.thanosc("query", f"--endpoint={store.grpc}", f"--enable-feature={FEATURES}", "--query.metadata.default-time-range=0s",
-                     *(f"--query.replica-label={l}" for l in sorted(labels)), name="query-" + server)
+                     *(f"--query.replica-label={l}" for l in sorted(labels)), *flags, name="query-" + server)
 
 
 def main():

@@ -2,6 +2,7 @@
  * promql/exec/engine.c - one query from plan to answer: build the operators, start the selectors, pull the
  * root, collect its rows by labels, turn them into series, sort.
  */
+#include "promql/exec/held.h"
 #include "promql/exec/select_int.h"
 #include "promql/exec/start_time.h"
 
@@ -171,19 +172,19 @@ static int run(struct exec *x, struct promql_result *out, struct err *e)
 	while (root_expr->kind == EXPR_PAREN)
 		root_expr = root_expr->inner;
 	out->t_ms = q->start_ms;
+	struct grid g = query_grid(q);
+	if (held_plan(x, g, e) < 0 || samples_enter(x, false, g.n, e) < 0)
+		return -1;
 	if (root_expr->type == TYPE_STRING) {
 		out->type = TYPE_STRING;
 		out->string = root_expr->str;
 		return 0;
 	}
 	if (root_expr->type == TYPE_MATRIX)
-		return samples_enter(x, false, 1, e) < 0
-			       ? -1
-			       : matrix_exec(x, root_expr, out, e);
-	struct grid g = query_grid(q);
+		return matrix_exec(x, root_expr, out, e);
 	struct op *root;
 	uint64_t start = time_mono_ns();
-	if (samples_enter(x, false, g.n, e) < 0 || plan_expr(x, q->expr, g, &root, e) < 0)
+	if (plan_expr(x, q->expr, g, &root, e) < 0)
 		return -1;
 	x->root = root;
 	if (prepare_all(x, e) < 0)
@@ -205,7 +206,7 @@ static void name_limit(struct exec *x, struct err *e)
 		promql_print(x->q->expr, &b);
 	struct str text = str_n((const char *)b.p, MIN(b.n, (size_t)400));
 	char *said = strdup(err_text(e)), limit[80] = "";
-	if (x->q->max_samples && atomic_load(&x->held) > x->q->max_samples)
+	if (x->held_over)
 		snprintf(limit, sizeof(limit),
 			 " (limit of %llu set by --query.max-samples)",
 			 (unsigned long long)x->q->max_samples);
@@ -225,7 +226,10 @@ int promql_exec(struct ctx *ctx, struct arena *a, const struct promql_query *q,
 	struct promql_result result = { 0 };
 	x.started_ns = time_mono_ns();
 	annos_init(&x.annos);
+	map64_init(&x.held_by_expr);
 	int rc = run(&x, &result, e);
+	if (rc == 0)
+		rc = held_check(&x, e);
 	if (rc == 0 && q->analyze && x.root)
 		rc = plan_show(&x, x.root, &result.plan, e);
 	close_all(&x);
@@ -234,11 +238,15 @@ int promql_exec(struct ctx *ctx, struct arena *a, const struct promql_query *q,
 	start_overlaps_say(&x);
 	annos_tell(&x);
 	annos_deinit(&x.annos);
-	result.samples_total = samples_total(&x);
-	result.samples_peak = atomic_load(&x.held);
-	if (x.count) {
-		result.samples_by_step = x.count->by_step;
-		result.n_steps = x.count->steps;
+	const struct sample_count *count = samples_total(&x);
+	result.samples_peak = held_peak(&x);
+	map64_deinit(&x.held_by_expr);
+	if (count) {
+		result.samples_total = count->n;
+		result.samples_read = count->read;
+		result.samples_by_step = count->by_step;
+		result.read_by_step = count->read_by_step;
+		result.n_steps = count->steps;
 	}
 	result.series_read = x.read.series;
 	result.chunks_read = x.read.chunks;

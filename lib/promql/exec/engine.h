@@ -31,7 +31,7 @@ struct promql_query {
 	int64_t max_resolution_ms;
 	enum partial_strategy partial;
 	struct shard_info shard;
-	uint64_t max_samples; /* held at once; 0: none */
+	uint64_t max_samples; /* that Prometheus would hold at once; 0: no limit */
 	uint32_t max_selects; /* selectors read at the same time; 0: 4 */
 	/* Of all series that info() looks up: it has a selector of its own making. */
 	const struct matcher *info_matchers;
@@ -64,10 +64,11 @@ struct promql_result {
 		*series; /* VECTOR: n = 1 each; SCALAR of an instant query: series[0] */
 	size_t n;
 	struct str string;
-	int64_t t_ms;		   /* of SCALAR and STRING */
-	uint64_t samples_total;	   /* looked at: each window's anew at each step */
-	uint64_t samples_peak;	   /* of rows held at the same time */
-	uint64_t *samples_by_step; /* step_stats: one a step */
+	int64_t t_ms;		/* of SCALAR and STRING */
+	uint64_t samples_total; /* looked at: each window's anew at each step */
+	uint64_t samples_read;	/* those only that the step before did not look at */
+	uint64_t samples_peak;	/* that Prometheus would hold at the same time */
+	const uint64_t *samples_by_step, *read_by_step; /* step_stats: one a step */
 	uint32_t n_steps;
 	uint64_t series_read, chunks_read,
 		bytes_read;		       /* that selectors took from stores */

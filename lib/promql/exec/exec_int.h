@@ -90,8 +90,11 @@ struct exec {
 	const int64_t *grid_t; /* times of the root's grid: what full rows share */
 	struct sample_count
 		*count; /* where the operators planned now count their samples */
-	struct sample_count *counts;		/* all, the youngest first */
-	_Atomic uint64_t held;			/* samples of rows that are kept */
+	struct sample_count *counts; /* all, the youngest first */
+	struct held *held;	     /* held.c: samples that Prometheus would hold */
+	struct map64 held_by_expr;
+	uint64_t held_cost, held_news; /* of a look at all of it; counted since */
+	bool held_over;		       /* they are more than max_samples */
 	struct start_overlap *_Atomic overlaps; /* fn_start.c: told at the end */
 };
 
@@ -101,23 +104,35 @@ struct exec {
  */
 struct sample_count {
 	struct sample_count *parent, *older; /* older: list of all */
-	uint64_t n;
-	uint64_t *by_step; /* `steps` of them; NULL: only the sum is wanted */
+	uint64_t n, read;		     /* read: not looked at by the step before */
+	uint64_t *by_step,
+		*read_by_step; /* `steps` of them; NULL: only the sum is wanted */
 	uint32_t steps;
-	bool once; /* evaluated once for all steps of the parent */
+	bool once;		      /* evaluated once for all steps of the parent */
+	const struct range_call *sub; /* of a subquery: the call over it */
+	struct grid grid;	      /* of a subquery */
 };
 /* Operators planned until samples_leave count for themselves. */
 int samples_enter(struct exec *x, bool once, uint32_t steps, struct err *e);
+/* The same for what a subquery evaluates; `call` lives as long as the query. */
+int samples_enter_subquery(struct exec *x, struct grid inner,
+			   const struct range_call *call, struct err *e);
 void samples_leave(struct exec *x);
-uint64_t samples_total(struct exec *x); /* everything is folded into the outermost */
-/* n samples are kept from now on; E_LIMIT with Prometheus' text when they are more than max_samples. */
-int samples_hold(struct exec *x, uint64_t n, struct err *e);
-/* How many samples of 16 bytes a histogram takes. */
+/* Everything is folded into the outermost; NULL: nothing was planned. */
+const struct sample_count *samples_total(struct exec *x);
+/* How many samples of 16 bytes a histogram takes, as a point of a series and as one of an instant vector. */
+static inline uint64_t hist_bytes(const struct hist *h)
+{
+	return 168 + 8 * ((uint64_t)h->n_pos_spans + h->n_neg_spans + h->n_pos +
+			  h->n_neg + h->n_bounds);
+}
 static inline uint64_t hist_samples(const struct hist *h)
 {
-	uint64_t words = (uint64_t)h->n_pos_spans + h->n_neg_spans + h->n_pos + h->n_neg +
-			 h->n_bounds;
-	return (168 + 8 * words + 8) / 16;
+	return (hist_bytes(h) + 8) / 16;
+}
+static inline uint64_t hist_samples_in_vector(const struct hist *h)
+{
+	return 1 + hist_bytes(h) / 16;
 }
 
 struct op;
@@ -138,7 +153,8 @@ struct op {
 	bool nameless; /* no row carries a metric name */
 	const struct expr *expr;
 	struct op *in[2];
-	struct op *along; /* reads no input: this one feeds it, too */
+	struct op *along;  /* reads no input: this one feeds it, too */
+	struct held *held; /* whose result its rows are; NULL: not counted */
 	/* for explain and analyze */
 	struct op *up; /* whose input it is; NULL: the root */
 	bool planned;  /* the answer of a plan_expr */
@@ -215,23 +231,45 @@ struct series_cols {
  * of 16 bytes as it takes.
  */
 struct sample_tally {
-	uint64_t n;
-	uint64_t *by_step;	/* NULL: only the sum is wanted */
+	uint64_t n, read;		  /* read: not in the window of the step before */
+	uint64_t *by_step, *read_by_step; /* NULL: only the sums are wanted */
+	/* Of the series that is looked at now: */
 	const uint64_t *weight; /* of the samples before each; NULL: they weigh 1 each */
+	size_t hi;		/* where the last window ended */
+	uint64_t most, last;	/* the largest window, the last one */
+	uint32_t last_step;
 };
 static inline void tally_add(struct sample_tally *t, uint32_t step, size_t lo, size_t hi)
 {
-	uint64_t n = t->weight ? t->weight[hi] - t->weight[lo] : hi - lo;
+	size_t from = MAX(lo, t->hi);
+	uint64_t n = hi - lo, read = hi - from;
+	if (t->weight) {
+		n = t->weight[hi] - t->weight[lo];
+		read = t->weight[hi] - t->weight[from];
+	}
 	t->n += n;
-	if (t->by_step)
+	t->read += read;
+	t->hi = hi;
+	t->most = MAX(t->most, n);
+	t->last = n;
+	t->last_step = step;
+	if (t->by_step) {
 		t->by_step[step] += n;
+		t->read_by_step[step] += read;
+	}
 }
 static inline void tally_add_one(struct sample_tally *t, uint32_t step)
 {
 	t->n++;
-	if (t->by_step)
+	t->read++;
+	if (t->by_step) {
 		t->by_step[step]++;
+		t->read_by_step[step]++;
+	}
 }
+/* Counts by step beside the sums: 0, or -1. */
+int tally_by_step(struct exec *x, struct arena *a, uint32_t steps, struct sample_tally *t,
+		  struct err *e);
 /* A window function over whole series: see fn_range.c. */
 struct range_call {
 	struct grid grid;
@@ -287,15 +325,20 @@ static inline bool range_drops_name(const struct expr *call)
 	return (fn_sigs[call->call.fn].traits & FN_DROP_NAME) &&
 	       call->call.fn != FN_ID_absent_over_time;
 }
-/* Weights of the samples, if there are histograms. */
-int tally_weigh(struct exec *x, struct arena *a, const struct series_cols *s,
-		struct sample_tally *t, struct err *e);
+/* The next series: weights of its samples, if there are histograms. */
+int tally_series(struct exec *x, struct arena *a, const struct series_cols *s,
+		 struct sample_tally *t, struct err *e);
 void samples_add(struct sample_count *c, const struct sample_tally *t);
 static inline void samples_add_one(struct sample_count *c, uint32_t step)
 {
 	c->n++;
-	if (c->by_step && step < c->steps)
+	c->read++;
+	if (step >= c->steps)
+		return;
+	if (c->by_step)
 		c->by_step[step]++;
+	if (c->read_by_step)
+		c->read_by_step[step]++;
 }
 /* The scalar arguments of a range function: planned with the call, read before the first row is made. */
 struct range_params {

@@ -159,15 +159,12 @@ int smooth_row(const struct range_call *c, const struct series_cols *s,
 {
 	struct window w = { 0 };
 	struct hist_range hists;
-	struct range_call quiet =
-		*c; /* COMPAT: Prometheus 3.14 does not count these samples */
 	size_t reached = 0;
-	quiet.tally = NULL;
 	if (hist_range_open(&hists, c, s, env) < 0)
 		return -1;
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		int64_t t = range_ref(c, i);
-		if (!slide_to(&quiet, s, i, t - c->look_ms, t + c->look_ms, &w))
+		if (!slide_to(c, s, i, t - c->look_ms, t + c->look_ms, &w))
 			continue;
 		while (reached < s->n && s->t_ms[reached] < t)
 			reached++;

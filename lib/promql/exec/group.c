@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/vec.h"
+#include "promql/exec/held.h"
 #include "wire/num.h"
 
 static uint32_t end_step(const struct row *r, uint32_t n)
@@ -182,7 +183,10 @@ int aggr_input_plan(struct exec *x, const struct expr *e, struct grid g, struct 
 		    struct err *err)
 {
 	const struct expr *in = expr_strip(e->aggr.e);
-	if (in->kind == EXPR_VECTOR && in->s.sel.at == AT_NONE)
-		return op_select_new(x, in, e, g, out, err);
-	return plan_expr(x, in, g, out, err);
+	if (in->kind != EXPR_VECTOR || in->s.sel.at != AT_NONE)
+		return plan_expr(x, in, g, out, err);
+	if (op_select_new(x, in, e, g, out, err) < 0)
+		return -1;
+	held_watch(x, *out, in);
+	return 0;
 }

@@ -3,6 +3,7 @@
  * the rows of a subquery.
  */
 #include "promql/exec/extended.h"
+#include "promql/exec/held.h"
 #include "promql/exec/select_int.h"
 
 #include <stdlib.h>
@@ -42,11 +43,10 @@ static int add_series(struct exec *x, struct series_vec *out, struct labels ls,
 	return 0;
 }
 
-/* No stale markers; what anchored and smoothed make of the rest. */
+/* What anchored and smoothed make of the samples. */
 static int shape(struct exec *x, const struct expr *sel, const struct range_call *w,
 		 struct arena *a, struct sample_cols *c, struct err *e)
 {
-	select_drop_stale(c);
 	if (!w->anchored && !w->smoothed)
 		return 0;
 	for (size_t i = 0; c->h && i < c->n; i++)
@@ -67,14 +67,26 @@ static int shape(struct exec *x, const struct expr *sel, const struct range_call
 	return 0;
 }
 
-static int count_samples(struct exec *x, const struct sample_cols *c, struct err *e)
+static uint64_t weight_of(const struct sample_cols *c)
 {
-	uint64_t n = c->n, step[1];
+	uint64_t n = c->n;
 	for (size_t i = 0; c->h && i < c->n; i++)
 		n += c->h[i] ? hist_samples(c->h[i]) - 1 : 0;
-	step[0] = n;
-	samples_add(x->count, &(struct sample_tally){ .n = n, .by_step = step });
-	return samples_hold(x, n, e);
+	return n;
+}
+
+/* One series' samples, not the stale markers. What was read is held, what is shown is counted. */
+static int take_series(struct exec *x, const struct expr *sel, const struct range_call *w,
+		       struct arena *a, struct sample_cols *c, struct err *e)
+{
+	select_drop_stale(c);
+	if (held_read(x, x->held, weight_of(c), e) < 0 || shape(x, sel, w, a, c, e) < 0)
+		return -1;
+	uint64_t n = weight_of(c), step[1] = { n };
+	samples_add(x->count,
+		    &(struct sample_tally){
+			    .n = n, .read = n, .by_step = step, .read_by_step = step });
+	return 0;
 }
 
 static int read_selector(struct exec *x, const struct expr *sel, struct series_vec *out,
@@ -97,9 +109,7 @@ static int read_selector(struct exec *x, const struct expr *sel, struct series_v
 		rc = select_decode(x, &spec, set, in->labels, in->chunks, in->n, &scratch,
 				   &c, e);
 		if (rc == 0)
-			rc = shape(x, sel, &w, &scratch, &c, e);
-		if (rc == 0)
-			rc = count_samples(x, &c, e);
+			rc = take_series(x, sel, &w, &scratch, &c, e);
 		if (rc == 0)
 			rc = add_series(x, out, in->labels, c.t_ms, c.v, c.h, c.n, e);
 		if (rc == 0)

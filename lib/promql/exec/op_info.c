@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "base/vec.h"
+#include "promql/exec/held.h"
 #include "promql/exec/join_int.h"
 
 #define N_IDENTIFYING 2
@@ -39,6 +40,7 @@ struct base_row {
 struct op_info {
 	struct op op;
 	struct sample_count *count;
+	struct held *held;
 	const struct select_node *sel; /* second argument; NULL: none */
 	struct matcher *name_matchers; /* which metrics are info metrics */
 	size_t n_name_matchers;
@@ -259,7 +261,6 @@ static int add_info(struct op_info *o, struct exec *x, struct labels ls,
 {
 	uint32_t n = o->op.grid.n;
 	size_t k = 0;
-	uint64_t held = 0;
 	if (o->n_info == o->cap_info)
 		o->info =
 			vec_grow(o->info, &o->cap_info, o->n_info + 1, sizeof(*o->info));
@@ -283,11 +284,10 @@ static int add_info(struct op_info *o, struct exec *x, struct labels ls,
 		s->t_ms[i] = c->t_ms[k - 1];
 		bit_set(s->bits, i);
 		samples_add_one(o->count, i);
-		held++;
 	}
 	if (bits_any(s->bits, n))
 		o->n_info++;
-	return samples_hold(x, held, e);
+	return held_info(x, o->held, s->bits, e);
 }
 
 static int read_info(struct op_info *o, struct exec *x, const struct expr *sel,
@@ -584,6 +584,7 @@ int op_info_new(struct exec *x, const struct expr *e, struct grid g, struct op *
 {
 	struct op_info *o = op_alloc(x, sizeof(*o), &info_ops, g, TYPE_VECTOR, e);
 	o->count = x->count;
+	o->held = held_of(x, e);
 	map64_init(&o->targets);
 	arena_init(&o->arena, x->ctx->budget);
 	o->sel = e->call.n > 1 ? &expr_strip(e->call.arg[1])->s.sel : NULL;

@@ -15,6 +15,7 @@
 
 #include "base/vec.h"
 #include "promql/exec/group.h"
+#include "promql/exec/held.h"
 #include "promql/exec/lanes.h"
 #include "promql/exec/reduce_hist.h"
 
@@ -315,6 +316,7 @@ int op_reduce_new(struct exec *x, const struct expr *e, struct grid g, struct op
 		r->op.along = &first->op;
 		r->along = first->along;
 		first->along = r;
+		held_alias(x, e->aggr.e, first->op.expr->aggr.e);
 	} else {
 		r->first = r;
 		if (aggr_input_plan(x, e, g, &r->op.in[0], err) < 0)

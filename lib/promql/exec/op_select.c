@@ -16,6 +16,7 @@
 #include "base/vec.h"
 #include "promql/exec/extended.h"
 #include "promql/exec/group.h"
+#include "promql/exec/held.h"
 #include "promql/exec/lanes.h"
 #include "promql/exec/select_int.h"
 
@@ -39,6 +40,7 @@ struct raw_batch {
 	struct row *row;
 	size_t n_row;
 	struct sample_tally tally;
+	struct held_windows windows;
 	int rc;
 	struct err err;
 };
@@ -51,6 +53,7 @@ struct op_select {
 	bool timestamps;	   /* timestamp(selector): times instead of values */
 	bool starts;		   /* start_timestamp(selector) */
 	struct sample_count *count;
+	struct held *held; /* of windows; NULL: it has none */
 	uint32_t
 		readers; /* aggregations that are fed its rows, each counts its samples; 0: one reader */
 	const struct str *keep; /* the labels that leave it; NULL: all */
@@ -99,6 +102,7 @@ static void instant_row(const struct op_select *s, const struct range_call *call
 		if (h && !times)
 			out->h[i] = h;
 		bit_set(out->bits, i);
+		call->tally->hi = 0; /* read again at each step */
 		if (call->tally->weight && !times)
 			tally_add(call->tally, i, k - 1, k);
 		else
@@ -168,11 +172,15 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 				 .metric = r->metric,
 				 .e = e,
 				 .scratch = scratch };
-	call.tally = &b->tally;
-	if (tally_weigh(x, scratch, &cols, call.tally, e) < 0 ||
+	/* COMPAT: Prometheus 3.14 does not count samples of smoothed instant selectors, but holds them */
+	struct sample_tally uncounted = { 0 };
+	bool smooth = !s->fn && call.smoothed;
+	call.tally = smooth ? &uncounted : &b->tally;
+	if (tally_series(x, scratch, &cols, call.tally, e) < 0 ||
 	    eval(s, &call, &cols, &env, &row) < 0)
 		return -1;
-	b->tally.weight = NULL;
+	if (s->held)
+		held_series(&b->windows, call.tally, s->op.grid.n, smooth ? NULL : &row);
 	if (!bits_any(row.bits, s->op.grid.n))
 		return 0;
 	if (row.h) {
@@ -320,12 +328,10 @@ static int fill(struct op_select *s, struct raw_batch *b, struct err *e)
 	b->n_raw = b->n_row = b->bytes = 0;
 	b->rc = 0;
 	b->tally = (struct sample_tally){ 0 };
-	if (s->count->by_step) {
-		size_t n = s->op.grid.n * sizeof(*b->tally.by_step);
-		if (!(b->tally.by_step = arena_try(&b->arena, s->x->ctx, n, e)))
-			return -1;
-		memset(b->tally.by_step, 0, n);
-	}
+	b->windows = (struct held_windows){ 0 };
+	if ((s->count->by_step || s->count->read_by_step) &&
+	    tally_by_step(s->x, &b->arena, s->op.grid.n, &b->tally, e) < 0)
+		return -1;
 	while (!s->ended && b->bytes < BATCH_BYTES && b->n_raw < rows_max) {
 		int rc = series_set_next(s->set, s->x->ctx, &in, e);
 		if (rc < 0)
@@ -357,6 +363,8 @@ static int refill(struct op_select *s, struct err *e)
 			return err_copy(x->ctx, e, &b->err);
 		for (uint32_t k = 0; k < MAX(s->readers, 1u); k++)
 			samples_add(s->count, &b->tally);
+		if (held_add_windows(x, s->held, &b->windows, e) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -439,6 +447,8 @@ int op_select_new(struct exec *x, const struct expr *sel, const struct expr *cal
 	s->fn = fn;
 	bool in_call = call && call->kind == EXPR_CALL;
 	s->count = x->count;
+	if (fn || node->smoothed)
+		s->held = held_of(x, in_call ? call : sel);
 	s->pushed = x->pushed;
 	s->timestamps = !fn && in_call && call->call.fn == FN_ID_timestamp;
 	s->stats = x->in_stats && !x->in_buckets;

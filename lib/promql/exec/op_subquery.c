@@ -4,6 +4,7 @@
  * function slides over.
  */
 #include "promql/exec/exec_int.h"
+#include "promql/exec/held.h"
 
 #include <stdlib.h>
 
@@ -14,9 +15,10 @@ struct op_subquery {
 	struct range_params params;
 	bool drop_name;
 	struct sample_count *count;
-	uint64_t *by_step;  /* of one row; NULL: not wanted */
-	struct arena arena; /* rows and columns of the current batch */
-	struct row_set set; /* inner rows, where equal labels may come twice */
+	struct held *held;
+	struct sample_tally tally; /* of one row */
+	struct arena arena;	   /* rows and columns of the current batch */
+	struct row_set set;	   /* inner rows, where equal labels may come twice */
 	bool collected;
 	size_t at;
 	struct batch one, out;
@@ -97,15 +99,21 @@ static int eval_row(struct op_subquery *s, struct exec *x, const struct row *in,
 				 .arena = &s->arena,
 				 .metric = labels_get(in->labels, LABEL_NAME),
 				 .e = e };
-	struct sample_tally tally = { .by_step = s->by_step };
 	struct range_call call = s->call;
-	call.tally = &tally;
-	if (s->by_step)
-		memset(s->by_step, 0, s->op.grid.n * sizeof(*s->by_step));
-	if (tally_weigh(x, &s->arena, &cols, &tally, e) < 0 ||
+	struct held_windows windows = { 0 };
+	call.tally = &s->tally;
+	s->tally = (struct sample_tally){ 0 };
+	if ((s->count->by_step &&
+	     tally_by_step(x, &s->arena, s->op.grid.n, &s->tally, e) < 0) ||
+	    tally_series(x, &s->arena, &cols, &s->tally, e) < 0 ||
 	    s->fn->eval(&call, &cols, &env, row) < 0)
 		return -1;
-	samples_add(s->count, &tally);
+	s->tally.read = 0; /* its own samples were counted as the subquery read them */
+	s->tally.read_by_step = NULL;
+	samples_add(s->count, &s->tally);
+	held_series(&windows, &s->tally, s->op.grid.n, row);
+	if (held_add_windows(x, s->held, &windows, e) < 0)
+		return -1;
 	if (range_wants_counter(call.call))
 		range_note_counter(x, &call, env.metric,
 				   labels_get(in->labels, row_name_labels[1]), row);
@@ -211,9 +219,7 @@ int op_subquery_new(struct exec *x, const struct expr *sub, const struct expr *c
 	s->call.call = call;
 	s->call.at = range_place(x, call);
 	s->count = x->count;
-	if (s->count->by_step &&
-	    !(s->by_step = arena_try(x->arena, x->ctx, g.n * sizeof(*s->by_step), e)))
-		return -1;
+	s->held = held_of(x, call);
 	struct grid inner = subquery_grid(x, sub, &s->call);
 	if (subquery_check(x, inner, e) < 0)
 		return -1;
@@ -223,7 +229,7 @@ int op_subquery_new(struct exec *x, const struct expr *sub, const struct expr *c
 		return 0;
 	}
 	x->in_buckets++; /* resets are looked for in its own samples */
-	if (samples_enter(x, false, inner.n, e) < 0 ||
+	if (samples_enter_subquery(x, inner, &s->call, e) < 0 ||
 	    plan_expr(x, sub->sub.e, inner, &s->op.in[0], e) < 0)
 		return -1;
 	samples_leave(x);

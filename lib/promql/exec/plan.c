@@ -5,6 +5,7 @@
  * it looks at the evaluation time) is planned on a grid of one step and expanded.
  */
 #include "promql/exec/exec_int.h"
+#include "promql/exec/held.h"
 
 #include "base/time.h"
 #include "base/vec.h"
@@ -149,10 +150,15 @@ int plan_expr(struct exec *x, const struct expr *e, struct grid g, struct op **o
 			return -1;
 		x->expanded--;
 		samples_leave(x);
+		held_watch(x, once, e);
 		if (op_expand_new(x, once, g, out, err) < 0)
 			return -1;
+		if (!once->held) /* in a parameter, which Prometheus evaluates at each step */
+			held_watch(x, *out, e);
 	} else if (plan_node(x, e, g, out, err) < 0) {
 		return -1;
+	} else {
+		held_watch(x, *out, e);
 	}
 	adopt(x, from, *out);
 	return 0;
@@ -164,6 +170,8 @@ int op_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
 		return -1;
 	uint64_t start = x->q->analyze ? time_mono_ns() : 0;
 	int rc = op->ops->next(op, x, out, e);
+	if (rc > 0 && op->held && held_rows(x, op, *out, e) < 0)
+		rc = -1;
 	if (rc < 0 && !x->failed)
 		x->failed = op;
 	if (start) {

@@ -67,23 +67,10 @@ int row_want_hists(struct exec *x, struct arena *a, uint32_t n, struct row *r,
 	return 0;
 }
 
-static uint64_t row_samples(const struct row *r, uint32_t n)
-{
-	uint64_t sum = 0;
-	for (size_t w = 0; w < BITS_WORDS(n); w++)
-		sum += (uint64_t)__builtin_popcountll(r->bits[w]);
-	if (r->h)
-		EACH_BIT(i, r->bits, n)
-	if (r->h[i])
-		sum += hist_samples(r->h[i]) - 1;
-	return sum;
-}
-
 int row_copy(struct exec *x, struct arena *a, uint32_t n, const struct row *from,
 	     struct row *out, struct err *e)
 {
-	if (samples_hold(x, row_samples(from, n), e) < 0 ||
-	    row_new(x, a, n, from->h != NULL, out, e) < 0 ||
+	if (row_new(x, a, n, from->h != NULL, out, e) < 0 ||
 	    labels_try_dup(a, x->ctx, from->labels, &out->labels, e) < 0)
 		return -1;
 	out->drop_name = from->drop_name;
@@ -163,8 +150,7 @@ static int merge_row(struct exec *x, struct row_set *s, struct row *to,
 	for (size_t w = 0; w < BITS_WORDS(s->steps); w++)
 		if (to->bits[w] & r->bits[w])
 			return err_set(x->ctx, e, E_EXEC, "%s", dup);
-	if (samples_hold(x, row_samples(r, s->steps), e) < 0 ||
-	    (r->h && row_want_hists(x, x->arena, s->steps, to, e) < 0))
+	if (r->h && row_want_hists(x, x->arena, s->steps, to, e) < 0)
 		return -1;
 	/* COMPAT: Prometheus 3.14 puts samples of equal labels into one series, and the first one says whether the name
 	 * goes */

@@ -1,23 +1,52 @@
 /*
- * promql/exec/samples.c - counting samples: those looked at, as Prometheus' statistics tell them, and those held, which
- * a query may be limited in.
+ * promql/exec/samples.c - counting samples that are looked at, as Prometheus' statistics tell them: each window's anew at each
+ * step, and (read) those only that the window of the step before did not have.
  */
 #include "promql/exec/exec_int.h"
 
-int samples_enter(struct exec *x, bool once, uint32_t steps, struct err *e)
+static int zeroed(struct exec *x, struct arena *a, uint32_t steps, uint64_t **out,
+		  struct err *e)
+{
+	size_t bytes = (size_t)steps * sizeof(**out);
+	if (!(*out = arena_try(a, x->ctx, bytes + 1, e)))
+		return -1;
+	memset(*out, 0, bytes);
+	return 0;
+}
+
+static struct sample_count *count_new(struct exec *x, uint32_t steps)
 {
 	struct sample_count *c = ARENA_NEW(x->arena, struct sample_count);
-	*c = (struct sample_count){
-		.parent = x->count, .older = x->counts, .steps = steps, .once = once
-	};
-	if (x->q->step_stats) {
-		c->by_step = arena_try(x->arena, x->ctx, steps * sizeof(*c->by_step), e);
-		if (!c->by_step)
-			return -1;
-		memset(c->by_step, 0, steps * sizeof(*c->by_step));
-	}
+	*c = (struct sample_count){ .parent = x->count,
+				    .older = x->counts,
+				    .steps = steps };
 	x->count = x->counts = c;
-	return 0;
+	return c;
+}
+
+int samples_enter(struct exec *x, bool once, uint32_t steps, struct err *e)
+{
+	struct sample_count *c = count_new(x, steps);
+	c->once = once;
+	if (!x->q->step_stats)
+		return 0;
+	return zeroed(x, x->arena, steps, &c->by_step, e) < 0 ||
+			       zeroed(x, x->arena, steps, &c->read_by_step, e) < 0
+		       ? -1
+		       : 0;
+}
+
+/* Steps of a subquery that lie between two windows of the call over it do not count: then it matters which they are. */
+int samples_enter_subquery(struct exec *x, struct grid inner,
+			   const struct range_call *call, struct err *e)
+{
+	struct sample_count *c = count_new(x, inner.n);
+	bool gaps = call->range_ms < call->grid.step_ms;
+	c->sub = call;
+	c->grid = inner;
+	if (call->grid.n < 2 || (!gaps && !x->q->step_stats))
+		return 0;
+	return zeroed(x, x->arena, inner.n, &c->read_by_step, e);
 }
 
 void samples_leave(struct exec *x)
@@ -25,31 +54,78 @@ void samples_leave(struct exec *x)
 	x->count = x->count->parent;
 }
 
+static void fold_once(const struct sample_count *c, struct sample_count *p)
+{
+	p->n += c->n * p->steps;
+	for (uint32_t i = 0; p->by_step && i < p->steps; i++)
+		p->by_step[i] += c->n;
+	p->read += c->read;
+	if (p->read_by_step && p->steps)
+		p->read_by_step[0] += c->read;
+}
+
+/* What a subquery read goes to the first step whose window has its time. */
+static void fold_subquery(const struct sample_count *c, struct sample_count *p)
+{
+	const struct grid g = c->sub->grid;
+	if (!c->read_by_step) {
+		p->read += c->read;
+		if (p->read_by_step && p->steps)
+			p->read_by_step[0] += c->read;
+		return;
+	}
+	for (uint32_t k = 0; k < c->steps; k++) {
+		int64_t t = grid_at(c->grid, k) + c->sub->offset_ms, step = 0;
+		if (!c->read_by_step[k])
+			continue;
+		if (t > g.start_ms)
+			step = (t - g.start_ms + g.step_ms - 1) / g.step_ms;
+		step = MIN(step, (int64_t)g.n - 1);
+		if (t <= grid_at(g, (uint32_t)step) - c->sub->range_ms)
+			continue;
+		p->read += c->read_by_step[k];
+		if (p->read_by_step)
+			p->read_by_step[step] += c->read_by_step[k];
+	}
+}
+
 /* A part planned later lies inside an earlier one or beside it: from the youngest on, all inner ones are done. */
-uint64_t samples_total(struct exec *x)
+const struct sample_count *samples_total(struct exec *x)
 {
 	struct sample_count *c = x->counts;
-	for (; c && c->parent; c = c->older) {
-		if (!c->once)
-			continue;
-		struct sample_count *p = c->parent;
-		p->n += c->n * p->steps;
-		for (uint32_t i = 0; p->by_step && i < p->steps; i++)
-			p->by_step[i] += c->n;
-	}
-	return c ? c->n : 0;
+	for (; c && c->parent; c = c->older)
+		if (c->sub)
+			fold_subquery(c, c->parent);
+		else if (c->once)
+			fold_once(c, c->parent);
+	return c;
 }
 
 void samples_add(struct sample_count *c, const struct sample_tally *t)
 {
 	c->n += t->n;
+	c->read += t->read;
 	for (uint32_t i = 0; c->by_step && t->by_step && i < c->steps; i++)
 		c->by_step[i] += t->by_step[i];
+	for (uint32_t i = 0; c->read_by_step && t->read_by_step && i < c->steps; i++)
+		c->read_by_step[i] += t->read_by_step[i];
 }
 
-int tally_weigh(struct exec *x, struct arena *a, const struct series_cols *s,
-		struct sample_tally *t, struct err *e)
+int tally_by_step(struct exec *x, struct arena *a, uint32_t steps, struct sample_tally *t,
+		  struct err *e)
 {
+	return zeroed(x, a, steps, &t->by_step, e) < 0
+		       ? -1
+		       : zeroed(x, a, steps, &t->read_by_step, e);
+}
+
+int tally_series(struct exec *x, struct arena *a, const struct series_cols *s,
+		 struct sample_tally *t, struct err *e)
+{
+	t->weight = NULL;
+	t->hi = 0;
+	t->most = t->last = 0;
+	t->last_step = UINT32_MAX;
 	if (!s->h)
 		return 0;
 	uint64_t sum = 0, *w = arena_try(a, x->ctx, (s->n + 1) * sizeof(*w), e);
@@ -61,15 +137,5 @@ int tally_weigh(struct exec *x, struct arena *a, const struct series_cols *s,
 	}
 	w[s->n] = sum;
 	t->weight = w;
-	return 0;
-}
-
-int samples_hold(struct exec *x, uint64_t n, struct err *e)
-{
-	uint64_t now = atomic_fetch_add(&x->held, n) + n;
-	if (x->q->max_samples && now > x->q->max_samples)
-		return err_set(x->ctx, e, E_LIMIT,
-			       "query processing would load too many samples into memory "
-			       "in query execution");
 	return 0;
 }
