@@ -29,9 +29,13 @@ struct leg {
 	enum partial_strategy partial;
 	char id[27];
 	bool done;
+	bool hashes; /* are wanted */
 };
 
-/* The raw part's hash saves the receiver from comparing bytes; 0 stays "not computed". */
+/*
+ * Thanos' querier tells equal chunks by their hashes, and computes those that it is not sent. Ours compares the bytes of chunks
+ * that begin and end at the same time, and has no use for them.
+ */
 static void fill_hashes(const struct series_in *s)
 {
 	for (size_t i = 0; i < s->n; i++) {
@@ -51,7 +55,8 @@ static int leg_next(struct series_set *s, struct ctx *ctx, const struct series_i
 	int rc = series_set_next(l->in, ctx, out, e);
 	bucket_meter_leave(before);
 	if (rc > 0) {
-		fill_hashes(*out);
+		if (l->hashes)
+			fill_hashes(*out);
 		return 1;
 	}
 	l->done = true;
@@ -169,6 +174,7 @@ static int add_leg(struct answer *a, struct ctx *ctx, const struct store_series_
 	l->in = in;
 	l->meter = &a->meter;
 	l->partial = req->partial;
+	l->hashes = !req->want_lanes; /* which only ours want */
 	memcpy(l->id, p->entry->id, sizeof(l->id));
 	a->legs[a->n_legs++] = &l->base;
 	return 0;
