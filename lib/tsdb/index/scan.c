@@ -188,7 +188,7 @@ static int symbol_entry(struct idx_scan *s, struct ctx *ctx, struct str *out,
 int idx_scan_symbol(struct idx_scan *s, struct ctx *ctx, struct str *out, struct err *e)
 {
 	struct err why = ERR_INIT;
-	uint64_t whole;
+	uint64_t whole = 0;
 	struct str v;
 
 	if (s->sym_next == s->sym_count)
