@@ -258,6 +258,22 @@ static inline void tally_add(struct sample_tally *t, uint32_t step, size_t lo, s
 		t->read_by_step[step] += read;
 	}
 }
+/* `steps` windows of floats, each of n samples and `pace` behind the one before; the last one ends at hi. */
+static inline void tally_add_even(struct sample_tally *t, uint32_t step, uint32_t steps,
+				  size_t n, size_t pace, size_t hi)
+{
+	size_t read = MIN(pace, n);
+	t->n += steps * n;
+	t->read += steps * read;
+	t->hi = hi;
+	t->most = MAX(t->most, n);
+	t->last = n;
+	t->last_step = step + steps - 1;
+	for (uint32_t i = step; t->by_step && i < step + steps; i++) {
+		t->by_step[i] += n;
+		t->read_by_step[i] += read;
+	}
+}
 static inline void tally_add_one(struct sample_tally *t, uint32_t step)
 {
 	t->n++;

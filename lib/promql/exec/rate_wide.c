@@ -83,12 +83,8 @@ TARGET static size_t find_fall(const double *v, size_t i, size_t n)
 
 static void count(const struct range_call *c, struct window *w, uint32_t i, size_t n)
 {
-	struct sample_tally *t = c->tally;
-	if (t && t->by_step)
-		for (uint32_t k = 0; k < RATE_WIDE; k++)
-			t->by_step[i + k] += n;
-	if (t)
-		t->n += RATE_WIDE * n;
+	if (c->tally)
+		tally_add_even(c->tally, i, RATE_WIDE, n, w->lo_pace, w->hi);
 	w->seen += RATE_WIDE * n;
 	if (w->seen >= WINDOW_POLL) {
 		w->seen = 0;

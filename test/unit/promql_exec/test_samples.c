@@ -84,6 +84,31 @@ Test(samples, what_the_window_before_had_is_not_read_again)
 	end(&t);
 }
 
+Test(samples, windows_counted_together_count_as_one_by_one)
+{
+	struct counting t;
+	begin(&t, 8);
+	for (size_t pace = 1; pace < 8; pace++) { /* windows of 4 samples */
+		struct sample_tally one = { 0 }, all = { 0 };
+		cr_assert_eq(tally_by_step(&t.x, &t.arena, 8, &one, &t.e), 0);
+		cr_assert_eq(tally_by_step(&t.x, &t.arena, 8, &all, &t.e), 0);
+		tally_add(&one, 0, 0, 4);
+		tally_add(&all, 0, 0, 4);
+		for (uint32_t i = 1; i < 8; i++)
+			tally_add(&one, i, i * pace, i * pace + 4);
+		tally_add_even(&all, 1, 7, 4, pace, 7 * pace + 4);
+		cr_assert_eq(all.n, one.n);
+		cr_assert_eq(all.read, one.read);
+		cr_assert_eq(all.hi, one.hi);
+		cr_assert_eq(all.last, one.last);
+		cr_assert_eq(all.most, one.most);
+		cr_assert_eq(all.last_step, one.last_step);
+		cr_assert_arr_eq(all.by_step, one.by_step, 8 * 8);
+		cr_assert_arr_eq(all.read_by_step, one.read_by_step, 8 * 8);
+	}
+	end(&t);
+}
+
 /* Steps of 60 s with windows of 20 s over a subquery of 10 s, 5 s back: what lies between windows is not read. */
 Test(samples, a_subquery_reads_for_the_window_it_is_in)
 {
