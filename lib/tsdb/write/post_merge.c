@@ -2,8 +2,8 @@
  * tsdb/write/post_merge.c - the k-way merge of sorted runs.
  *
  * A heap over the runs' next groups, ordered by label, then run. The runs that hold the least label make one group:
- * their counts add up, their refs follow one run after the other. The windows of the runs lie in the sorter's array,
- * which is empty while runs are merged.
+ * their counts add up, their refs follow one run after the other. The windows of the runs lie in the sorter's arrays,
+ * which are empty while runs are merged.
  */
 #include <stdlib.h>
 
@@ -71,14 +71,15 @@ int post_merge_open(struct post_sort *s, struct ctx *ctx, size_t first,
 	m->head = xcalloc(k + 1, sizeof(*m->head));
 	m->heap = xcalloc(k + 1, sizeof(*m->heap));
 	m->group = xcalloc(k + 1, sizeof(*m->group));
-	size_t room = k ? MIN(s->cap * 2 * sizeof(*s->v) / k, WINDOW_MAX) : 0;
+	size_t half = (k + 1) / 2; /* so many windows lie in each of both arrays */
+	size_t room = k ? MIN(s->cap * sizeof(*s->v) / half, WINDOW_MAX) : 0;
 	for (size_t i = 0; i < k; i++) {
 		const struct post_run *r = &s->run[first + i];
 		m->head[i].r = (struct spill_reader){
 			.s = &s->spill,
 			.at = r->off,
 			.end = r->end,
-			.p = (uint8_t *)s->v + i * room,
+			.p = (uint8_t *)(i < half ? s->v : s->room) + i % half * room,
 			.room = room,
 		};
 		m->group[m->n_group++] = (uint32_t)i; /* all are to be advanced */

@@ -42,6 +42,7 @@ void post_deinit(struct post_sort *s)
 	budget_give(s->budget, s->charged);
 	spill_close(&s->spill);
 	free(s->v);
+	free(s->room);
 	free(s->run);
 	*s = (struct post_sort){ 0 };
 }
@@ -67,7 +68,7 @@ static void sort_by(const struct post_entry *from, struct post_entry *to, size_t
 		to[at[digit(&from[k], i)]++] = from[k];
 }
 
-/* The result is v, or the room behind it. */
+/* The result is v, or room. */
 static struct post_entry *sort(struct post_entry *v, struct post_entry *room, size_t n)
 {
 	static const unsigned all = 2 * KEY_DIGITS;
@@ -162,7 +163,9 @@ static int spill_run(struct post_sort *s, struct ctx *ctx, struct err *e)
 {
 	if (s->n == 0)
 		return 0;
-	struct post_entry *v = sort(s->v, s->v + s->cap, s->n);
+	if (!s->room) /* the array has its last size now */
+		s->room = xreallocarray(NULL, s->cap, sizeof(*s->room));
+	struct post_entry *v = sort(s->v, s->room, s->n);
 	struct post_run r = { .off = spill_pos(&s->spill) };
 	for (size_t i = 0, k; i < s->n; i = k) {
 		for (k = i + 1;
@@ -189,7 +192,7 @@ static int grow(struct post_sort *s, struct ctx *ctx, struct err *e)
 	if (s->budget && budget_take(s->budget, ctx, bytes - s->charged, e) < 0)
 		return -1;
 	s->charged = bytes;
-	s->v = xreallocarray(s->v, cap, 2 * sizeof(*s->v));
+	s->v = xreallocarray(s->v, cap, sizeof(*s->v));
 	s->cap = cap;
 	return 0;
 }

@@ -108,7 +108,8 @@ struct post_run {
 };
 struct post_sort {
 	struct budget *budget;
-	struct post_entry *v; /* cap entries, and as many again while they are sorted */
+	struct post_entry *v,
+		*room; /* cap entries each; the second to sort, and both to merge */
 	size_t n, cap, cap_max, charged;
 	struct spill spill;
 	struct post_run *run;
