@@ -8,6 +8,9 @@
  * batches follow; a second one decodes again, chunk by chunk, and adds what it sees to the sums. Histograms of one chunk share their
  * layout, so increases mostly are two columns subtracted.
  *
+ * If the first histogram of a batch is a gauge, so are the batch's counters. COMPAT: from 5m to 1h Thanos lets histograms decide
+ * one by one, which differs if some are brought to another schema.
+ *
  * COMPAT: where a window's histogram cannot go into the chunk (another zero threshold, other custom bounds, a counter that fell),
  * Thanos forgets the windows before it; here the AggrChunk ends and another one begins.
  */
@@ -262,10 +265,19 @@ static void run_begin(struct run *r, struct downsampler *d, struct batch b)
 	hist_acc_init(&r->sum, &r->work);
 }
 
-/* fresh: the first one of its chunk in this batch. */
+/*
+ * fresh: the first one of its chunk in this batch. COMPAT: where those before it were left out, the chunk's word that there was
+ * no reset since then is not about the chunk before; Thanos believes it all the same.
+ */
 static void run_add(struct run *r, int64_t t, const struct hist *h, bool fresh)
 {
 	struct arena *a = &r->d->scratch[r->turn ^= 1];
+	struct hist unknown;
+	if (fresh && h->hint == HIST_NOT_RESET) {
+		unknown = *h;
+		unknown.hint = HIST_UNKNOWN;
+		h = &unknown;
+	}
 	const struct hist *x = h;
 	if (a->chunks)
 		arena_reset(a);
@@ -320,7 +332,7 @@ static int run_chunk(struct run *r, struct chunk_part p, struct chunk_span span,
 				return 0;
 			if (k < r->b.first || (numbers && h->sum != h->sum))
 				continue;
-			if (r->total == 0 && numbers)
+			if (r->total == 0)
 				r->b.gauge = h->hint == HIST_GAUGE;
 			run_add(r, last, h, fresh);
 			fresh = false;
