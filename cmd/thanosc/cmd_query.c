@@ -332,7 +332,7 @@ static const struct opt *const tables[] = {
 };
 const struct conf_cmd query_cmd = {
 	"query", "Query node exposing PromQL enabled Query API with data from stores.",
-	tables
+	tables, NULL
 };
 
 struct query_run {

@@ -134,8 +134,8 @@ static const struct opt rows[] = {
 static const struct opt *const tables[] = { common_rows,       grpc_rows, objstore_rows,
 					    limit_rows,	       rows,	  reload_rows,
 					    not_yet_grpc_rows, NULL };
-const struct conf_cmd sidecar_cmd = { "sidecar", "Sidecar for Prometheus server.",
-				      tables };
+const struct conf_cmd sidecar_cmd = { "sidecar", "Sidecar for Prometheus server.", tables,
+				      NULL };
 
 struct sidecar {
 	struct runtime rt;

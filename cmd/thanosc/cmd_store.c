@@ -81,7 +81,7 @@ static const struct opt *const tables[] = {
 	rows,	     not_yet_grpc_rows, not_yet_store_rows, NULL
 };
 const struct conf_cmd store_cmd = {
-	"store", "Store node giving access to blocks in a bucket provider.", tables
+	"store", "Store node giving access to blocks in a bucket provider.", tables, NULL
 };
 
 struct store_run {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "runtime.h"
+#include "tools.h"
 
 /*
  * jemalloc reads this. What a query has given back is to be there for the next one, on whatever thread, and goes back to the
@@ -31,6 +31,7 @@ static void usage(FILE *f)
 		fprintf(f, "  %-8s  %s\n", modes[i].cmd->name, modes[i].cmd->brief);
 	fprintf(f,
 		"  doctor    Tries what configuration files say.\n"
+		"  tools     Looks at blocks and buckets.\n"
 		"\n`thanosc <mode> --help` lists a mode's flags; `thanosc --version` tells the "
 		"version;\n`thanosc --completion-script-bash` (-zsh, -fish) prints a script for the "
 		"shell.\n");
@@ -78,6 +79,8 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "doctor") == 0)
 		return cmd_doctor(argc - 2, argv + 2);
+	if (strcmp(argv[1], "tools") == 0)
+		return cmd_tools(argc - 2, argv + 2);
 	if (strncmp(argv[1], script, sizeof(script) - 1) == 0)
 		return completion(argv[1] + sizeof(script) - 1);
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {

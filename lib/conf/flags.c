@@ -4,7 +4,7 @@
  *   --name=value  --name value  --switch  --no-switch  -h  -nvalue  -n value  --
  *
  * A value in the next argument must not begin with '-': "--min-time=-2h" needs its '='. A
- * flag that does not add up may be given once. There are no positional arguments. Beyond
+ * flag that does not add up may be given once. Other arguments are taken where the command has them. Beyond
  * kingpin, --switch=true and --switch=false are taken. Help and version win over every
  * mistake.
  *
@@ -42,6 +42,7 @@ struct parse {
 	size_t n;
 	struct map by_name;
 	struct conf_result *out;
+	bool takes_args;
 	int argc, at;
 	char *const *argv;
 };
@@ -310,6 +311,15 @@ static int short_flags(struct parse *p, struct str letters)
 	return 0;
 }
 
+static int take_arg(struct parse *p, struct str arg)
+{
+	if (!p->takes_args)
+		return err_set(p->ctx, p->e, E_INVALID, "unexpected %.*s",
+			       (int)MIN(arg.n, (size_t)TEXT_SHOWN), arg.p);
+	p->out->args[p->out->n_args++] = str_dup(p->a, arg);
+	return 0;
+}
+
 static int all_arguments(struct parse *p)
 {
 	bool flags_over = false;
@@ -326,8 +336,7 @@ static int all_arguments(struct parse *p)
 		else if (!flags_over && arg.n > 1 && arg.p[0] == '-')
 			rc = short_flags(p, str_from(arg, 1));
 		else
-			rc = err_set(p->ctx, p->e, E_INVALID, "unexpected %.*s",
-				     (int)MIN(arg.n, (size_t)TEXT_SHOWN), arg.p);
+			rc = take_arg(p, arg);
 		if (rc < 0)
 			return -1;
 	}
@@ -452,6 +461,7 @@ int conf_parse(struct ctx *ctx, struct arena *a, const struct conf_cmd *cmd, int
 			   .e = e,
 			   .opts = opts,
 			   .out = out,
+			   .takes_args = cmd->args != NULL,
 			   .argc = argc,
 			   .argv = argv };
 
@@ -463,6 +473,7 @@ int conf_parse(struct ctx *ctx, struct arena *a, const struct conf_cmd *cmd, int
 	int rc = 0;
 	if (!asks_for_help(argc, argv, out)) {
 		out->warnings = ARENA_ARRAY(a, struct str, 2 * p.n);
+		out->args = ARENA_ARRAY(a, struct str, argc + 1);
 		rc = parse_all(&p);
 	}
 	if (rc < 0)

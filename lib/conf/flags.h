@@ -89,6 +89,8 @@ struct conf_cmd {
 	const char *brief; /* one line */
 	const struct opt *const
 		*tables; /* NULL-ended list of row tables, {0}-ended each */
+	const char *
+		args; /* what arguments that are no flags mean: "DIR..."; NULL: there are none */
 };
 
 /* What was set, for /api/v1/status/flags and logs. */
@@ -102,6 +104,8 @@ struct conf_result {
 	bool help_man;	    /* the options of the manual page (--help-man) */
 	struct conf_flag_value *flags; /* sorted by name */
 	size_t n_flags;
+	struct str *args; /* arguments that are no flags, in their order */
+	size_t n_args;
 	struct str *warnings; /* deprecated and no-effect flags given: to be logged */
 	size_t n_warnings;
 };
@@ -118,6 +122,8 @@ MUST_CHECK int conf_parse(struct ctx *ctx, struct arena *a, const struct conf_cm
 void conf_help(const struct conf_cmd *cmd, bool hidden_too, struct buf *out);
 /* Section OPTIONS of the command's manual page, in the macros of man(7). */
 void conf_man(const struct conf_cmd *cmd, struct buf *out);
+void conf_flags_man(const struct conf_cmd *cmd,
+		    struct buf *out); /* without the section's heading */
 /* A script that completes modes and flags for "bash", "zsh" or "fish"; false: another shell. */
 bool conf_completion(const char *shell, const struct conf_cmd *const *cmds, size_t n,
 		     struct buf *out);

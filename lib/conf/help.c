@@ -203,6 +203,8 @@ static void put_usage(const struct conf_cmd *cmd, struct buf *out)
 	buf_fmt(&b, "usage: " PROGRAM " %s", cmd->name);
 	conf_flags_walk(cmd, usage_row, &b);
 	buf_str(&b, STR(" [<flags>]"));
+	if (cmd->args)
+		buf_fmt(&b, " %s", cmd->args);
 	wrap(out, buf_view(&b), 0, 4);
 	buf_deinit(&b);
 }

@@ -52,10 +52,15 @@ static void man_row(const struct opt *o, void *arg)
 	man_entry(arg, o, false);
 }
 
+void conf_flags_man(const struct conf_cmd *cmd, struct buf *out)
+{
+	conf_flags_walk(cmd, man_row, out);
+}
+
 void conf_man(const struct conf_cmd *cmd, struct buf *out)
 {
 	buf_str(out, STR(".SH OPTIONS\n"));
-	conf_flags_walk(cmd, man_row, out);
+	conf_flags_man(cmd, out);
 }
 
 /* ---- completion ---- */

@@ -64,7 +64,7 @@ static const struct yopt yrows[] = {
 static void as_arguments(struct arena *a, struct str s)
 {
 	static const struct opt *const tables[] = { rows, NULL };
-	static const struct conf_cmd cmd = { "fuzz", "Fuzz.", tables };
+	static const struct conf_cmd cmd = { "fuzz", "Fuzz.", tables, NULL };
 	char *argv[64];
 	int argc = 0;
 	struct opts o;

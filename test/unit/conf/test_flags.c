@@ -352,7 +352,7 @@ Test(flags, required_ones_must_be_given)
 					     .bits = OPTF_REQUIRED },
 					   { 0 } };
 	static const struct opt *const t[] = { rows, NULL };
-	const struct conf_cmd c = { "tools x", "X.", t };
+	const struct conf_cmd c = { "tools x", "X.", t, NULL };
 	struct err e = ERR_INIT;
 	struct buf b;
 	char arg[3][8] = { "--id=1", "--to=2", "--cfg=" };
