@@ -124,9 +124,8 @@ MUST_CHECK int query_log_write(struct query_log *l, struct call *c,
 			       struct err *e);
 
 /* ---- stats.c ---- */
-void api_put_stats(struct buf *b, const struct query_run *run,
-		   const struct promql_result *r, const struct promql_query *q,
-		   bool per_step);
+void api_put_stats(struct buf *b, struct call *c, const struct promql_result *r,
+		   const struct promql_query *q, bool per_step);
 void api_put_plan(struct buf *b, const struct promql_plan *p, bool analysis);
 
 api_work api_query, api_query_range, api_query_explain, api_query_range_explain,

@@ -96,7 +96,7 @@ static int answer(struct call *c, const struct promql_query *q,
 		return -1;
 	if (stats.n) {
 		buf_str(out, STR(",\"stats\":"));
-		api_put_stats(out, &c->run, r, q, str_eq(stats, STR("all")));
+		api_put_stats(out, c, r, q, str_eq(stats, STR("all")));
 	}
 	if (analyze && r->plan) {
 		buf_str(out, STR(",\"analysis\":"));

@@ -82,7 +82,7 @@ int query_log_write(struct query_log *l, struct call *c, const struct promql_que
 	struct jw w;
 	buf_init(&b, MAX_LINE);
 	buf_init(&stats, MAX_LINE);
-	api_put_stats(&stats, &c->run, r, q, false);
+	api_put_stats(&stats, c, r, q, false);
 	jw_init(&w, &b);
 	jw_obj(&w);
 	put_time(&w, "time", time_wall_ms());

@@ -47,9 +47,27 @@ static void put_operators(struct jw *w, const struct promql_plan *p)
 	}
 }
 
-static void put_ours(struct jw *w, const struct query_run *run,
-		     const struct promql_result *r)
+static void put_fanout(struct jw *w, struct call *c)
 {
+	struct notes_view v;
+	notes_view(c->ctx->notes, c->a, &v);
+	jw_key(w, STR("fanout"));
+	jw_arr(w);
+	for (size_t i = 0; i < v.n_received; i++) {
+		jw_obj(w);
+		jw_key(w, STR("store"));
+		jw_str(w, v.received[i].name);
+		put_count(w, "series", v.received[i].series);
+		put_count(w, "chunks", v.received[i].chunks);
+		put_count(w, "bytes", v.received[i].bytes);
+		jw_obj_end(w);
+	}
+	jw_arr_end(w);
+}
+
+static void put_ours(struct jw *w, struct call *c, const struct promql_result *r)
+{
+	const struct query_run *run = &c->run;
 	jw_key(w, STR("thanosc"));
 	jw_obj(w);
 	put_count(w, "series", r->series_read);
@@ -57,6 +75,7 @@ static void put_ours(struct jw *w, const struct query_run *run,
 	put_count(w, "bytes", r->bytes_read);
 	put_count(w, "peakMemoryBytes", run->peak_bytes);
 	put_seconds(w, "memoryWaitTime", run->memory_wait_ns);
+	put_fanout(w, c);
 	if (r->plan) {
 		jw_key(w, STR("operators"));
 		jw_arr(w);
@@ -82,14 +101,13 @@ static void put_steps(struct jw *w, const char *key, const struct promql_query *
 	jw_arr_end(w);
 }
 
-void api_put_stats(struct buf *b, const struct query_run *run,
-		   const struct promql_result *r, const struct promql_query *q,
-		   bool per_step)
+void api_put_stats(struct buf *b, struct call *c, const struct promql_result *r,
+		   const struct promql_query *q, bool per_step)
 {
 	struct jw w;
 	jw_init(&w, b);
 	jw_obj(&w);
-	put_timings(&w, run, r);
+	put_timings(&w, &c->run, r);
 	jw_key(&w, STR("samples"));
 	jw_obj(&w);
 	if (per_step)
@@ -101,7 +119,7 @@ void api_put_stats(struct buf *b, const struct query_run *run,
 	put_count(&w, "samplesRead", r->samples_read);
 	put_count(&w, "peakSamples", r->samples_peak);
 	jw_obj_end(&w);
-	put_ours(&w, run, r);
+	put_ours(&w, c, r);
 	jw_obj_end(&w);
 }
 

@@ -43,12 +43,18 @@ struct note_range {
 	int64_t mint_ms, maxt_ms; /* a hole: inclusive */
 	const char *why;
 };
+struct note_store { /* what was received from one store */
+	struct str name;
+	uint64_t series, chunks, bytes;
+};
 struct notes_view { /* a snapshot in the caller's arena */
 	struct str *warnings, *infos;
 	size_t n_warnings, n_infos;
 	struct note_range *missing;
 	size_t n_missing;
 	uint32_t stores_expected, stores_answered;
+	struct note_store *received; /* by name */
+	size_t n_received;
 	uint64_t samples_read;
 };
 struct notes *notes_new(void);
@@ -58,6 +64,8 @@ void notes_warn(struct notes *n, const char *fmt, ...)
 void notes_info(struct notes *n, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void notes_missing(struct notes *n, int64_t mint_ms, int64_t maxt_ms, const char *why);
 void notes_stores(struct notes *n, uint32_t expected, uint32_t answered); /* added up */
+/* Added to what came from the store of that name before. */
+void notes_received(struct notes *n, const struct note_store *more);
 void notes_samples(struct notes *n, uint64_t samples);
 /* Duplicates are kept once; order of first appearance. */
 void notes_view(struct notes *n, struct arena *a, struct notes_view *out);

@@ -27,6 +27,8 @@ struct notes {
 	size_t n_missing, cap_missing;
 	struct map missing_seen; /* "mint maxt why" */
 	uint32_t stores_expected, stores_answered;
+	struct note_store *received; /* by name */
+	size_t n_received, cap_received;
 	uint64_t samples_read;
 };
 
@@ -51,6 +53,7 @@ void notes_free(struct notes *n)
 	free(n->warnings.v);
 	free(n->infos.v);
 	free(n->missing);
+	free(n->received);
 	arena_deinit(&n->arena);
 	pthread_mutex_destroy(&n->mu);
 	free(n);
@@ -139,6 +142,28 @@ void notes_stores(struct notes *n, uint32_t expected, uint32_t answered)
 	pthread_mutex_unlock(&n->mu);
 }
 
+void notes_received(struct notes *n, const struct note_store *more)
+{
+	size_t at = 0;
+	if (!n)
+		return;
+	pthread_mutex_lock(&n->mu);
+	while (at < n->n_received && str_cmp(n->received[at].name, more->name) < 0)
+		at++;
+	if (at == n->n_received || !str_eq(n->received[at].name, more->name)) {
+		if (n->n_received == n->cap_received)
+			n->received = vec_grow(n->received, &n->cap_received,
+					       n->n_received + 1, sizeof(*n->received));
+		struct note_store *to = &n->received[at];
+		memmove(to + 1, to, (n->n_received++ - at) * sizeof(*to));
+		*to = (struct note_store){ .name = str_dup(&n->arena, more->name) };
+	}
+	n->received[at].series += more->series;
+	n->received[at].chunks += more->chunks;
+	n->received[at].bytes += more->bytes;
+	pthread_mutex_unlock(&n->mu);
+}
+
 void notes_samples(struct notes *n, uint64_t samples)
 {
 	if (!n)
@@ -174,6 +199,12 @@ void notes_view(struct notes *n, struct arena *a, struct notes_view *out)
 	}
 	out->stores_expected = n->stores_expected;
 	out->stores_answered = n->stores_answered;
+	out->n_received = n->n_received;
+	out->received = ARENA_ARRAY(a, struct note_store, n->n_received);
+	for (size_t i = 0; i < n->n_received; i++) {
+		out->received[i] = n->received[i];
+		out->received[i].name = str_dup(a, n->received[i].name);
+	}
 	out->samples_read = n->samples_read;
 	pthread_mutex_unlock(&n->mu);
 }

@@ -16,6 +16,7 @@
 #define MAX_AGAIN	  3   /* members of a group that are asked after the first */
 #define MAX_WARNINGS	  100 /* of one answer; more than that nobody reads */
 #define MAX_WARNING_BYTES 1024
+#define TELL_FRAMES	  64 /* after so many the notes are told what came */
 
 struct leg {
 	struct frame_source base;
@@ -27,7 +28,10 @@ struct leg {
 	struct matcher *eq; /* what each series must have, if it has the label */
 	size_t n_eq;
 	uint32_t warnings;
-	bool strayed; /* said that it sends what was not asked for */
+	bool strayed;		    /* said that it sends what was not asked for */
+	struct note_store received; /* since the notes were told */
+	uint32_t frames;
+	uint64_t last_series; /* hash of its labels: it may go on in the next frame */
 };
 
 int proxy_request_check(struct ctx *ctx, const struct err *why, struct err *e)
@@ -127,6 +131,31 @@ static void take_series(struct leg *l, struct ctx *ctx, struct frame *f,
 	}
 }
 
+static void tell_received(struct leg *l, struct ctx *ctx)
+{
+	if (!l->frames)
+		return;
+	l->received.name = str_of(l->call.ep->name);
+	notes_received(ctx->notes, &l->received);
+	l->received = (struct note_store){ 0 };
+	l->frames = 0;
+}
+
+static void count_frame(struct leg *l, struct ctx *ctx, const struct frame *f,
+			const struct proto_series_frame *in)
+{
+	l->received.bytes += f->pin.n;
+	for (size_t i = 0; i < in->n; i++)
+		l->received.chunks += in->series[i].n;
+	if (in->n) {
+		bool goes_on = labels_hash(in->series[0].labels) == l->last_series;
+		l->received.series += in->n - goes_on;
+		l->last_series = labels_hash(in->series[in->n - 1].labels);
+	}
+	if (++l->frames == TELL_FRAMES)
+		tell_received(l, ctx);
+}
+
 static int leg_next(struct frame_source *s, struct ctx *ctx, struct frame *f,
 		    struct err *e)
 {
@@ -141,6 +170,8 @@ static int leg_next(struct frame_source *s, struct ctx *ctx, struct frame *f,
 		if (rc < 0 && !l->answered &&
 		    proxy_call_again(&l->call, ctx, &why, &l->stream))
 			continue;
+		if (rc <= 0)
+			tell_received(l, ctx);
 		if (rc < 0)
 			return leg_failed(l, ctx, &why, e);
 		l->answered = true;
@@ -151,6 +182,7 @@ static int leg_next(struct frame_source *s, struct ctx *ctx, struct frame *f,
 			return leg_failed(l, ctx, &why, e);
 		if (in.warning.p)
 			pass_warning(l, ctx, in.warning);
+		count_frame(l, ctx, f, &in);
 		take_series(l, ctx, f, &in);
 		if (f->n)
 			return 1;

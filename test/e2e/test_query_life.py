@@ -310,6 +310,9 @@ def answers(w):
         ours = s["thanosc"]
         c.ok(ours["series"] == 4 + SERIES and ours["chunks"] >= ours["series"] and ours["bytes"] > 1000 and ours["peakMemoryBytes"] > 1000
              and [o["name"] for o in ours["operators"]] == shown, f"{path}: what was read, by which operators", ours)
+        got = ours["fanout"]
+        c.ok(len(got) == 1 and got[0]["store"] == w.store.grpc and got[0]["series"] == ours["series"] and got[0]["chunks"] == ours["chunks"]
+             and got[0]["bytes"] >= ours["bytes"], f"{path}: what came from which store", got)
     old = json.loads(call(q, "query", {"query": "1", "stats": "yes"})[2])
     c.ok("stats" in old["data"] and "is deprecated and will be rejected" in old["warnings"][0], "another value of stats works, with a warning", old)
     for query, path, more in (("noise", "query", {"time": END}), ("noise[1m]", "query", {"time": END}), ("noise", "query_range", RANGE)):

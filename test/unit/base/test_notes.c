@@ -48,6 +48,10 @@ Test(notes, counts_are_added_up_and_no_notes_are_no_error)
 	struct notes_view v;
 	struct arena a;
 	arena_init(&a, NULL);
+	notes_received(n, &(struct note_store){ STR("b:1"), 1, 2, 3 });
+	notes_received(n, &(struct note_store){ STR("c:1"), 7, 8, 9 });
+	notes_received(n, &(struct note_store){ STR("a:1"), 4, 5, 6 });
+	notes_received(n, &(struct note_store){ STR("b:1"), 10, 20, 30 });
 	notes_stores(n, 3, 2);
 	notes_stores(n, 1, 1);
 	notes_samples(n, 5000000000ull);
@@ -56,11 +60,17 @@ Test(notes, counts_are_added_up_and_no_notes_are_no_error)
 	cr_assert(v.stores_expected == 4 && v.stores_answered == 3);
 	cr_assert_eq(v.samples_read, 5000000001ull);
 	cr_assert_eq(v.n_warnings + v.n_infos + v.n_missing, 0u);
+	cr_assert_eq(v.n_received, 3u);
+	cr_assert(str_eq(v.received[0].name, STR("a:1")) && v.received[0].bytes == 6);
+	cr_assert(str_eq(v.received[1].name, STR("b:1")) && v.received[1].series == 11 &&
+		  v.received[1].chunks == 22 && v.received[1].bytes == 33);
+	cr_assert(str_eq(v.received[2].name, STR("c:1")) && v.received[2].chunks == 8);
 	notes_free(n);
 	notes_warn(NULL, "%d", 1);
 	notes_info(NULL, "%d", 1);
 	notes_missing(NULL, 0, 1, "x");
 	notes_stores(NULL, 1, 1);
+	notes_received(NULL, &(struct note_store){ STR("a"), 1, 1, 1 });
 	notes_samples(NULL, 1);
 	notes_view(NULL, &a, &v);
 	cr_assert_eq(v.n_warnings, 0u);
