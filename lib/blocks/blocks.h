@@ -61,6 +61,9 @@ struct catalogue { /* FROZEN, ref-counted */
 	size_t n;
 	struct fetched_block *duplicate; /* left out by dedup_sources; ascending ULID */
 	size_t n_duplicates;
+	/* Those marked for deletion of the selector's, whether left out for it or not. */
+	struct fetched_block *marked;
+	size_t n_marked;
 	size_t partial; /* folders without (readable) meta.json */
 	int64_t synced_ms;
 	const struct metas *metas; /* all that was seen */

@@ -266,7 +266,9 @@ static int filter(const struct fetcher *fetcher, struct ctx *ctx, struct metas *
 	if (c->block && o->dedup_sources)
 		c->duplicate =
 			arena_try(&c->arena, ctx, (m->n + 1) * sizeof(*c->duplicate), e);
-	if (!c->block || (o->dedup_sources && !c->duplicate)) {
+	if (c->block)
+		c->marked = arena_try(&c->arena, ctx, (m->n + 1) * sizeof(*c->marked), e);
+	if (!c->block || !c->marked || (o->dedup_sources && !c->duplicate)) {
 		ref_put(&c->ref);
 		return -1;
 	}
@@ -278,9 +280,12 @@ static int filter(const struct fetcher *fetcher, struct ctx *ctx, struct metas *
 		count[S_NO_DOWNSAMPLE] += k->mark[MARK_NO_DOWNSAMPLE].ok;
 		if (s == S_NONE || s == S_CORRUPT || s == S_FAILED)
 			c->partial++;
+		const struct known_mark *d = &k->mark[MARK_DELETION];
+		if (d->ok && (s == S_LOADED || s == S_DELETION))
+			c->marked[c->n_marked++] =
+				(struct fetched_block){ k->meta, d->time_s, k };
 		if (s != S_LOADED)
 			continue;
-		const struct known_mark *d = &k->mark[MARK_DELETION];
 		struct fetched_block *b = &c->block[c->n++];
 		*b = (struct fetched_block){ k->meta, d->ok ? d->time_s : 0, k };
 		if (o->n_replica_labels)
