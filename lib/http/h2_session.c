@@ -44,6 +44,8 @@
 #define PATIENCE_PER_SENT                                                                \
 	3u /* clients credit both windows for each DATA, some a little more often */
 #define MAX_UNSENT_FRAMES 1000u
+#define H2_FRAME_HEAD	  9
+#define MAX_DATA	  (256u << 10) /* of one DATA frame, if the peer takes as much */
 
 void h2_session_flush(struct h2_session *s)
 {
@@ -255,6 +257,28 @@ static int on_stream_close(nghttp2_session *h2, int32_t id, uint32_t error, void
 	return 0;
 }
 
+static int on_send_data(nghttp2_session *h2, nghttp2_frame *f, const uint8_t *head,
+			size_t n, nghttp2_data_source *src, void *arg)
+{
+	struct h2_session *s = arg;
+
+	(void)h2, (void)src;
+	if (net_conn_full(s->conn))
+		return NGHTTP2_ERR_WOULDBLOCK; /* until h2_session_flush */
+	net_conn_write(s->conn, head, H2_FRAME_HEAD);
+	s->ops->write_data(s, f->hd.stream_id, n);
+	s->written += H2_FRAME_HEAD + n;
+	return 0;
+}
+
+static ssize_t on_data_length(nghttp2_session *h2, uint8_t type, int32_t id,
+			      int32_t conn_window, int32_t stream_window,
+			      uint32_t max_frame, void *arg)
+{
+	(void)h2, (void)type, (void)id, (void)conn_window, (void)stream_window, (void)arg;
+	return MIN(max_frame, MAX_DATA);
+}
+
 /* ---- the connection's callbacks ---- */
 
 void h2_session_feed(struct h2_session *s, const uint8_t *p, size_t n)
@@ -430,6 +454,11 @@ static nghttp2_session *h2_new(struct h2_session *s, bool server)
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_chunk);
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
+	if (s->ops->write_data) {
+		nghttp2_session_callbacks_set_send_data_callback(cb, on_send_data);
+		nghttp2_session_callbacks_set_data_source_read_length_callback(
+			cb, on_data_length);
+	}
 	nghttp2_option_set_no_auto_window_update(opt, 1);
 	nghttp2_option_set_no_closed_streams(opt, 1);
 	if (server) {
@@ -447,7 +476,7 @@ struct h2_session *h2_session_new(struct net_conn *c, const struct h2_session_op
 				  const struct h2_session_ops *ops, void *owner)
 {
 	struct h2_session *s = xcalloc(1, sizeof *s);
-	nghttp2_settings_entry set[4];
+	nghttp2_settings_entry set[5];
 	size_t n = 0;
 
 	s->conn = c;
@@ -478,6 +507,9 @@ struct h2_session *h2_session_new(struct net_conn *c, const struct h2_session_op
 	}
 	set[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,
 					     o->stream_window };
+	if (o->max_frame)
+		set[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_FRAME_SIZE,
+						     o->max_frame };
 	BUG_ON(nghttp2_submit_settings(s->h2, NGHTTP2_FLAG_NONE, set, n) != 0);
 	(void)nghttp2_session_set_local_window_size(s->h2, NGHTTP2_FLAG_NONE, 0,
 						    (int32_t)o->conn_window);

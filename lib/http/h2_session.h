@@ -32,6 +32,11 @@ struct h2_session_ops {
 	void (*on_gone)(struct h2_session *s, const struct err *why);
 	void (*on_tick)(struct h2_session *s,
 			uint64_t now); /* each second; may be NULL */
+	/*
+	 * n bytes of a stream whose data source said NGHTTP2_DATA_FLAG_NO_COPY go to the connection now, as views. NULL: none
+	 * says so.
+	 */
+	void (*write_data)(struct h2_session *s, int32_t id, size_t n);
 };
 struct h2_session {
 	struct net_conn *conn;
@@ -69,6 +74,8 @@ struct h2_session_opts {
 	bool server;
 	uint32_t max_streams; /* server: that the peer may open */
 	uint32_t stream_window, conn_window;
+	uint32_t
+		max_frame; /* of DATA that the peer may send at once; 0: HTTP/2's 16 KiB */
 	uint64_t keepalive_ns, ping_timeout_ns, age_ns;
 	uint64_t
 		stall_ns; /* closed when the socket takes nothing for so long; 0: never */

@@ -1,8 +1,8 @@
 /*
  * net/conn.c - one TCP connection on its loop.
  *
- * Writes of one turn of the loop are gathered and sent as one; large pinned views go out as they are. The
- * connection ends in one place, conn_end: it closes the handle, and the close callback tells the owner
+ * Writes of one turn of the loop are gathered and sent by one system call: small ones copied together, large pinned views as
+ * they are. The connection ends in one place, conn_end: it closes the handle, and the close callback tells the owner
  * and frees. What was posted to the loop for a connection keeps it alive until it has run.
  *
  * TLS lies between the socket and the rest: what arrives is fed to the session and read from it as clear text; what
@@ -15,16 +15,19 @@
 #include <unistd.h>
 
 #include "base/time.h"
+#include "base/vec.h"
 #include "net/net_int.h"
 #include "net/tls_int.h"
 
 #define HANDSHAKE_NS (10 * NS_PER_S)
 
+#define MAX_PIECES 64 /* of one system call */
+
 struct net_write {
 	uv_write_t req;
 	struct net_conn *conn;
-	struct view view; /* what is being written; the pin goes when it is */
-	uint8_t *copy;	  /* or owned bytes */
+	size_t bytes, n;
+	struct net_piece piece[]; /* what is being written; pins go when it is */
 };
 
 static _Thread_local uint8_t
@@ -42,8 +45,11 @@ const char *net_conn_peer(const struct net_conn *c)
 
 size_t net_conn_unsent(const struct net_conn *c)
 {
-	return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) +
-	       c->pending.n;
+	size_t n = uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) +
+		   c->pending.n;
+	for (size_t i = 0; i < c->n_piece; i++)
+		n += c->piece[i].view.n;
+	return n;
 }
 
 size_t net_conn_queued(const struct net_conn *c)
@@ -51,11 +57,20 @@ size_t net_conn_queued(const struct net_conn *c)
 	return c->queued + c->pending.n;
 }
 
+static void pieces_free(struct net_piece *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		view_put(&p[i].view);
+		free(p[i].copy);
+	}
+}
+
 static void maybe_free(struct net_conn *c)
 {
 	if (!c->closed || c->posts)
 		return;
 	buf_deinit(&c->pending);
+	free(c->piece);
 	tls_conn_free(c->tls);
 	free(c);
 }
@@ -63,6 +78,8 @@ static void maybe_free(struct net_conn *c)
 static void on_closed(uv_handle_t *h)
 {
 	struct net_conn *c = h->data;
+	pieces_free(c->piece, c->n_piece);
+	c->n_piece = 0;
 	if (c->on_gone)
 		c->on_gone(c->gone_arg);
 	if (c->ops && c->ops->on_close)
@@ -183,9 +200,8 @@ static void on_written(uv_write_t *req, int status)
 {
 	struct net_write *w = (struct net_write *)req;
 	struct net_conn *c = w->conn;
-	c->queued -= w->view.n;
-	view_put(&w->view);
-	free(w->copy);
+	c->queued -= w->bytes;
+	pieces_free(w->piece, w->n);
 	free(w);
 	if (c->closing)
 		return;
@@ -207,23 +223,32 @@ static void on_written(uv_write_t *req, int status)
 	}
 }
 
-/* Takes over the view's pin or the copy. */
-static void write_now(struct net_conn *c, struct view v, uint8_t *copy)
+/* Takes over pins and copies of pieces that count as queued. */
+static void write_now(struct net_conn *c, const struct net_piece *p, size_t n)
 {
-	struct net_write *w = xcalloc(1, sizeof(*w));
+	struct net_write *w = xcalloc(1, sizeof(*w) + n * sizeof(*p));
+	uv_buf_t b[MAX_PIECES];
 	w->conn = c;
-	w->view = v;
-	w->copy = copy;
-	c->queued += v.n;
-	uv_buf_t b = uv_buf_init((char *)(uintptr_t)v.p, (unsigned)v.n);
-	int rc = uv_write(&w->req, (uv_stream_t *)&c->tcp, &b, 1, on_written);
+	w->n = n;
+	for (size_t i = 0; i < n; i++) {
+		w->piece[i] = p[i];
+		w->bytes += p[i].view.n;
+		b[i] = uv_buf_init((char *)(uintptr_t)p[i].view.p, (unsigned)p[i].view.n);
+	}
+	int rc = uv_write(&w->req, (uv_stream_t *)&c->tcp, b, (unsigned)n, on_written);
 	if (rc < 0) {
-		c->queued -= v.n;
-		view_put(&w->view);
-		free(copy);
+		c->queued -= w->bytes;
+		pieces_free(w->piece, n);
 		free(w);
 		fail(c, rc, "write to");
 	}
+}
+
+static void write_copy(struct net_conn *c, uint8_t *copy, size_t n)
+{
+	struct net_piece p = { { copy, n, NULL }, copy };
+	c->queued += n;
+	write_now(c, &p, 1);
 }
 
 /* Cipher text that the session has made goes out. */
@@ -232,7 +257,7 @@ static void tls_send(struct net_conn *c)
 	size_t n;
 	uint8_t *p = tls_conn_take(c->tls, &n);
 	if (p)
-		write_now(c, (struct view){ p, n, NULL }, p);
+		write_copy(c, p, n);
 }
 
 static void tls_failed(struct net_conn *c, struct err *e)
@@ -253,21 +278,50 @@ static void tls_write(struct net_conn *c, const uint8_t *p, size_t n)
 		tls_send(c);
 }
 
+static void add_piece(struct net_conn *c, struct net_piece p)
+{
+	if (c->n_piece == c->cap_piece)
+		c->piece = vec_grow(c->piece, &c->cap_piece, c->n_piece + 1,
+				    sizeof(*c->piece));
+	c->piece[c->n_piece++] = p;
+	c->queued += p.view.n;
+}
+
+/* The small writes so far are a piece of their own. */
+static void end_pending(struct net_conn *c)
+{
+	struct net_piece p = { { c->pending.p, c->pending.n, NULL }, c->pending.p };
+	if (p.view.n == 0)
+		return;
+	buf_init(&c->pending, SIZE_MAX / 2);
+	add_piece(c, p);
+}
+
 static void flush(struct net_conn *c)
 {
-	if (c->pending.n == 0 || c->closing || (c->tls && !tls_conn_open(c->tls)))
+	if (c->closing || (c->tls && !tls_conn_open(c->tls)))
 		return;
-	if (c->tls) {
+	if (c->tls && c->pending.n) {
 		struct buf b = c->pending;
 		buf_init(&c->pending, SIZE_MAX / 2);
 		tls_write(c, b.p, b.n);
 		buf_deinit(&b);
-		return;
 	}
-	struct view v = { c->pending.p, c->pending.n, NULL };
-	uint8_t *copy = c->pending.p;
-	buf_init(&c->pending, SIZE_MAX / 2);
-	write_now(c, v, copy);
+	if (c->tls)
+		return;
+	end_pending(c);
+	size_t n = c->n_piece;
+	c->n_piece = 0;
+	for (size_t i = 0; i < n; i += MAX_PIECES) {
+		size_t k = MIN(n - i, (size_t)MAX_PIECES);
+		if (!c->closing) {
+			write_now(c, c->piece + i, k);
+			continue;
+		}
+		for (size_t j = i; j < i + k; j++)
+			c->queued -= c->piece[j].view.n;
+		pieces_free(c->piece + i, k);
+	}
 }
 
 /* All is written: the last word of TLS, then the end. */
@@ -280,7 +334,7 @@ static void finish_now(struct net_conn *c)
 		uint8_t *p = tls_conn_take(t, &n);
 		if (p) {
 			c->tls_said_bye = true;
-			write_now(c, (struct view){ p, n, NULL }, p);
+			write_copy(c, p, n);
 			return;
 		}
 	}
@@ -335,22 +389,23 @@ void net_conn_write_view(struct net_conn *c, struct view v)
 		view_put(&v);
 		return;
 	}
-	flush(c);
-	if (c->closing) {
-		view_put(&v);
-		return;
-	}
 	if (c->tls) {
-		tls_write(c, v.p, v.n);
+		flush(c);
+		if (!c->closing)
+			tls_write(c, v.p, v.n);
 		view_put(&v);
 	} else {
-		write_now(c, v, NULL);
+		end_pending(c);
+		add_piece(c, (struct net_piece){ .view = v });
+		post_flush(c);
 	}
 	mark_full(c);
 }
 
 void net_conn_close(struct net_conn *c)
 {
+	if (c->n_piece) /* the beginning of an answer that is cut is seen */
+		flush(c);
 	conn_end(c, NULL);
 }
 

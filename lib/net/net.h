@@ -32,8 +32,9 @@ void net_conn_write_view(struct net_conn *c, struct view v);
 size_t net_conn_queued(const struct net_conn *c);
 bool net_conn_full(const struct net_conn *c);
 void net_conn_pause(struct net_conn *c,
-		    bool paused);	  /* stop reading: TCP back-pressure */
-void net_conn_close(struct net_conn *c);  /* at once; queued bytes are lost */
+		    bool paused); /* stop reading: TCP back-pressure */
+void net_conn_close(
+	struct net_conn *c); /* at once; bytes that the socket does not take are lost */
 void net_conn_finish(struct net_conn *c); /* write what is queued, then close */
 /* Write what is queued, then send FIN; reading goes on. Nothing may be written afterwards. */
 void net_conn_shutdown(struct net_conn *c);

@@ -13,15 +13,22 @@
 #define NET_HIGH_MARK ((size_t)256 << 10) /* queued bytes from which a conn is full */
 #define NET_LOW_MARK  ((size_t)64 << 10)
 
-struct net_write;
+/* Bytes on their way out: pinned by the view, or the copy's. */
+struct net_piece {
+	struct view view;
+	uint8_t *copy;
+};
 struct tls_conn;
 struct net_conn {
 	uv_tcp_t tcp;
 	struct loop *loop;
 	const struct net_conn_ops *ops;
 	void *arg;
-	size_t queued; /* bytes handed to libuv and not yet written */
-	bool full;     /* on_drain is due */
+	size_t queued; /* bytes of pieces, and of those handed to libuv and not yet written */
+	struct net_piece *
+		piece; /* written in one turn, before `pending`; plain connections only */
+	size_t n_piece, cap_piece;
+	bool full; /* on_drain is due */
 	bool paused, reading, closing, finishing;
 	bool has_why; /* why: given to on_close */
 	struct err why;

@@ -43,9 +43,8 @@ MUST_CHECK int proto_series_frame_decode(struct ctx *ctx, struct arena *a,
 /* Append Series (without SeriesResponse around) of the series; lanes: write field 1000. */
 size_t proto_series_size(const struct series_in *s, bool lanes);
 void proto_series_encode(const struct series_in *s, bool lanes, struct buf *out);
-/* The same with tag (a number below 16) and length in front, as a SeriesBatch has it. */
-void proto_series_field_encode(const struct series_in *s, bool lanes, uint32_t field,
-			       struct buf *out);
+/* The same into room for the n bytes that proto_series_size told. */
+void proto_series_put(const struct series_in *s, bool lanes, uint8_t *to, size_t n);
 /* SeriesResponse around one series or a batch of already encoded Series messages. */
 void proto_series_frame_encode(struct str series, struct buf *out); /* one series */
 void proto_warning_frame_encode(struct str warning, struct buf *out);

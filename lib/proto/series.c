@@ -363,15 +363,9 @@ static uint8_t *put_chunk(uint8_t *to, const struct chunk_view *c, bool lanes)
 	return to;
 }
 
-/* Field 0: without tag and length. */
-static void encode(const struct series_in *s, bool lanes, uint32_t field, struct buf *b)
+void proto_series_put(const struct series_in *s, bool lanes, uint8_t *to, size_t n)
 {
-	size_t n = proto_series_size(s, lanes), whole = field ? bytes_size(n) : n;
-	uint8_t *begin = buf_room(b, whole), *to = begin;
-	if (!begin)
-		return;
-	if (field)
-		to = put_len(to, field, n);
+	uint8_t *end = to + n;
 	for (uint32_t i = 0; i < s->labels.n; i++) {
 		const struct label *l = &s->labels.l[i];
 		to = put_len(to, 1, label_size(l));
@@ -380,19 +374,17 @@ static void encode(const struct series_in *s, bool lanes, uint32_t field, struct
 	}
 	for (size_t i = 0; i < s->n; i++)
 		to = put_chunk(to, &s->chunks[i], lanes);
-	BUG_ON((size_t)(to - begin) != whole);
-	buf_commit(b, whole);
+	BUG_ON(to != end);
 }
 
 void proto_series_encode(const struct series_in *s, bool lanes, struct buf *b)
 {
-	encode(s, lanes, 0, b);
-}
-
-void proto_series_field_encode(const struct series_in *s, bool lanes, uint32_t field,
-			       struct buf *b)
-{
-	encode(s, lanes, field, b);
+	size_t n = proto_series_size(s, lanes);
+	uint8_t *to = buf_room(b, n);
+	if (!to)
+		return;
+	proto_series_put(s, lanes, to, n);
+	buf_commit(b, n);
 }
 
 void proto_series_frame_encode(struct str series, struct buf *out)

@@ -80,6 +80,15 @@ struct rpc_method {
  */
 MUST_CHECK int rpc_send(struct rpc_call *call, struct ctx *ctx, const struct str *parts,
 			size_t n, struct err *e);
+/*
+ * The same without a copy, for large messages: a slab charged to the call, the message in it from `from` (at least RPC_SLAB_HEAD) up to
+ * slab->used. rpc_send_slab takes the reference over, also if it fails.
+ */
+#define RPC_SLAB_HEAD 8u
+MUST_CHECK struct slab *rpc_call_slab(struct rpc_call *call, struct ctx *ctx, size_t cap,
+				      struct err *e);
+MUST_CHECK int rpc_send_slab(struct rpc_call *call, struct ctx *ctx, struct slab *s,
+			     size_t from, struct err *e);
 struct str rpc_call_meta(const struct rpc_call *call,
 			 const char *lower_name); /* empty: absent */
 const char *rpc_call_peer(const struct rpc_call *call);

@@ -1,8 +1,8 @@
 /*
  * rpc/rpc_call.c - one call at the server: its memory, and its answer on the way out.
  *
- * The handler packs messages into slabs and links views of them to the call's queue; HTTP/2 takes
- * bytes from its head when both windows and the socket allow. The loop is posted to only when HTTP/2
+ * The handler packs messages into slabs and links views of them to the call's queue; HTTP/2 passes views of
+ * bytes at its head to the connection when both windows and the socket allow: they are not copied on the way to the kernel. The loop is posted to only when HTTP/2
  * has gone idle for want of bytes; else it asks again by itself.
  *
  *   handler --rpc_send--> fill slab --> [ chunks: queued bytes ] --next_out--> DATA frames
@@ -57,12 +57,28 @@ struct rpc_call *rpc_call_new(struct rpc_conn *c, int32_t id)
 	return call;
 }
 
+static void chunk_free(struct ref *r)
+{
+	struct rpc_chunk *c = CONTAINER_OF(r, struct rpc_chunk, ref);
+	view_put(&c->v);
+	if (c->call)
+		rpc_call_unref(c->call);
+	free(c);
+}
+
+static struct rpc_chunk *chunk_new(struct view v)
+{
+	struct rpc_chunk *c = xcalloc(1, sizeof(*c));
+	ref_init(&c->ref, chunk_free);
+	c->v = v;
+	return c;
+}
+
 static void free_chunks(struct rpc_chunk *c)
 {
 	while (c) {
 		struct rpc_chunk *next = c->next;
-		view_put(&c->v);
-		free(c);
+		ref_put(&c->ref);
 		c = next;
 	}
 }
@@ -216,8 +232,8 @@ static int pack(struct rpc_call *call, struct ctx *ctx, struct packed *out, cons
 		if (last) {
 			last->v.n += take;
 		} else {
-			struct rpc_chunk *c = xcalloc(1, sizeof(*c));
-			c->v = (struct view){ s->data + s->used, take, ref_get(&s->ref) };
+			struct rpc_chunk *c = chunk_new((struct view){
+				s->data + s->used, take, ref_get(&s->ref) });
 			struct rpc_chunk **at = &out->head;
 			while (*at)
 				at = &(*at)->next;
@@ -243,6 +259,30 @@ int rpc_call_untag(struct rpc_call *call, struct view *msg, enum rpc_code *code,
 	return -1;
 }
 
+/* A whole message of n bytes into the call's queue; -1: it is gone. */
+static int link_chunks(struct rpc_call *call, struct ctx *ctx, struct rpc_chunk *head,
+		       struct rpc_chunk **tail, size_t n, struct err *e)
+{
+	int rc = 0;
+	pthread_mutex_lock(&call->mu);
+	if (call->gone || call->finished) {
+		rc = err_set(ctx, e, E_CANCELLED, "%s has left", call->peer);
+	} else {
+		if (call->queued == 0)
+			call->moved_ns = time_mono_ns();
+		*call->tail = head;
+		call->tail = tail;
+		call->queued += n;
+		rouse(call);
+	}
+	pthread_mutex_unlock(&call->mu);
+	if (rc < 0)
+		free_chunks(head);
+	else
+		metric_inc(call->method->sent);
+	return rc;
+}
+
 /* The message whose parts follow, encoded or not, into the call's queue. */
 static int enqueue(struct rpc_call *call, struct ctx *ctx, const struct str *parts,
 		   size_t n, bool encoded, struct err *e)
@@ -263,32 +303,25 @@ static int enqueue(struct rpc_call *call, struct ctx *ctx, const struct str *par
 		rc = pack(call, ctx, &out, parts[i].p, parts[i].n, rest, e);
 		rest -= parts[i].n;
 	}
-	pthread_mutex_lock(&call->mu);
-	if (rc == 0 && (call->gone || call->finished))
-		rc = err_set(ctx, e, E_CANCELLED, "%s has left", call->peer);
-	if (rc == 0) {
-		if (call->queued == 0)
-			call->moved_ns = time_mono_ns();
-		*call->tail = out.head;
-		call->tail = out.tail;
-		call->queued += total + sizeof(prefix);
-		out.head = NULL;
-		rouse(call);
-	}
-	pthread_mutex_unlock(&call->mu);
-	free_chunks(out.head);
 	if (rc == 0)
-		metric_inc(call->method->sent);
+		rc = link_chunks(call, ctx, out.head, out.tail, total + sizeof(prefix),
+				 e);
+	else
+		free_chunks(out.head);
 	return rc;
+}
+
+static bool waits(const struct rpc_call *call)
+{
+	return call->method->m.how != RPC_ON_LOOP && !call->method->watch;
 }
 
 int rpc_send(struct rpc_call *call, struct ctx *ctx, const struct str *parts, size_t n,
 	     struct err *e)
 {
-	bool waits = call->method->m.how != RPC_ON_LOOP && !call->method->watch;
 	bool smaller;
 	struct buf b;
-	if (waits && wait_room(call, ctx, e) < 0)
+	if (waits(call) && wait_room(call, ctx, e) < 0)
 		return -1;
 	if (call->out_enc == RPC_IDENTITY)
 		return enqueue(call, ctx, parts, n, false, e);
@@ -301,6 +334,35 @@ int rpc_send(struct rpc_call *call, struct ctx *ctx, const struct str *parts, si
 			     smaller, e);
 	}
 	buf_deinit(&b);
+	return rc;
+}
+
+struct slab *rpc_call_slab(struct rpc_call *call, struct ctx *ctx, size_t cap,
+			   struct err *e)
+{
+	return slab_try(call->ctx.budget, ctx, cap, e);
+}
+
+int rpc_send_slab(struct rpc_call *call, struct ctx *ctx, struct slab *s, size_t from,
+		  struct err *e)
+{
+	size_t n = s->used - from;
+	struct str part = str_n(s->data + from, n);
+	int rc = -1;
+	BUG_ON(from < RPC_PREFIX_BYTES || from > s->used);
+	if (call->out_enc != RPC_IDENTITY) {
+		rc = rpc_send(call, ctx, &part, 1, e);
+	} else if (n > UINT32_MAX) {
+		err_set(ctx, e, E_LIMIT, "gRPC message of %zu bytes", n);
+	} else if (!waits(call) || wait_room(call, ctx, e) == 0) {
+		from -= RPC_PREFIX_BYTES;
+		rpc_frame_prefix(s->data + from, n);
+		n += RPC_PREFIX_BYTES;
+		struct rpc_chunk *c =
+			chunk_new((struct view){ s->data + from, n, ref_get(&s->ref) });
+		rc = link_chunks(call, ctx, c, &c->next, n, e);
+	}
+	ref_put(&s->ref);
 	return rc;
 }
 
@@ -377,48 +439,53 @@ static void submit_status(struct rpc_call *call, nghttp2_session *h2, bool head_
 	buf_deinit(&text);
 }
 
-/* Move up to n bytes out of the queue; with mu held. */
-static size_t take(struct rpc_call *call, uint8_t *p, size_t n)
+void rpc_call_write(struct rpc_call *call, size_t n)
 {
-	size_t got = 0;
-	while (got < n && call->head) {
-		struct rpc_chunk *c = call->head;
-		size_t k = MIN(n - got, c->v.n);
-		memcpy(p + got, c->v.p, k);
-		got += k;
+	struct net_conn *conn = call->conn->s->conn;
+	struct rpc_chunk *c;
+	pthread_mutex_lock(&call->mu);
+	call->queued -= n;
+	call->moved_ns = time_mono_ns();
+	while (n) {
+		c = call->head;
+		size_t k = MIN(n, c->v.n);
+		if (!c->call) {
+			atomic_fetch_add_explicit(&call->refs, 1, memory_order_relaxed);
+			c->call = call;
+		}
+		net_conn_write_view(conn, (struct view){ c->v.p, k, ref_get(&c->ref) });
 		c->v.p += k;
 		c->v.n -= k;
+		n -= k;
 		if (c->v.n)
 			break;
 		call->head = c->next;
 		if (!call->head)
 			call->tail = &call->head;
-		view_put(&c->v);
-		free(c);
+		ref_put(&c->ref); /* the stream has a reference to the call, too */
 	}
-	return got;
+	if (may_send(call))
+		pthread_cond_signal(&call->cv);
+	pthread_mutex_unlock(&call->mu);
 }
 
+/* Bytes stay in the queue until rpc_call_write, which nghttp2 calls for right afterwards, or when the connection has drained. */
 static ssize_t next_out(nghttp2_session *h2, int32_t id, uint8_t *p, size_t n,
 			uint32_t *flags, nghttp2_data_source *src, void *arg)
 {
 	struct rpc_call *call = nghttp2_session_get_stream_user_data(h2, id);
-	(void)src, (void)arg;
+	(void)src, (void)arg, (void)p;
 	if (!call)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	pthread_mutex_lock(&call->mu);
-	size_t got = take(call, p, n);
-	if (got) {
-		call->queued -= got;
-		call->moved_ns = time_mono_ns();
-		if (may_send(call))
-			pthread_cond_signal(&call->cv);
-	}
-	bool end = call->finished && !call->head;
+	size_t got = MIN(n, call->queued);
+	bool end = call->finished && got == call->queued;
 	bool defer = call->idle = !end && got == 0; /* else HTTP/2 asks again by itself */
 	pthread_mutex_unlock(&call->mu);
 	if (defer)
 		return NGHTTP2_ERR_DEFERRED;
+	if (got)
+		*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
 	if (end) {
 		*flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
 		submit_status(call, h2, false);

@@ -472,6 +472,7 @@ static void on_dialled(void *arg, struct net_conn *conn, const struct err *why)
 	}
 	struct h2_session_opts o = { .stream_window = (uint32_t)c->o.stream_window,
 				     .conn_window = (uint32_t)c->o.conn_window,
+				     .max_frame = RPC_CLIENT_MAX_FRAME,
 				     .keepalive_ns = c->o.keepalive_ns,
 				     .ping_timeout_ns = 5 * NS_PER_S };
 	c->backoff_ns = c->next_try_ns = 0;

@@ -11,7 +11,9 @@
 
 #define MAX_DRAINING 8
 #define MAX_META     16
-#define OWN_META     3 /* of these: tenant, request id, trace */
+#define RPC_CLIENT_MAX_FRAME                                                             \
+	(256u << 10) /* fewer and larger DATA frames, where a server can */
+#define OWN_META 3   /* of these: tenant, request id, trace */
 
 struct rpc_channel {
 	_Atomic uint32_t refs; /* the owner's, and each stream's */

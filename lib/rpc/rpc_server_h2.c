@@ -316,6 +316,11 @@ static void on_tick(struct h2_session *s, uint64_t now)
 			       "request is not whole in time");
 }
 
+static void write_data(struct h2_session *s, int32_t id, size_t n)
+{
+	rpc_call_write(call_of(s, id), n);
+}
+
 const struct h2_session_ops rpc_server_h2_ops = {
 	.on_begin = on_begin,
 	.on_header = on_header,
@@ -325,4 +330,5 @@ const struct h2_session_ops rpc_server_h2_ops = {
 	.on_stream_close = on_stream_close,
 	.on_gone = rpc_server_on_gone,
 	.on_tick = on_tick,
+	.write_data = write_data,
 };

@@ -50,9 +50,15 @@ struct rpc_conn { /* LOOP; refs: the session, and each job posted for it */
 	struct rpc_conn *next, *prev; /* srv->mu */
 };
 
+/*
+ * Queued bytes. The connection pins them by `ref` while it writes them, from then on with a reference to the call, whose budget
+ * they are charged to.
+ */
 struct rpc_chunk {
+	struct ref ref;
 	struct rpc_chunk *next;
-	struct view v;
+	struct rpc_call *call; /* NULL: no reference yet */
+	struct view v;	       /* what is not yet given to the connection */
 };
 
 /* refs: the open stream, the handler, each job posted for it. */
@@ -116,7 +122,9 @@ MUST_CHECK int rpc_call_untag(struct rpc_call *call, struct view *msg,
 void rpc_call_finish(struct rpc_call *call, enum rpc_code code, struct str text);
 /* The end of the call in metrics and log, the first time only; ran: a handler did. */
 void rpc_call_count(struct rpc_call *call, enum rpc_code code, bool ran, struct str text);
-void rpc_call_start(struct rpc_call *call);	 /* LOOP: submit what there is */
+void rpc_call_start(struct rpc_call *call); /* LOOP: submit what there is */
+/* LOOP: n bytes of the queue go to the connection. */
+void rpc_call_write(struct rpc_call *call, size_t n);
 void rpc_call_end_stream(struct rpc_call *call); /* LOOP: the stream is gone */
 
 /* ---- rpc_log.c: lines about calls of methods that are `logged` ---- */

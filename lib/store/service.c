@@ -15,8 +15,13 @@
 
 #include <stdlib.h>
 
-#define BATCH_BYTES ((size_t)1 << 20)
-#define MAX_FRAME   ((size_t)1 << 30)
+#define MAX_FRAME ((size_t)1 << 30)
+#define FIRST_SLAB                                                                       \
+	((size_t)16                                                                      \
+	 << 10) /* so much is sent first, then four times as much, as long as slabs become full */
+#define FULL_SLAB (SLAB_BYTES - sizeof(struct slab))
+/* Before the series: gRPC's prefix, then tag and length in SeriesResponse. */
+#define FRAME_HEAD (RPC_SLAB_HEAD + 1 + 10)
 
 enum { M_SERIES, M_CHUNKS, M_ROWS };
 static const double count_bounds[] = { 1, 10, 100, 1000, 10000, 100000, 1000000 };
@@ -54,37 +59,66 @@ struct out {
 	struct ctx *ctx;
 	struct rpc_call *call;
 	const struct store_series_req *req;
-	struct buf series; /* encoded SeriesBatch fields, or one Series */
-	size_t in_batch;
+	struct slab *
+		slab; /* fields of a SeriesBatch, or one Series, from FRAME_HEAD on; NULL: none yet */
+	size_t next_cap, in_batch;
 	uint64_t n_series, n_chunks;
 };
 
-static int send_frame(struct out *o, uint32_t field, struct err *e)
+/* The slot is given back while a send may wait. */
+static void before_send(struct out *o)
 {
-	uint8_t head[16];
-	struct buf h = { head, 0, sizeof(head), sizeof(head), false };
-	/* SeriesResponse { field: length-prefixed bytes } */
-	h.p[h.n++] = (uint8_t)(field << 3 | 2);
-	h.n += wr_uvarint_to(h.p + h.n, o->series.n);
-	struct str parts[2] = { buf_view(&h), buf_view(&o->series) };
 	if (o->slot)
 		task_gate_leave(o->s->gate);
 	o->slot = false;
-	int rc = rpc_send(o->call, o->ctx, parts, 2, e);
+}
+
+static int after_send(struct out *o, int rc, struct err *e)
+{
 	if (rc == 0 && o->s->gate) {
 		rc = task_gate_enter(o->s->gate, o->ctx, e);
 		o->slot = rc == 0;
 	}
-	buf_reset(&o->series);
-	o->in_batch = 0;
 	return rc;
 }
 
 static int flush(struct out *o, struct err *e)
 {
+	struct slab *s = o->slab;
 	if (o->in_batch == 0)
 		return 0;
-	return send_frame(o, o->req->batch > 1 ? 4 : 1, e);
+	/* SeriesResponse { field: length-prefixed bytes } */
+	uint64_t n = s->used - FRAME_HEAD;
+	size_t from = FRAME_HEAD - 1 - wr_uvarint_len(n);
+	s->data[from] = (uint8_t)((o->req->batch > 1 ? 4 : 1) << 3 | PB_BYTES);
+	(void)wr_uvarint_to(s->data + from + 1, n);
+	o->slab = NULL;
+	o->in_batch = 0;
+	before_send(o);
+	return after_send(o, rpc_send_slab(o->call, o->ctx, s, from, e), e);
+}
+
+/* Room for n more bytes in a slab; what was there before may be sent. */
+static int make_room(struct out *o, size_t n, struct err *e)
+{
+	if (n > MAX_FRAME)
+		return err_set(o->ctx, e, E_LIMIT,
+			       "Series message: larger than %zu bytes", MAX_FRAME);
+	if (o->slab && o->slab->cap - o->slab->used < n) {
+		if (flush(o, e) < 0)
+			return -1;
+		o->next_cap = MIN(o->next_cap * 4, FULL_SLAB);
+	}
+	if (o->slab)
+		return 0;
+	size_t cap = FRAME_HEAD + n;
+	if (o->req->batch > 1)
+		cap = MAX(cap, o->next_cap);
+	o->slab = rpc_call_slab(o->call, o->ctx, cap, e);
+	if (!o->slab)
+		return -1;
+	o->slab->used = FRAME_HEAD;
+	return 0;
 }
 
 static int check_limits(struct out *o, struct err *e)
@@ -111,16 +145,21 @@ static int add_series(struct out *o, const struct series_in *in, struct err *e)
 	o->n_chunks += in->n;
 	if (check_limits(o, e) < 0)
 		return -1;
-	if (batch)
-		proto_series_field_encode(in, o->req->want_lanes, 1, &o->series);
-	else
-		proto_series_encode(in, o->req->want_lanes, &o->series);
-	if (buf_check(&o->series, o->ctx, "Series message", e) < 0)
+	size_t n = proto_series_size(in, o->req->want_lanes);
+	if (make_room(o, n + 1 + 10, e) < 0)
 		return -1;
+	struct slab *s = o->slab;
+	if (batch) { /* SeriesBatch { 1: Series } */
+		s->data[s->used++] = 1 << 3 | PB_BYTES;
+		s->used += wr_uvarint_to(s->data + s->used, n);
+	}
+	proto_series_put(in, o->req->want_lanes, s->data + s->used, n);
+	s->used += n;
 	o->in_batch++;
-	if (!batch || o->in_batch >= (size_t)o->req->batch || o->series.n >= BATCH_BYTES)
-		return flush(o, e);
-	return 0;
+	if (batch && o->in_batch < (size_t)o->req->batch)
+		return 0;
+	o->next_cap = s->used + s->used / 4; /* slabs are charged whole */
+	return flush(o, e);
 }
 
 static int send_warnings(struct out *o, struct arena *a, struct err *e)
@@ -131,8 +170,14 @@ static int send_warnings(struct out *o, struct arena *a, struct err *e)
 		if (o->req->partial == PARTIAL_ABORT)
 			return err_set(o->ctx, e, E_ABORTED, "%.*s",
 				       STR_FMT(v.warnings[i]));
-		buf_str(&o->series, v.warnings[i]);
-		if (send_frame(o, 2, e) < 0)
+		struct buf b;
+		buf_init(&b, MAX_FRAME);
+		proto_warning_frame_encode(v.warnings[i], &b);
+		struct str part = buf_view(&b);
+		before_send(o);
+		int rc = after_send(o, rpc_send(o->call, o->ctx, &part, 1, e), e);
+		buf_deinit(&b);
+		if (rc < 0)
 			return -1;
 	}
 	return 0;
@@ -169,8 +214,9 @@ static int handle_series(void *arg, struct ctx *ctx, struct rpc_call *call,
 	struct arena a;
 	int rc = -1;
 	arena_init(&a, ctx->budget);
-	struct out o = { .s = s, .ctx = ctx, .call = call, .req = &req };
-	buf_init(&o.series, MAX_FRAME);
+	struct out o = {
+		.s = s, .ctx = ctx, .call = call, .req = &req, .next_cap = FIRST_SLAB
+	};
 	if (proto_series_req_decode(ctx, &a, request, &req, e) < 0) {
 		if (e->code == E_CORRUPT)
 			e->code = E_INVALID;
@@ -185,7 +231,8 @@ static int handle_series(void *arg, struct ctx *ctx, struct rpc_call *call,
 	metric_observe(s->series, (double)o.n_series);
 	metric_observe(s->chunks, (double)o.n_chunks);
 out:
-	buf_deinit(&o.series);
+	if (o.slab)
+		ref_put(&o.slab->ref);
 	arena_deinit(&a);
 	return rc;
 }
