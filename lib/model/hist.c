@@ -552,6 +552,8 @@ static bool next_positive(struct hist_iter *it, struct hist_bucket *b)
 	const struct hist *h = it->h;
 	while (it->span < h->n_pos_spans &&
 	       it->in_span == h->pos_spans[it->span].length) {
+		if (it->in_span == 0) /* an empty span moves the next one all the same */
+			it->index += h->pos_spans[it->span].offset;
 		it->span++;
 		it->in_span = 0;
 	}

@@ -88,6 +88,30 @@ Test(hist, empty_spans_make_no_difference)
 	cr_assert(!hist_eq(&a, &b));
 }
 
+Test(hist, empty_spans_move_the_buckets_behind_them)
+{
+	static const struct hist_span with[] = { { 2, 0 }, { 1, 1 }, { 1, 0 },
+						 { 0, 0 }, { 2, 2 }, { 5, 0 } };
+	static const struct hist_span without[] = { { 3, 1 }, { 3, 2 } };
+	static const double v[] = { 1, 2, 3 };
+	struct hist h = { .n_pos = 3, .n_neg = 3, .pos = v, .neg = v }, g = h;
+	struct hist_iter x, y;
+	struct hist_bucket bx, by;
+	h.pos_spans = h.neg_spans = with;
+	h.n_pos_spans = h.n_neg_spans = ARRAY_LEN(with);
+	g.pos_spans = g.neg_spans = without;
+	g.n_pos_spans = g.n_neg_spans = ARRAY_LEN(without);
+	hist_iter_init(&x, &h);
+	hist_iter_init(&y, &g);
+	for (unsigned i = 0; i < 6; i++) {
+		cr_assert(hist_iter_next(&x, &bx) && hist_iter_next(&y, &by));
+		cr_expect(bx.index == by.index && bx.count == by.count &&
+				  bx.lower == by.lower && bx.upper == by.upper,
+			  "bucket %u: index %d, not %d", i, bx.index, by.index);
+	}
+	cr_assert(!hist_iter_next(&x, &bx) && !hist_iter_next(&y, &by));
+}
+
 Test(hist, layouts_and_counts_that_disagree_are_refused)
 {
 	struct err e = ERR_INIT;
