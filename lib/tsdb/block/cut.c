@@ -7,7 +7,9 @@
  * Aggregates of downsampled blocks are never cut: deletions are applied before a block is downsampled,
  * and no tool writes tombstones into one.
  */
-#include "tsdb/block/block_int.h"
+#include "tsdb/block/cut.h"
+
+#include "base/ctx.h"
 
 enum block_cut block_cut_kind(const struct tombstone_range *r, size_t n, int64_t mint_ms,
 			      int64_t maxt_ms)

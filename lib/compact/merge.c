@@ -1,0 +1,264 @@
+/*
+ * compact/merge.c - the chunks of one series from several inputs.
+ *
+ * Ordered by (mint, maxt, input) they fall into runs: a chunk belongs to the run as long as it begins before the latest
+ * end so far. A chunk equal to the one before is left out. A run of one chunk is copied as it stands, others are decoded
+ * and folded, chunk by chunk, and what is final is cut into new chunks.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/vec.h"
+#include "compact/compact_int.h"
+
+struct merger *merger_new(struct budget *b)
+{
+	struct merger *m = xcalloc(1, sizeof(*m));
+	decoding_init(&m->d, b);
+	recut_init(&m->cut, &m->d, b);
+	arena_init(&m->a, b);
+	return m;
+}
+
+void merger_free(struct merger *m)
+{
+	if (!m)
+		return;
+	recut_deinit(&m->cut);
+	decoding_deinit(&m->d);
+	lane_deinit(&m->f.tail);
+	lane_deinit(&m->f.spare);
+	lane_deinit(&m->in);
+	arena_deinit(&m->a);
+	free(m->ref);
+	free(m->run);
+	free(m);
+}
+
+/* ---- one run ---- */
+
+int chunk_failed(struct job *j, const struct chunk_ref *x, struct err *e)
+{
+	char why[160];
+
+	if (e->code != E_CORRUPT)
+		return -1;
+	snprintf(why, sizeof(why), "%s", err_text(e));
+	return job_fault(j, x->in, COMPACT_FAULT_UNREADABLE, E_CORRUPT, e,
+			 "chunk [%" PRId64 ", %" PRId64 "]: %s", x->c->mint_ms,
+			 x->c->maxt_ms, why);
+}
+
+static int give_away(struct merger *m, size_t n, struct err *e)
+{
+	struct lane *l = &m->f.tail;
+
+	if (n == 0)
+		return 0;
+	if (recut_put(&m->cut, l->t + l->at, l->v + l->at, n, e) < 0)
+		return -1;
+	fold_gone(&m->f, n);
+	if (decoding_wants_room(&m->d)) {
+		struct lane *live[] = { l, &m->cut.wait };
+		decoding_collect(&m->d, live, 2);
+	}
+	return 0;
+}
+
+/* 1: done; 0: samples of one time differ, nothing is left of the attempt; -1 */
+static int fold_run(struct job *j, struct merger *m, const struct chunk_ref *run,
+		    size_t n, bool penalty, struct err *e)
+{
+	size_t had = m->out.n;
+
+	m->f.any = false;
+	m->f.tail.at = m->f.tail.n = 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct chunk_view *c = run[i].c;
+		if (give_away(m, fold_ready(&m->f, c->mint_ms, penalty), e) < 0)
+			return -1;
+		if (lane_decode(&m->d, j->ctx, c->part[AGGR_RAW], c->mint_ms, c->maxt_ms,
+				&m->in, e) < 0)
+			return chunk_failed(j, &run[i], e);
+		if (penalty) {
+			fold_penalty(&m->f, &m->in);
+		} else if (!fold_chain(&m->d, &m->f, &m->in)) {
+			m->out.n = had;
+			return 0;
+		}
+	}
+	return give_away(m, m->f.tail.n - m->f.tail.at, e) < 0 ||
+			       recut_end(&m->cut, e) < 0
+		       ? -1
+		       : 1;
+}
+
+static int merge_raw(struct job *j, struct merger *m, const struct chunk_ref *run,
+		     size_t n, bool penalty, struct err *e)
+{
+	bool generic = false;
+
+	for (size_t i = 0; i < n; i++)
+		generic |= run[i].c->part[AGGR_RAW].enc != CHUNK_XOR;
+	decoding_begin(&m->d, generic);
+	recut_begin(&m->cut, j->ctx, &m->a, &m->out);
+	int rc = fold_run(j, m, run, n, penalty, e);
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
+	decoding_begin(&m->d, generic);
+	recut_begin(&m->cut, j->ctx, &m->a, &m->out);
+	return chain_run(j, m, run, n, e);
+}
+
+static int merge_run(struct job *j, struct merger *m, const struct chunk_ref *run,
+		     size_t n, bool penalty, struct err *e)
+{
+	bool raw = false, aggr = false;
+
+	for (size_t i = 0; i < n; i++) {
+		raw |= run[i].c->part[AGGR_RAW].p != NULL;
+		aggr |= run[i].c->part[AGGR_RAW].p == NULL;
+	}
+	j->r->merged_chunks += n;
+	if (raw && aggr)
+		return job_fault(j, run[n - 1].in, COMPACT_FAULT_OVERLAP, E_INVALID, e,
+				 "raw and downsampled chunks overlap in [%" PRId64
+				 ", %" PRId64 "]",
+				 run[0].c->mint_ms, run[n - 1].c->maxt_ms);
+	return aggr ? aggr_run(j, m, run, n, penalty, e)
+		    : merge_raw(j, m, run, n, penalty, e);
+}
+
+/* ---- all chunks of a series ---- */
+
+static int cmp_refs(const void *a, const void *b, void *arg UNUSED)
+{
+	const struct chunk_view *x = ((const struct chunk_ref *)a)->c,
+				*y = ((const struct chunk_ref *)b)->c;
+	if (x->mint_ms != y->mint_ms)
+		return x->mint_ms < y->mint_ms ? -1 : 1;
+	return (x->maxt_ms > y->maxt_ms) - (x->maxt_ms < y->maxt_ms);
+}
+
+static int merge_refs(struct job *j, struct merger *m, bool penalty, struct err *e)
+{
+	vec_sort(m->ref, m->n, sizeof(*m->ref), cmp_refs, NULL);
+	if (m->n > m->cap_run)
+		m->run = vec_grow(m->run, &m->cap_run, m->n, sizeof(*m->run));
+	for (size_t i = 0; i < m->n;) {
+		size_t n = 0;
+		int64_t end = m->ref[i].c->maxt_ms;
+		for (; i < m->n && (n == 0 || m->ref[i].c->mint_ms <= end); i++) {
+			end = MAX(end, m->ref[i].c->maxt_ms);
+			if (n == 0 || !chunk_view_eq(m->run[n - 1].c, m->ref[i].c))
+				m->run[n++] = m->ref[i];
+		}
+		int rc;
+		if (n == 1) {
+			j->r->copied_chunks++;
+			rc = block_views_add(&m->out, j->ctx, &m->a, m->run[0].c, e);
+		} else {
+			rc = merge_run(j, m, m->run, n, penalty, e);
+		}
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void begin(struct merger *m, size_t n)
+{
+	arena_reset(&m->a);
+	m->out = (struct block_views){ 0 };
+	m->n = 0;
+	if (n > m->cap || !m->ref)
+		m->ref = vec_grow(m->ref, &m->cap, n + 1, sizeof(*m->ref));
+}
+
+static int refuse_overlaps(struct job *j, const struct merger *m, struct err *e)
+{
+	char id[27];
+
+	for (size_t i = 1; i < m->n; i++) {
+		const struct chunk_ref *x = &m->ref[i - 1], *y = &m->ref[i];
+		if (y->c->mint_ms > x->c->maxt_ms)
+			continue;
+		memcpy(id, x->in->id, sizeof(id));
+		return job_fault(j, y->in, COMPACT_FAULT_OVERLAP, E_INVALID, e,
+				 "chunk [%" PRId64 ", %" PRId64
+				 "] overlaps one of block %s",
+				 y->c->mint_ms, y->c->maxt_ms, id);
+	}
+	return 0;
+}
+
+int merge_series(struct job *j, const uint32_t *at, uint32_t n, struct err *e)
+{
+	struct merger *m = j->merger;
+	const struct input *one = &j->in[at[0]];
+	size_t total = 0;
+	bool apart = true;
+
+	for (uint32_t i = 0; i < n; i++)
+		total += j->in[at[i]].n_chunks;
+	begin(m, total);
+	if (n == 1) { /* shown from where it is */
+		m->out.v = (struct chunk_view *)(uintptr_t)one->chunk;
+		m->out.n = one->n_chunks;
+		j->r->copied_chunks += one->n_chunks;
+		return 0;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		const struct input *in = &j->in[at[i]];
+		for (size_t k = 0; k < in->n_chunks; k++)
+			m->ref[m->n++] = (struct chunk_ref){ &in->chunk[k], in };
+	}
+	for (size_t i = 1; i < m->n && apart; i++)
+		apart = m->ref[i].c->mint_ms > m->ref[i - 1].c->maxt_ms;
+	if (!apart && j->o->overlap == COMPACT_REFUSE) {
+		vec_sort(m->ref, m->n, sizeof(*m->ref), cmp_refs, NULL);
+		if (refuse_overlaps(j, m, e) < 0)
+			return -1;
+	}
+	if (!apart)
+		return merge_refs(j, m, j->o->overlap == COMPACT_PENALTY, e);
+	m->out.v = arena_try(&m->a, j->ctx, (m->n + 1) * sizeof(*m->out.v), e);
+	if (!m->out.v)
+		return -1;
+	for (size_t i = 0; i < m->n; i++)
+		m->out.v[i] = *m->ref[i].c;
+	m->out.n = m->out.cap = m->n;
+	j->r->copied_chunks += m->n;
+	return 0;
+}
+
+int merge_own(struct job *j, struct input *in, struct chunk_view *v, size_t n,
+	      struct block_views *out, struct err *e)
+{
+	struct merger *m = j->merger;
+
+	begin(m, n);
+	for (size_t i = 0; i < n; i++)
+		m->ref[m->n++] = (struct chunk_ref){ &v[i], in };
+	uint64_t copied = j->r->copied_chunks;
+	if (merge_refs(j, m, false, e) < 0)
+		return -1;
+	j->r->copied_chunks = copied; /* they are counted when the series is merged */
+	*out = (struct block_views){ 0 };
+	for (size_t i = 0; i < m->out.n; i++) {
+		struct chunk_view c = m->out.v[i];
+		for (int k = 0; k < AGGR_N; k++) {
+			if (!c.part[k].p)
+				continue;
+			uint8_t *p = arena_try(&in->tmp, j->ctx, c.part[k].n + 1, e);
+			if (!p)
+				return -1;
+			memcpy(p, c.part[k].p, c.part[k].n);
+			c.part[k].p = p;
+		}
+		if (block_views_add(out, j->ctx, &in->tmp, &c, e) < 0)
+			return -1;
+	}
+	return 0;
+}
