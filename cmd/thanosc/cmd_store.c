@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 
+#include "api/blocks_api.h"
 #include "base/log.h"
 #include "base/time.h"
 #include "runtime.h"
@@ -14,6 +15,8 @@ struct store_opts {
 	struct str data_dir;
 	struct conf_time min_time, max_time;
 	int64_t consistency_ms, ignore_marks_ms, sync_ms;
+	struct str web_label;
+	bool web_disable, no_admin;
 	int64_t max_concurrent, limit_bytes, sync_concurrency, meta_concurrency;
 };
 #define AT(f) offsetof(struct store_opts, f)
@@ -74,6 +77,21 @@ static const struct opt rows[] = {
 	  .min = 1,
 	  .max = 1000,
 	  .help = "meta.json files read at the same time." },
+	{ .name = "bucket-web-label",
+	  .type = OPT_STRING,
+	  .off = AT(web_label),
+	  .def = "",
+	  .help = "External label that groups blocks in viewers of /api/v1/blocks." },
+	{ .name = "web.disable",
+	  .type = OPT_BOOL,
+	  .off = AT(web_disable),
+	  .def = "false",
+	  .help = "Serve no API of blocks." },
+	{ .name = "disable-admin-operations",
+	  .type = OPT_BOOL,
+	  .off = AT(no_admin),
+	  .def = "false",
+	  .help = "Refuse to mark blocks by HTTP." },
 	{ 0 }
 };
 static const struct opt *const tables[] = {
@@ -90,6 +108,7 @@ struct store_run {
 	struct bucket *bucket;
 	struct bucket_store *store;
 	struct store_service *service;
+	struct blocks_api *api; /* NULL: --web.disable */
 	struct task_timer *timer;
 };
 
@@ -106,6 +125,25 @@ static void sync_once(void *arg)
 	ctx_deinit(&ctx);
 }
 
+static void on_sync(void *arg, struct catalogue *c, const struct err *why)
+{
+	struct store_run *s = arg;
+	blocks_api_set(s->api, BLOCKS_LOADED, c, why);
+}
+
+static void open_api(struct store_run *s)
+{
+	const struct blocks_api_opts o = { .bucket = s->bucket,
+					   .label = s->o.web_label,
+					   .no_admin = s->o.no_admin,
+					   .pool = s->rt.pool,
+					   .flags = &s->rt.flags,
+					   .version = version_text,
+					   .revision = version_commit };
+	if (!s->o.web_disable)
+		s->api = blocks_api_new(&o);
+}
+
 static int open_store(struct store_run *s, struct err *e)
 {
 	struct str yaml = s->o.objstore.config.content;
@@ -116,6 +154,7 @@ static int open_store(struct store_run *s, struct err *e)
 	if (bucket_from_yaml(NULL, yaml, "--objstore.config", loops_next(&s->rt.loops),
 			     s->rt.metrics, &s->bucket, e) < 0)
 		return -1;
+	open_api(s);
 	struct bucket_store_opts o = {
 		.bucket = s->bucket,
 		.data_dir = str_dupz(&s->rt.arena, s->o.data_dir),
@@ -129,13 +168,15 @@ static int open_store(struct store_run *s, struct err *e)
 		.block_sync_concurrency = (uint32_t)s->o.sync_concurrency,
 		.meta_concurrency = (uint32_t)s->o.meta_concurrency,
 		.downloaded_bytes_limit = (uint64_t)s->o.limit_bytes,
+		.on_sync = s->api ? on_sync : NULL,
+		.on_sync_arg = s,
 	};
 	return bucket_store_new(NULL, &o, &s->store, e);
 }
 
 static int run(struct store_run *s, struct err *e)
 {
-	size_t n;
+	size_t n, n_routes = 0;
 	if (open_store(s, e) < 0)
 		return -1;
 	struct store_service_opts so = {
@@ -148,7 +189,9 @@ static int run(struct store_run *s, struct err *e)
 	};
 	s->service = store_service_new(&so);
 	const struct rpc_method *m = store_service_methods(s->service, &n);
-	if (runtime_serve(&s->rt, NULL, 0, m, n, e) < 0)
+	const struct http_route *routes =
+		s->api ? blocks_api_routes(s->api, &n_routes) : NULL;
+	if (runtime_serve(&s->rt, routes, n_routes, m, n, e) < 0)
 		return -1;
 	uint64_t period = (uint64_t)s->o.sync_ms * NS_PER_MS;
 	s->timer = task_timer_start(s->rt.pool, 0, period, sync_once, s);
@@ -167,6 +210,7 @@ int cmd_store(int argc, char **argv)
 		task_timer_stop(s.timer);
 		store_service_free(s.service);
 		bucket_store_free(s.store);
+		blocks_api_free(s.api);
 		bucket_close(s.bucket);
 		runtime_end(&s.rt);
 	}

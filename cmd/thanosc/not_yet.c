@@ -59,9 +59,6 @@ const struct opt not_yet_store_rows[] = {
 	HIDDEN("debug.series-batch-size", "10000", "Series read at a time."),
 	HIDDEN("debug.estimated-max-series-size", "65536", "Bytes of a series entry."),
 	HIDDEN("debug.estimated-max-chunk-size", "16000", "Bytes of a chunk."),
-	SWITCH("web.disable", "false", "Serve no page about blocks."),
-	FLAG("bucket-web-label", "", "External label that groups the page of blocks."),
-	SWITCH("disable-admin-operations", "false", "Refuse to mark blocks by HTTP."),
 	{ 0 }
 };
 

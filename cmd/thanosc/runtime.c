@@ -396,19 +396,28 @@ static int on_root(void *arg, struct ctx *ctx, const struct http_req *q,
 		"<ul>",
 		r->mode, r->mode, version_text, version_commit);
 	static const char *const links[] = { "/-/healthy", "/-/ready", "/metrics" };
-	static const char *const query_links[] = {
-		"/api/v1/stores",	"/api/v1/query?query=up",
-		"/api/v1/labels",	"/api/v1/rules",
-		"/api/v1/alerts",	"/api/v1/targets",
-		"/api/v1/metadata",	"/api/v1/status/tsdb",
-		"/api/v1/status/flags", "/api/v1/status/buildinfo"
+	static const struct {
+		const char *modes, *path;
+	} more[] = {
+		{ "query", "/api/v1/stores" },
+		{ "query", "/api/v1/query?query=up" },
+		{ "query", "/api/v1/labels" },
+		{ "query", "/api/v1/rules" },
+		{ "query", "/api/v1/alerts" },
+		{ "query", "/api/v1/targets" },
+		{ "query", "/api/v1/metadata" },
+		{ "query", "/api/v1/status/tsdb" },
+		{ "compact", "/api/v1/blocks?view=global" },
+		{ "compact store", "/api/v1/blocks?view=loaded" },
+		{ "query compact store", "/api/v1/status/flags" },
+		{ "query compact store", "/api/v1/status/buildinfo" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(links); i++)
 		buf_fmt(&b, "<li><a href=\"%s\">%s</a>", links[i], links[i]);
-	for (size_t i = 0; i < ARRAY_LEN(query_links) && strcmp(r->mode, "query") == 0;
-	     i++)
-		buf_fmt(&b, "<li><a href=\"%.*s%s\">%s</a>", STR_FMT(prefix),
-			query_links[i], query_links[i]);
+	for (size_t i = 0; i < ARRAY_LEN(more); i++)
+		if (strstr(more[i].modes, r->mode))
+			buf_fmt(&b, "<li><a href=\"%.*s%s\">%s</a>", STR_FMT(prefix),
+				more[i].path, more[i].path);
 	buf_str(&b, STR("</ul>"));
 	int rc = http_reply(w, ctx, 200, "text/html; charset=utf-8", buf_view(&b), e);
 	buf_deinit(&b);
@@ -425,7 +434,7 @@ static void set_prefixes(struct runtime *r)
 			*p = (char)(*p - 'A' + 'a');
 	r->prefix_header = header;
 	if (strcmp(r->mode, "query") != 0)
-		return; /* its routes are never moved */
+		return; /* --web.route-prefix alone moves routes, where the mode has it */
 	if (o->route_prefix.n == 0)
 		o->route_prefix = o->external_prefix;
 	else if (o->external_prefix.n && !str_eq(o->route_prefix, o->external_prefix))

@@ -132,7 +132,10 @@ api_work api_query, api_query_range, api_query_explain, api_query_range_explain,
 	api_format_query, api_parse_query;		/* query.c */
 api_work api_series, api_label_names, api_label_values; /* meta.c */
 api_work api_rules, api_alerts, api_targets, api_metadata, api_exemplars,
-	api_statistics;						/* federated.c */
+	api_statistics; /* federated.c */
+void api_write_buildinfo(const char *version, const char *revision, struct buf *out);
+void api_write_flags(const struct conf_result *flags, struct buf *out);
+void api_write_runtimeinfo(struct task_pool *pool, struct buf *out);
 api_work api_stores, api_buildinfo, api_flags, api_runtimeinfo; /* status.c */
 
 #endif

@@ -68,15 +68,15 @@ int api_stores(struct call *c, struct buf *out)
 	return 0;
 }
 
-int api_buildinfo(struct call *c, struct buf *out)
+void api_write_buildinfo(const char *version, const char *revision, struct buf *out)
 {
 	struct jw w;
 	jw_init(&w, out);
 	jw_obj(&w);
 	jw_key(&w, STR("version"));
-	jw_str(&w, str_of(c->api->o.version));
+	jw_str(&w, str_of(version));
 	jw_key(&w, STR("revision"));
-	jw_str(&w, str_of(c->api->o.revision));
+	jw_str(&w, str_of(revision));
 	jw_key(&w, STR("branch"));
 	jw_str(&w, STR("main"));
 	jw_key(&w, STR("buildUser"));
@@ -86,23 +86,33 @@ int api_buildinfo(struct call *c, struct buf *out)
 	jw_key(&w, STR("goVersion"));
 	jw_str(&w, STR("none"));
 	jw_obj_end(&w);
+}
+
+int api_buildinfo(struct call *c, struct buf *out)
+{
+	api_write_buildinfo(c->api->o.version, c->api->o.revision, out);
 	return 0;
 }
 
-int api_flags(struct call *c, struct buf *out)
+void api_write_flags(const struct conf_result *flags, struct buf *out)
 {
 	struct jw w;
 	jw_init(&w, out);
 	jw_obj(&w);
-	for (size_t i = 0; i < c->api->o.flags->n_flags; i++) {
-		jw_key(&w, c->api->o.flags->flags[i].name);
-		jw_str(&w, c->api->o.flags->flags[i].value);
+	for (size_t i = 0; i < flags->n_flags; i++) {
+		jw_key(&w, flags->flags[i].name);
+		jw_str(&w, flags->flags[i].value);
 	}
 	jw_obj_end(&w);
+}
+
+int api_flags(struct call *c, struct buf *out)
+{
+	api_write_flags(c->api->o.flags, out);
 	return 0;
 }
 
-int api_runtimeinfo(struct call *c, struct buf *out)
+void api_write_runtimeinfo(struct task_pool *pool, struct buf *out)
 {
 	char cwd[4096] = "", host[256] = "";
 	struct jw w;
@@ -119,7 +129,12 @@ int api_runtimeinfo(struct call *c, struct buf *out)
 	jw_key(&w, STR("serverTime"));
 	put_time(&w, time_wall_ms());
 	jw_key(&w, STR("GOMAXPROCS"));
-	jw_i64(&w, task_cpus(c->api->o.pool));
+	jw_i64(&w, task_cpus(pool));
 	jw_obj_end(&w);
+}
+
+int api_runtimeinfo(struct call *c, struct buf *out)
+{
+	api_write_runtimeinfo(c->api->o.pool, out);
 	return 0;
 }

@@ -328,7 +328,7 @@ int inspect_chunks_check(struct inspect_chunks *c, struct ctx *ctx,
 {
 	struct look l = { c, ctx, w, s, k, NULL, k->ref & UINT32_MAX, out };
 	uint64_t number = k->ref >> 32;
-	struct str data;
+	struct str data = STR_NULL;
 	*out = (struct inspect_chunk_facts){ 0 };
 	if (number >= c->n) {
 		char text[64];

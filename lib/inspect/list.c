@@ -260,18 +260,11 @@ static void put_json(const struct inspect_item *x, struct buf *b)
 	jw_key(&w, STR("meta"));
 	buf_init(&meta, (size_t)4 * LIMIT_META_BYTES);
 	if (x->has_meta)
-		block_meta_write(&x->meta, &meta);
-	/* tabs and line ends are the writer's layout; inside strings both are escaped */
-	struct buf flat;
-	buf_init(&flat, (size_t)4 * LIMIT_META_BYTES);
-	for (size_t i = 0; i < meta.n; i++)
-		if (meta.p[i] != '\t' && meta.p[i] != '\n')
-			buf_byte(&flat, meta.p[i]);
+		block_meta_write_line(&x->meta, &meta);
 	if (x->has_meta)
-		jw_raw(&w, buf_view(&flat));
+		jw_raw(&w, buf_view(&meta));
 	else
 		jw_null(&w);
-	buf_deinit(&flat);
 	buf_deinit(&meta);
 	if (!x->has_meta) {
 		jw_key(&w, STR("error"));

@@ -236,7 +236,7 @@ void inspect_stats_json(const struct inspect_stats *s, bool extended, struct buf
 	if (s->has_meta) {
 		struct buf meta;
 		buf_init(&meta, 64 << 20);
-		block_meta_write(&s->meta, &meta);
+		block_meta_write_line(&s->meta, &meta);
 		jw_key(&w, STR("meta"));
 		jw_raw(&w, buf_view(&meta));
 		buf_deinit(&meta);

@@ -226,6 +226,8 @@ static int sync_locked(struct bucket_store *b, struct ctx *ctx, struct err *e)
 		bucket_snapshot_seal(l.s, mint_ms, maxt_ms);
 		l.s->synced = true;
 		publish(b, ctx, l.s);
+		if (b->o.on_sync)
+			b->o.on_sync(b->o.on_sync_arg, cat, NULL);
 	} else {
 		bucket_snapshot_put(l.s);
 	}
@@ -239,6 +241,8 @@ int bucket_store_sync(struct bucket_store *b, struct ctx *ctx, struct err *e)
 {
 	pthread_mutex_lock(&b->sync_mu);
 	int rc = sync_locked(b, ctx, e);
+	if (rc < 0 && b->o.on_sync)
+		b->o.on_sync(b->o.on_sync_arg, NULL, e);
 	pthread_mutex_unlock(&b->sync_mu);
 	return rc;
 }

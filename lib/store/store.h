@@ -33,6 +33,7 @@ const struct rpc_method *store_service_methods(struct store_service *s, size_t *
 
 /* ---- bucket store (thanosc store) ---- */
 struct bucket_store;
+struct catalogue; /* blocks/blocks.h */
 struct bucket_store_opts {
 	struct bucket *bucket;
 	const char *data_dir; /* index-headers, meta-syncer */
@@ -44,6 +45,9 @@ struct bucket_store_opts {
 	uint32_t block_sync_concurrency, meta_concurrency;
 	struct store_limits limits;
 	uint64_t downloaded_bytes_limit;
+	/* Told after each sync: what is served, and what went wrong (then c is NULL). */
+	void (*on_sync)(void *arg, struct catalogue *c, const struct err *why);
+	void *on_sync_arg;
 };
 MUST_CHECK int bucket_store_new(struct ctx *ctx, const struct bucket_store_opts *o,
 				struct bucket_store **out, struct err *e);

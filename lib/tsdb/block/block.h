@@ -65,6 +65,8 @@ MUST_CHECK int block_meta_dup(struct ctx *ctx, struct arena *a,
 			      struct err *e);
 /* As Prometheus and Thanos write it: tab-indented, same field order, omitted where they omit. */
 void block_meta_write(const struct block_meta *m, struct buf *out);
+/* The same without line ends and tabs: a value inside other JSON. */
+void block_meta_write_line(const struct block_meta *m, struct buf *out);
 
 /* ---- tombstones ---- */
 struct tombstones;

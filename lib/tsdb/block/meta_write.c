@@ -274,3 +274,16 @@ void block_meta_write(const struct block_meta *m, struct buf *out)
 	if (m->has_thanos)
 		buf_byte(out, '\n');
 }
+
+/* Line ends and tabs are layout only: inside strings both are escaped. */
+void block_meta_write_line(const struct block_meta *m, struct buf *out)
+{
+	struct buf b;
+	buf_init(&b, out->max);
+	block_meta_write(m, &b);
+	for (size_t i = 0; i < b.n; i++)
+		if (b.p[i] != '\n' && b.p[i] != '\t')
+			buf_byte(out, b.p[i]);
+	out->failed = out->failed || b.failed;
+	buf_deinit(&b);
+}
