@@ -118,7 +118,7 @@ $(O)/fuzz_%: $(O)/test/fuzz/fuzz_%.c.o $(ALL_ARCHIVES) $(T)/curl/lib/libcurl.a
 
 # ---- programs that tests drive: test/tools; they link the engine, blocks and rendering, no servers ----
 TOOLS := $(patsubst test/tools/%.c,%,$(wildcard test/tools/*.c))
-TOOL_MODULES := $(CLOSURE_promql/exec) fs tsdb/index tsdb/block tsdb/write proto
+TOOL_MODULES := $(sort $(CLOSURE_promql/exec) $(CLOSURE_compact) fs tsdb/index tsdb/block tsdb/write proto)
 tools: $(patsubst %,$(O)/test/tool_%,$(TOOLS))
 $(O)/test/tool_%: $(O)/test/tools/%.c.o $(O)/lib/api/render.c.o $(foreach m,$(TOOL_MODULES),$(call archive,$m))
 	@mkdir -p $(@D)

@@ -266,7 +266,7 @@ static int take_chunks(struct job *j, struct input *in, struct err *e)
 	size_t n_ranges = 0, n;
 	const struct tombstone_range *r = NULL;
 	struct chunk_view *v;
-	enum shape s;
+	enum shape s = SHAPE_FINE;
 
 	if (in->src->tombstones)
 		r = tombstones_of(in->src->tombstones, in->cur.ref, &n_ranges);
