@@ -30,9 +30,11 @@ enum {
 	M_ENGINE_QUERIES,
 	M_ENGINE_MAX,
 	M_ENGINE_TIME,
+	M_ENGINE_SUMMARY,
 	M_ENGINE_LOG,
 	M_ENGINE_LOG_FAILED,
 	M_ENGINE_SAMPLES,
+	M_ENGINE_READ,
 	M_MEMORY,
 	M_MEMORY_MAX,
 	M_MEMORY_WAIT,
@@ -44,6 +46,7 @@ static const double gate_bounds[] = { 0.01, 0.1, 0.3, 0.6, 1,	3,   6,	  9,
 static const double span_bounds[] = { 900,   1800,   3600,   7200,   14400,  28800,
 				      57600, 115200, 230400, 460800, 921600, 1843200 };
 static const double engine_bounds[] = { 0.01, 0.1, 1, 10 };
+static const double engine_quantiles[] = { 0.5, 0.9, 0.99 };
 #define ENGINE_LABELS "engine", "mode"
 #define BOUNDS(b)     .bounds = (b), .n_bounds = ARRAY_LEN(b)
 static const struct metric_desc rows[M_ROWS] = {
@@ -77,6 +80,11 @@ static const struct metric_desc rows[M_ROWS] = {
 			    .help = "The duration of various parts of PromQL query execution.",
 			    .labels = { ENGINE_LABELS, "slice" },
 			    BOUNDS(engine_bounds) },
+	[M_ENGINE_SUMMARY] = { .kind = METRIC_SUMMARY,
+			       .name = "prometheus_engine_query_duration_seconds",
+			       .help = "Query timings",
+			       .labels = { ENGINE_LABELS, "slice" },
+			       BOUNDS(engine_quantiles) },
 	[M_ENGINE_LOG] = { .kind = METRIC_GAUGE,
 			   .name = "prometheus_engine_query_log_enabled",
 			   .help = "State of the query log.",
@@ -89,6 +97,10 @@ static const struct metric_desc rows[M_ROWS] = {
 			       .name = "prometheus_engine_query_samples_total",
 			       .help = "The total number of samples loaded by all queries.",
 			       .labels = { ENGINE_LABELS } },
+	[M_ENGINE_READ] = { .kind = METRIC_COUNTER,
+			    .name = "prometheus_engine_query_samples_read_total",
+			    .help = "The total number of samples read by all queries (only new points per step for range-vector).",
+			    .labels = { ENGINE_LABELS } },
 	[M_MEMORY] = { .kind = METRIC_GAUGE,
 		       .name = "thanosc_query_memory_bytes",
 		       .help = "Memory that all queries hold." },
@@ -124,7 +136,7 @@ struct query_life {
 	pthread_cond_t freed; /* a query has ended, or the queue moved */
 	struct mem_waiter *first, *last;
 	struct metric *in_flight, *all, *wait, *span, *queries, *time[SLICES],
-		*log_failed, *samples, *memory, *memory_wait;
+		*quantiles[SLICES], *log_failed, *samples, *read, *memory, *memory_wait;
 	struct metric_set *set;
 	struct api_opts opts;
 };
@@ -153,11 +165,15 @@ static void life_metrics(struct query_life *l)
 	l->queries = metric_at(m, M_ENGINE_QUERIES, engine, mode);
 	metric_set_value(metric_at(m, M_ENGINE_MAX, engine, mode),
 			 l->opts.max_concurrent);
-	for (int i = 0; i < SLICES; i++)
+	for (int i = 0; i < SLICES; i++) {
 		l->time[i] = metric_at(m, M_ENGINE_TIME, engine, mode, str_of(slices[i]));
+		l->quantiles[i] =
+			metric_at(m, M_ENGINE_SUMMARY, engine, mode, str_of(slices[i]));
+	}
 	metric_set_value(metric_at(m, M_ENGINE_LOG, engine, mode), l->log != NULL);
 	l->log_failed = metric_at(m, M_ENGINE_LOG_FAILED, engine, mode);
 	l->samples = metric_at(m, M_ENGINE_SAMPLES, engine, mode);
+	l->read = metric_at(m, M_ENGINE_READ, engine, mode);
 	l->memory = metric_plain(m, M_MEMORY);
 	metric_callback(l->memory, memory_held, &l->total);
 	metric_set_value(metric_plain(m, M_MEMORY_MAX), (double)l->total.limit);
@@ -301,6 +317,12 @@ static void observe(struct metric *m, uint64_t ns)
 	metric_observe(m, (double)ns / 1e9);
 }
 
+static void observe_slice(struct query_life *l, int slice, uint64_t ns)
+{
+	observe(l->time[slice], ns);
+	observe(l->quantiles[slice], ns);
+}
+
 /* With the texts that Prometheus has for both. */
 static int say(struct call *c, const char *where)
 {
@@ -439,13 +461,14 @@ static void afterwards(struct call *c, const struct promql_query *q,
 	struct query_life *l = c->api->life;
 	struct err e = ERR_INIT;
 	const struct err *why = failed ? c->e : NULL;
-	observe(l->time[SLICE_QUEUE], c->run.queue_ns);
+	observe_slice(l, SLICE_QUEUE, c->run.queue_ns);
 	if (!failed) {
-		observe(l->time[SLICE_PREPARE], r->prepare_ns);
-		observe(l->time[SLICE_EVAL], r->eval_ns);
-		observe(l->time[SLICE_SORT], r->sort_ns);
+		observe_slice(l, SLICE_PREPARE, r->prepare_ns);
+		observe_slice(l, SLICE_EVAL, r->eval_ns);
+		observe_slice(l, SLICE_SORT, r->sort_ns);
 	}
 	metric_add(l->samples, (double)r->samples_total);
+	metric_add(l->read, (double)r->samples_read);
 	if (l->opts.slow_ms && c->run.total_ns > (uint64_t)l->opts.slow_ms * NS_PER_MS)
 		log_slow(c, q, r, why);
 	if (l->log && query_log_write(l->log, c, q, r, why, &e) < 0) {

@@ -5,7 +5,7 @@
  * additions are, go by one relaxed fetch_add into an integer (exact beyond 2^53); others
  * go by compare-and-swap into a double. A gauge is such a double alone. A histogram
  * counts each bucket by itself; cumulative counts and the total are made when it is
- * shown, so they always agree with each other. Each cell begins on a cache line of its
+ * shown, so they always agree with each other. A summary has a lock of its own (summary.c). Each cell begins on a cache line of its
  * own, so that two threads counting different things do not share one.
  *
  * A family belongs to the registry and is found by name: several sets may register the
@@ -18,6 +18,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/time.h"
 #include "base/vec.h"
 
 #define CACHE_LINE 64
@@ -32,12 +33,19 @@ struct metric_registry *metric_registry_new(void)
 	return r;
 }
 
+static void cell_free(struct metric *c)
+{
+	if (c)
+		metric_summary_free(c->summary);
+	free(c);
+}
+
 static void family_free(struct metric_family *f)
 {
 	for (size_t i = 0; i < f->n; i++)
-		free(f->cells[i]);
+		cell_free(f->cells[i]);
 	free(f->cells);
-	free(f->other);
+	cell_free(f->other);
 	free(f);
 }
 
@@ -114,6 +122,8 @@ static struct metric *cell_new(struct metric_family *f, const struct str *v)
 	memset(c, 0, size);
 	c->f = f;
 	c->kind = f->desc->kind;
+	if (c->kind == METRIC_SUMMARY)
+		c->summary = metric_summary_new();
 	for (size_t i = 0; i < f->n_labels; i++) {
 		char *p = (char *)c + text;
 		if (v[i].n)
@@ -193,7 +203,7 @@ void metric_drop(struct metric_set *m, struct metric *c)
 		f->n--;
 		memmove(f->cells + at, f->cells + at + 1,
 			(f->n - at) * sizeof(*f->cells));
-		free(c);
+		cell_free(c);
 	}
 	pthread_mutex_unlock(&m->r->mu);
 }
@@ -211,6 +221,11 @@ static bool name_ok(const char *s, bool colon)
 	return true;
 }
 
+static bool is_distribution(enum metric_kind k)
+{
+	return k == METRIC_HISTOGRAM || k == METRIC_SUMMARY;
+}
+
 static uint32_t check_desc(const struct metric_desc *d)
 {
 	uint32_t n = 0;
@@ -221,7 +236,7 @@ static uint32_t check_desc(const struct metric_desc *d)
 		BUG_ON(!name_ok(d->labels[n], false));
 	for (uint32_t i = 1; i < d->n_bounds; i++)
 		BUG_ON(d->bounds[i] <= d->bounds[i - 1]);
-	BUG_ON(d->n_bounds && d->kind != METRIC_HISTOGRAM);
+	BUG_ON(d->n_bounds && !is_distribution(d->kind));
 	return n;
 }
 
@@ -339,7 +354,7 @@ static void add_double(_Atomic uint64_t *to, double v)
 
 void metric_inc(struct metric *c)
 {
-	BUG_ON(c->kind == METRIC_HISTOGRAM);
+	BUG_ON(is_distribution(c->kind));
 	if (LIKELY(c->kind == METRIC_COUNTER))
 		atomic_fetch_add_explicit(&c->whole, 1, memory_order_relaxed);
 	else
@@ -348,7 +363,7 @@ void metric_inc(struct metric *c)
 
 void metric_add(struct metric *c, double v)
 {
-	BUG_ON(c->kind == METRIC_HISTOGRAM);
+	BUG_ON(is_distribution(c->kind));
 	if (c->kind == METRIC_GAUGE) {
 		add_double(&c->bits, v);
 		return;
@@ -377,7 +392,13 @@ void metric_observe(struct metric *c, double v)
 	const struct metric_desc *d = c->f->desc;
 	uint32_t lo = 0, hi = d->n_bounds;
 
-	BUG_ON(c->kind != METRIC_HISTOGRAM);
+	BUG_ON(!is_distribution(c->kind));
+	if (c->kind == METRIC_SUMMARY) {
+		metric_summary_add(c->summary, v, time_mono_ns());
+		atomic_fetch_add_explicit(&c->whole, 1, memory_order_relaxed);
+		add_double(&c->bits, v);
+		return;
+	}
 	/* First bound >= v; NaN falls into the last bucket, as with Prometheus' clients.
 	 * */
 	while (lo < hi) {
@@ -411,6 +432,8 @@ double metric_value(const struct metric *c)
 	case METRIC_COUNTER:
 		n = atomic_load_explicit(&c->whole, memory_order_relaxed);
 		return (double)n + metric_sum(c);
+	case METRIC_SUMMARY:
+		return (double)atomic_load_explicit(&c->whole, memory_order_relaxed);
 	case METRIC_GAUGE:
 	default: return metric_sum(c);
 	}
@@ -418,7 +441,7 @@ double metric_value(const struct metric *c)
 
 void metric_callback(struct metric *c, double (*fn)(void *arg), void *arg)
 {
-	BUG_ON(c->kind == METRIC_HISTOGRAM);
+	BUG_ON(is_distribution(c->kind));
 	/* The lock makes the owner wait for an exposition that may be calling the old
 	 * function. */
 	pthread_mutex_lock(&c->f->r->mu);

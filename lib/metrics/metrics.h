@@ -27,6 +27,7 @@ enum metric_kind {
 	METRIC_COUNTER,
 	METRIC_GAUGE,
 	METRIC_HISTOGRAM, /* classic; bounds in the row */
+	METRIC_SUMMARY,	  /* of the last ten minutes; quantiles in the row's bounds */
 };
 #define METRIC_MAX_LABELS 6
 
@@ -34,7 +35,7 @@ struct metric_desc {
 	enum metric_kind kind;
 	const char *name, *help;
 	const char *labels[METRIC_MAX_LABELS]; /* NULL-ended */
-	const double *bounds;		       /* HISTOGRAM: ascending, without +Inf */
+	const double *bounds; /* ascending; HISTOGRAM: without +Inf; SUMMARY: 0 to 1 */
 	uint32_t n_bounds;
 	uint32_t max_cells; /* 0: 1000 */
 	const char
@@ -67,7 +68,8 @@ void metric_inc(struct metric *c);
 void metric_add(struct metric *c, double v); /* counters ignore v < 0 and NaN */
 void metric_set_value(struct metric *c, double v);
 void metric_observe(struct metric *c, double v);
-double metric_value(const struct metric *c); /* counter, gauge; histogram: count */
+double
+metric_value(const struct metric *c); /* counter, gauge; histogram, summary: count */
 /* The value of a counter or gauge is asked at exposition; fn must be SHARED, must not
  * block and must not use this registry. fn NULL: no more; when it returns, the old fn is
  * not running. */

@@ -28,11 +28,13 @@ struct metric_family {
 struct metric {
 	struct metric_family *f;
 	enum metric_kind kind;
-	_Atomic uint64_t whole; /* COUNTER: what was added in whole numbers */
 	_Atomic uint64_t
-		bits; /* a double: GAUGE value, rest of a COUNTER, sum of a HISTOGRAM */
+		whole; /* COUNTER: what was added in whole numbers; SUMMARY: how many */
+	_Atomic uint64_t
+		bits; /* a double: GAUGE value, rest of a COUNTER, sum of the others */
 	_Atomic(metric_fn *) fn; /* set under metric_registry.mu, after arg */
 	void *arg;
+	struct metric_summary *summary;	      /* SUMMARY */
 	struct str values[METRIC_MAX_LABELS]; /* behind the buckets */
 	_Atomic uint64_t bucket[]; /* HISTOGRAM: n_bounds + 1, not cumulative */
 };
@@ -70,7 +72,12 @@ void metric_on_refresh(struct metric_registry *r, void (*fn)(void *), void *arg,
 		       void (*free_arg)(void *));
 /* Set a counter that mirrors one the kernel keeps. */
 void metric_mirror(struct metric *c, double v);
-/* Sum of a histogram; of other kinds the part kept as a double. */
+/* summary.c: quantiles of a window that slides; NaN: nothing came in it. */
+struct metric_summary *metric_summary_new(void);
+void metric_summary_free(struct metric_summary *s);
+void metric_summary_add(struct metric_summary *s, double v, uint64_t now_ns);
+double metric_summary_quantile(struct metric_summary *s, double q, uint64_t now_ns);
+/* Sum of a histogram or summary; of other kinds the part kept as a double. */
 double metric_sum(const struct metric *c);
 /* As Go's 'g' with shortest digits; returns the length. out holds 32 bytes. */
 size_t metric_format_f64(char out[32], double v);

@@ -26,6 +26,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/time.h"
+
 /* ---- numbers ---- */
 
 /* Shortest digits of v > 0, without point; returns the exponent of the first digit. */
@@ -121,10 +123,11 @@ static void put_escaped(struct buf *b, struct str s, bool quotes)
 	buf_add(b, s.p + run, s.n - run);
 }
 
-/* {a="b",le="1"}; le NULL: none. */
+/* {a="b",le="1"} or {a="b",quantile="0.5"}; le NULL: none. */
 static void put_labels(struct buf *b, const struct metric *c, const double *le, bool om)
 {
 	const struct metric_family *f = c->f;
+	bool quantile = c->kind == METRIC_SUMMARY;
 
 	if (f->n_labels == 0 && !le)
 		return;
@@ -136,7 +139,7 @@ static void put_labels(struct buf *b, const struct metric *c, const double *le, 
 		buf_str(b, i + 1 < f->n_labels || le ? STR("\",") : STR("\""));
 	}
 	if (le) {
-		buf_str(b, STR("le=\""));
+		buf_str(b, quantile ? STR("quantile=\"") : STR("le=\""));
 		put_f64(b, *le, om);
 		buf_byte(b, '"');
 	}
@@ -149,7 +152,8 @@ static void put_head(struct buf *b, struct str name, const struct metric_desc *d
 {
 	static const char *const kinds[] = { [METRIC_COUNTER] = "counter",
 					     [METRIC_GAUGE] = "gauge",
-					     [METRIC_HISTOGRAM] = "histogram" };
+					     [METRIC_HISTOGRAM] = "histogram",
+					     [METRIC_SUMMARY] = "summary" };
 
 	buf_str(b, STR("# HELP "));
 	buf_str(b, name);
@@ -160,6 +164,21 @@ static void put_head(struct buf *b, struct str name, const struct metric_desc *d
 	buf_byte(b, ' ');
 	buf_str(b, str_of(kinds[d->kind]));
 	buf_byte(b, '\n');
+}
+
+static void put_sum_count(struct buf *b, struct str name, const struct metric *c,
+			  uint64_t n, bool om)
+{
+	buf_str(b, name);
+	buf_str(b, STR("_sum"));
+	put_labels(b, c, NULL, om);
+	buf_byte(b, ' ');
+	put_f64(b, metric_sum(c), om);
+	buf_byte(b, '\n');
+	buf_str(b, name);
+	buf_str(b, STR("_count"));
+	put_labels(b, c, NULL, om);
+	buf_fmt(b, " %llu\n", (unsigned long long)n);
 }
 
 static void put_histogram(struct buf *b, struct str name, const struct metric *c, bool om)
@@ -175,16 +194,22 @@ static void put_histogram(struct buf *b, struct str name, const struct metric *c
 		put_labels(b, c, i < d->n_bounds ? &d->bounds[i] : &inf, om);
 		buf_fmt(b, " %llu\n", (unsigned long long)n);
 	}
-	buf_str(b, name);
-	buf_str(b, STR("_sum"));
-	put_labels(b, c, NULL, om);
-	buf_byte(b, ' ');
-	put_f64(b, metric_sum(c), om);
-	buf_byte(b, '\n');
-	buf_str(b, name);
-	buf_str(b, STR("_count"));
-	put_labels(b, c, NULL, om);
-	buf_fmt(b, " %llu\n", (unsigned long long)n);
+	put_sum_count(b, name, c, n, om);
+}
+
+static void put_summary(struct buf *b, struct str name, const struct metric *c, bool om)
+{
+	const struct metric_desc *d = c->f->desc;
+	uint64_t now_ns = time_mono_ns();
+
+	for (uint32_t i = 0; i < d->n_bounds; i++) {
+		buf_str(b, name);
+		put_labels(b, c, &d->bounds[i], om);
+		buf_byte(b, ' ');
+		put_f64(b, metric_summary_quantile(c->summary, d->bounds[i], now_ns), om);
+		buf_byte(b, '\n');
+	}
+	put_sum_count(b, name, c, (uint64_t)metric_value(c), om);
 }
 
 /* name: of the family, as HELP and TYPE say it; total: "_total" is to be added to
@@ -194,6 +219,10 @@ static void put_cell(struct buf *b, struct str name, bool total, const struct me
 {
 	if (c->kind == METRIC_HISTOGRAM) {
 		put_histogram(b, name, c, om);
+		return;
+	}
+	if (c->kind == METRIC_SUMMARY) {
+		put_summary(b, name, c, om);
 		return;
 	}
 	buf_str(b, name);

@@ -350,6 +350,13 @@ def streaming(w):
     h.close()
     c.ok(wait(lambda: q.metric("thanosc_query_memory_bytes") == 0), "until it leaves")
     c.ok(q.metric("prometheus_engine_query_samples_total") > SERIES * SAMPLES, "samples are counted")
+    c.ok(0 < q.metric("prometheus_engine_query_samples_read_total") <= q.metric("prometheus_engine_query_samples_total"), "and those that were read")
+    quantiles = {"0.5", "0.9", "0.99"}
+    for accept in ("text/plain", "application/openmetrics-text; version=1.0.0"):
+        text = get(q.url + "/metrics", headers={"Accept": accept})[1].decode()
+        lines = [l for l in text.splitlines() if l.startswith('prometheus_engine_query_duration_seconds{') and 'slice="inner_eval"' in l]
+        c.ok("# TYPE prometheus_engine_query_duration_seconds summary\n" in text and {l.split('quantile="')[1].split('"')[0] for l in lines} == quantiles
+             and all(0 < float(l.rsplit(" ", 1)[1]) < 60 for l in lines), f"quantiles of the engine's times: {accept}", lines)
     c.ok(q.metric("thanos_query_range_requested_timespan_duration_seconds_count") == 4, "spans of range queries are counted",
          q.metric("thanos_query_range_requested_timespan_duration_seconds_count"))
     q.stop()
