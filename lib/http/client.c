@@ -365,11 +365,6 @@ int http_body_read(struct http_body *b, struct ctx *ctx, struct view *v, struct 
 	return -1;
 }
 
-size_t http_body_gather(struct http_body *b, struct ctx *ctx, size_t bytes, uint64_t ns)
-{
-	return pipe_gather(b->pipe, ctx, bytes, ns);
-}
-
 void http_body_release(struct http_body *b, struct view *v)
 {
 	pipe_release(b->pipe, v);

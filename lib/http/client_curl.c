@@ -6,6 +6,10 @@
  * within curl's callbacks. A body's bytes go through a pipe: when it is full the transfer is paused, and the pipe's
  * wake, called on the reader's thread, posts the resumption.
  *
+ * A body that comes in many small pieces costs a wake of the loop and a read for each, and its sender the waking. Where the
+ * request says so (gather), the kernel tells of its socket only when enough is there; what is less is read when 2 ms have
+ * passed, and when nothing came in them the next byte is told of at once, so that a quiet body costs no ticks.
+ *
  * Lifetime: the wake runs on the thread that reads the pipe, and that thread removes the transfer later, so every
  * posted resumption runs before the posted removal.
  */
@@ -17,11 +21,89 @@
 #include "base/time.h"
 #include "net/poll.h"
 
+#define GATHER_NS    (2 * NS_PER_MS)
+#define GATHER_LEAST ((size_t)16 << 10) /* of a slab, but the first */
+#define GATHER_READS 16u		/* of one socket, before others have their turn */
+
 struct client_sock { /* hangs on curl's socket */
 	struct http_client *client;
 	curl_socket_t fd;
 	struct net_poll *poll;
+	struct http_body *body;	 /* whose body->sock this is; NULL: nobody's */
+	struct loop_timer *tick; /* while it is gathered; NULL: it is not */
+	bool quiet;		 /* any byte is told of */
+	size_t unread;		 /* when it was last read */
 };
+
+/* ---- gathering ---- */
+
+static void on_tick(void *arg);
+
+static void gather_begin(struct client_sock *s)
+{
+	if (!s->tick)
+		s->tick = loop_timer_new(s->client->loop, on_tick, s);
+	net_poll_least(s->poll, s->body->req.gather);
+	s->quiet = false;
+	loop_timer_start(s->tick, GATHER_NS, 0);
+}
+
+static void gather_end(struct client_sock *s)
+{
+	if (!s->tick)
+		return;
+	loop_timer_free(s->tick);
+	s->tick = NULL;
+	net_poll_least(s->poll, 1);
+}
+
+/* The transfer that a socket is watched for; NULL: none. */
+static void sock_of(struct client_sock *s, struct http_body *b)
+{
+	if (s->body == b)
+		return;
+	gather_end(s);
+	if (s->body)
+		s->body->sock = NULL;
+	if (b && b->sock)
+		sock_of(b->sock, NULL);
+	s->body = b;
+	if (b)
+		b->sock = s;
+}
+
+/* Pieces into the pipe, as one. -1: b->why. */
+static int push_fill(struct http_body *b)
+{
+	struct slab *s = b->fill;
+	b->fill = NULL;
+	return pipe_push(b->pipe, (struct view){ s->data, s->used, &s->ref }, &b->why);
+}
+
+/* Room for the next piece. */
+static bool has_fill(const struct http_body *b, size_t len)
+{
+	return b->fill && b->fill->cap - b->fill->used >= len;
+}
+
+static size_t fill(struct http_body *b, const char *p, size_t len)
+{
+	struct http_client *c = b->client;
+	if (!b->fill) {
+		size_t there = b->sock ? b->sock->unread : 0;
+		b->fill = slab_new(NULL, MAX(len, MIN(there, b->req.gather)));
+		if (b->sock) /* more may come while curl reads */
+			b->sock->unread = MAX(2 * there, GATHER_LEAST);
+	}
+	memcpy(b->fill->data + b->fill->used, p, len);
+	b->fill->used += len;
+	if (!b->filled) {
+		b->filled = true;
+		b->next_filled = c->filled;
+		c->filled = b;
+	}
+	return len;
+}
 
 /* ---- ends ---- */
 
@@ -44,6 +126,9 @@ static void transfer_end(struct http_body *b, CURLcode rc)
 	struct err e = ERR_INIT;
 	loop_timer_free(b->timer);
 	b->timer = NULL;
+	if (b->fill) /* given up before it was whole */
+		ref_put(&b->fill->ref);
+	b->fill = NULL;
 	if (b->up_pipe) { /* whoever still feeds it stops */
 		if (b->up.n)
 			pipe_release(b->up_pipe, &b->up);
@@ -74,6 +159,8 @@ static void easy_release(struct http_body *b)
 	if (!b->added)
 		return;
 	b->added = false;
+	if (b->sock)
+		sock_of(b->sock, NULL);
 	curl_multi_remove_handle(c->multi, b->easy);
 	curl_easy_reset(b->easy); /* forgets pointers to b */
 	if (c->n_idle < CLIENT_IDLE_EASY)
@@ -133,6 +220,24 @@ static int on_connected(void *arg, char *peer, char *local, int peer_port, int l
 
 /* ---- curl's wishes ---- */
 
+/* After each call into curl: what it gathered goes on, and transfers that have ended end. */
+static void settle(struct http_client *c)
+{
+	while (c->filled) {
+		struct http_body *b = c->filled;
+		c->filled = b->next_filled;
+		b->filled = false;
+		if (!b->fill || push_fill(b) == 0) {
+			await(b, c->o.stall_timeout_ns);
+			continue;
+		}
+		b->failed = true;
+		easy_release(b);
+		transfer_end(b, CURLE_WRITE_ERROR);
+	}
+	collect_ended(c);
+}
+
 static void act(struct http_client *c, curl_socket_t fd, int bits)
 {
 	int running;
@@ -144,15 +249,50 @@ static void act(struct http_client *c, curl_socket_t fd, int bits)
 		b->up_paused = false;
 		curl_easy_pause(b->easy, b->paused ? CURLPAUSE_RECV : CURLPAUSE_CONT);
 	}
-	collect_ended(c);
+	settle(c);
+}
+
+/* All that is there, in turn with others. False: the socket has gone. */
+static bool drink(struct client_sock *s, int bits)
+{
+	struct http_client *c = s->client;
+	c->drunk = s;
+	for (unsigned i = 0; i < GATHER_READS; i++) {
+		s->unread = net_poll_unread(s->poll);
+		if (i && (!s->body || s->unread < s->body->req.gather))
+			break;
+		act(c, s->fd, bits);
+		if (c->drunk != s)
+			return false;
+	}
+	c->drunk = NULL;
+	return true;
+}
+
+static void on_tick(void *arg)
+{
+	struct client_sock *s = arg;
+	if (net_poll_unread(s->poll) == 0) {
+		s->quiet = true;
+		net_poll_least(s->poll, 1);
+	} else if (drink(s, CURL_CSELECT_IN) && s->tick) {
+		loop_timer_start(s->tick, GATHER_NS, 0);
+	}
 }
 
 static void on_ready(void *arg, int events)
 {
-	const struct client_sock *s = arg;
+	struct client_sock *s = arg;
 	int bits = (events & NET_POLL_IN ? CURL_CSELECT_IN : 0) |
 		   (events & NET_POLL_OUT ? CURL_CSELECT_OUT : 0);
-	act(s->client, s->fd, bits); /* may free s */
+	if (!s->tick) {
+		act(s->client, s->fd, bits); /* may free s */
+		return;
+	}
+	if (s->quiet)
+		gather_begin(s); /* first: curl reads as long as there is something */
+	if (drink(s, bits) && s->tick)
+		loop_timer_start(s->tick, GATHER_NS, 0);
 }
 
 static void on_timer(void *arg)
@@ -175,10 +315,13 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *of
 {
 	struct http_client *c = arg;
 	struct client_sock *s = of_socket;
-	(void)easy;
+	struct http_body *b = NULL;
 	if (what == CURL_POLL_REMOVE) {
 		if (s) {
 			curl_multi_assign(c->multi, fd, NULL);
+			sock_of(s, NULL);
+			if (c->drunk == s)
+				c->drunk = NULL;
 			net_poll_free(s->poll);
 			free(s);
 		}
@@ -196,6 +339,10 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *of
 	}
 	net_poll_start(s->poll, (what & CURL_POLL_IN ? NET_POLL_IN : 0) |
 					(what & CURL_POLL_OUT ? NET_POLL_OUT : 0));
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&b);
+	sock_of(s, b);
+	if (b && b->req.gather && b->head_done && !s->tick)
+		gather_begin(s);
 	return 0;
 }
 
@@ -226,6 +373,8 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 		if (status >= 200) {
 			head_ready(b);
 			await(b, b->client->o.stall_timeout_ns);
+			if (b->req.gather && b->sock)
+				gather_begin(b->sock);
 		}
 		if (status >= 300 && b->up_pipe) { /* curl sends no more of it, either */
 			pipe_close(b->up_pipe, "the peer has answered");
@@ -252,11 +401,17 @@ static size_t on_bytes(char *p, size_t size, size_t n, void *arg)
 	size_t len = size * n;
 	if (len == 0)
 		return 0;
-	if (pipe_full(b->pipe)) {
+	if (b->fill && !has_fill(b, len) && push_fill(b) < 0) {
+		b->failed = true;
+		return 0;
+	}
+	if (!b->fill && pipe_full(b->pipe)) {
 		b->paused = true;
 		await(b, 0);
 		return CURL_WRITEFUNC_PAUSE;
 	}
+	if (b->req.gather)
+		return fill(b, p, len);
 	struct slab *s = slab_new(NULL, len); /* the pipe charges */
 	memcpy(s->data, p, len);
 	s->used = len;
@@ -309,7 +464,7 @@ static void unpause(struct http_body *b)
 		(b->paused ? CURLPAUSE_RECV : 0) | (b->up_paused ? CURLPAUSE_SEND : 0);
 	/* Hands over what it kept, and asks for the timer. A refusal of on_bytes comes back here only. */
 	CURLcode rc = curl_easy_pause(b->easy, still);
-	collect_ended(b->client);
+	settle(b->client);
 	if (rc != CURLE_OK && b->added) {
 		easy_release(b);
 		transfer_end(b, rc);
@@ -447,7 +602,8 @@ static void set_options(struct http_body *b)
 	curl_easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(h, CURLOPT_FOLLOWLOCATION, 0L); /* client_redirect's affair */
 	curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(h, CURLOPT_BUFFERSIZE, 64L << 10);
+	curl_easy_setopt(h, CURLOPT_BUFFERSIZE,
+			 MAX(64L << 10, (long)MIN(b->req.gather, CURL_MAX_READ_SIZE)));
 	curl_easy_setopt(h, CURLOPT_ERRORBUFFER, b->text);
 	if (c->user_agent)
 		curl_easy_setopt(h, CURLOPT_USERAGENT, c->user_agent);

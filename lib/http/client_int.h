@@ -85,6 +85,9 @@ struct http_client {
 	CURL *idle[CLIENT_IDLE_EASY];
 	uint32_t n_idle;
 	struct http_body *answered; /* early, within one call into curl */
+	struct http_body
+		*filled; /* with bytes that are not in their pipe yet, likewise */
+	struct client_sock *drunk; /* the socket that is read now; NULL: it has gone */
 };
 
 struct http_body { /* one transfer */
@@ -109,6 +112,10 @@ struct http_body { /* one transfer */
 	size_t up_at;
 	uint64_t up_sent;
 	struct http_body *next_answered;
+	struct client_sock *sock; /* what curl reads it from; NULL: none now */
+	struct slab *fill; /* pieces on their way into the pipe, as req.gather says */
+	bool filled;	   /* in the client's list */
+	struct http_body *next_filled;
 	struct loop_timer *timer; /* header and stall timeouts; NULL: none */
 	bool failed;		  /* why: a failure of ours, told instead of curl's */
 	struct err why;

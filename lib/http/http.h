@@ -157,6 +157,9 @@ struct http_fetch_req {
 	struct str
 		body; /* kept by the caller until the call returns (fetch) or the body is closed */
 	const struct http_source *source; /* instead of `body`; NULL: none */
+	/* The answer's body comes in many small pieces: let so many bytes come, for about 2 ms, before they are read and
+	 * handed on as one. 0: as they come. */
+	size_t gather;
 };
 struct http_answer {
 	int status;
@@ -189,8 +192,6 @@ MUST_CHECK int http_answer_wait(struct http_body *b, struct ctx *ctx, struct are
 /* 1: *v is the next piece (release it by http_body_release); 0: whole body read; -1: cut or failed */
 MUST_CHECK int http_body_read(struct http_body *b, struct ctx *ctx, struct view *v,
 			      struct err *e);
-/* Before it: let `bytes` come, for at most ns; how many are there (pipe_gather). */
-size_t http_body_gather(struct http_body *b, struct ctx *ctx, size_t bytes, uint64_t ns);
 void http_body_release(struct http_body *b, struct view *v);
 void http_body_close(
 	struct http_body *b); /* aborts the transfer if it has not ended; NULL ok */

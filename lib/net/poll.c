@@ -4,7 +4,10 @@
  */
 #include "net/poll.h"
 
+#include <limits.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <uv.h>
 
 #include "loop/loop_int.h"
@@ -13,6 +16,7 @@ struct net_poll {
 	uv_poll_t uv;
 	void (*fn)(void *arg, int events);
 	void *arg;
+	int fd;
 };
 
 struct net_poll *net_poll_new(struct loop *l, int fd, void (*fn)(void *arg, int events),
@@ -22,6 +26,7 @@ struct net_poll *net_poll_new(struct loop *l, int fd, void (*fn)(void *arg, int 
 	struct net_poll *p = xcalloc(1, sizeof(*p));
 	p->fn = fn;
 	p->arg = arg;
+	p->fd = fd;
 	p->uv.data = p;
 	if (uv_poll_init_socket(loop_uv(l), &p->uv, fd) != 0) {
 		free(p);
@@ -51,6 +56,18 @@ void net_poll_start(struct net_poll *p, int events)
 		uv_poll_start(&p->uv, ev, on_ready);
 	else
 		uv_poll_stop(&p->uv);
+}
+
+void net_poll_least(struct net_poll *p, size_t bytes)
+{
+	int n = (int)MIN(bytes, (size_t)INT_MAX);
+	(void)setsockopt(p->fd, SOL_SOCKET, SO_RCVLOWAT, &n, sizeof(n));
+}
+
+size_t net_poll_unread(const struct net_poll *p)
+{
+	int n = 0;
+	return ioctl(p->fd, FIONREAD, &n) == 0 && n > 0 ? (size_t)n : 0;
 }
 
 static void on_closed(uv_handle_t *h)

@@ -16,6 +16,10 @@ struct net_poll;
 struct net_poll *net_poll_new(struct loop *l, int fd, void (*fn)(void *arg, int events),
 			      void *arg);
 void net_poll_start(struct net_poll *p, int events); /* 0: none */
+/* Readable from now on means: so many bytes are there (1: any), or the peer has ended. A stream of TCP; until told anew,
+ * beyond the poll's life. */
+void net_poll_least(struct net_poll *p, size_t bytes);
+size_t net_poll_unread(const struct net_poll *p); /* bytes that are there now */
 /* fn is not called again, and fd may be closed; NULL allowed. May be called from fn. */
 void net_poll_free(struct net_poll *p);
 

@@ -24,12 +24,10 @@
 #include "wire/codec.h"
 #include "wire/rd.h"
 
-#define AHEAD_BYTES 16384u
-
 /* ---- the drain ---- */
 
 /* Prometheus sends each frame of some KiB by itself: threads are woken for more than that, or after a moment. */
-#define GATHER_BYTES ((size_t)256 << 10)
+#define GATHER_BYTES ((size_t)128 << 10)
 #define GATHER_NS    (2 * NS_PER_MS)
 
 struct drain {
@@ -48,16 +46,11 @@ static void drain_run(void *arg)
 	struct err e = ERR_INIT;
 	struct view v;
 	int rc;
-	size_t there = 0;
 	for (;;) {
-		if (there == 0)
-			there = http_body_gather(d->body, &d->ctx, GATHER_BYTES,
-						 GATHER_NS);
 		rc = http_body_read(d->body, &d->ctx, &v, &e);
 		if (rc <= 0)
 			break;
-		there -= MIN(there, v.n);
-		rc = spill_write(d->spill, str_n(v.p, v.n), &e);
+		rc = spill_write(d->spill, (struct view){ v.p, v.n, ref_get(v.pin) }, &e);
 		http_body_release(d->body, &v);
 		if (rc < 0)
 			break;
@@ -265,35 +258,31 @@ struct streamed {
 	struct prom_read *read;
 	struct drain *drain;
 	uint64_t n_frames;
-	uint8_t ahead[AHEAD_BYTES];
-	size_t at, n; /* unread part of `ahead` */
+	struct view piece; /* of the answer; NULL: none at hand */
+	size_t at;	   /* unread part of it */
 };
+
+/* 1: bytes are at hand; 0: end; -1. */
+static int refill(struct streamed *s, struct ctx *ctx, struct err *e)
+{
+	if (s->at < s->piece.n)
+		return 1;
+	view_put(&s->piece);
+	s->at = 0;
+	return spill_read(s->drain->spill, ctx, &s->piece, e);
+}
 
 /* Exactly n bytes, or fewer at the end: *got. */
 static int take(struct streamed *s, struct ctx *ctx, void *to, size_t n, size_t *got,
 		struct err *e)
 {
 	uint8_t *p = to;
-	*got = 0;
-	while (*got < n) {
-		if (s->at == s->n && n - *got >= AHEAD_BYTES) {
-			ssize_t k =
-				spill_read(s->drain->spill, ctx, p + *got, n - *got, e);
-			if (k <= 0)
-				return (int)k;
-			*got += (size_t)k;
-			continue;
-		}
-		if (s->at == s->n) {
-			ssize_t k = spill_read(s->drain->spill, ctx, s->ahead,
-					       AHEAD_BYTES, e);
-			if (k <= 0)
-				return (int)k;
-			s->at = 0;
-			s->n = (size_t)k;
-		}
-		size_t k = MIN(n - *got, s->n - s->at);
-		memcpy(p + *got, s->ahead + s->at, k);
+	for (*got = 0; *got < n;) {
+		int rc = refill(s, ctx, e);
+		if (rc <= 0)
+			return rc;
+		size_t k = MIN(n - *got, s->piece.n - s->at);
+		memcpy(p + *got, s->piece.p + s->at, k);
 		s->at += k;
 		*got += k;
 	}
@@ -335,20 +324,38 @@ static int take_head(struct streamed *s, struct ctx *ctx, uint64_t *size, uint32
 	return 1;
 }
 
+/* A frame's bytes where they lie, or put together where they come in several pieces; kept by f. */
+static const uint8_t *frame_data(struct streamed *s, struct ctx *ctx, struct frame *f,
+				 size_t size, struct err *e)
+{
+	size_t got;
+	if (size <= s->piece.n - s->at) {
+		const uint8_t *p = s->piece.p + s->at;
+		f->pin = (struct view){ p, size, ref_get(s->piece.pin) };
+		s->at += size;
+		return p;
+	}
+	uint8_t *data = arena_try(&f->arena, ctx, size, e);
+	if (!data || take(s, ctx, data, size, &got, e) < 0)
+		return NULL;
+	if (got < size) {
+		cut_short(ctx, e);
+		return NULL;
+	}
+	return data;
+}
+
 static int next_streamed(struct streamed *s, struct ctx *ctx, struct frame *f,
 			 struct err *e)
 {
 	uint64_t size = 0;
 	uint32_t crc = 0;
-	size_t got;
 	int rc = take_head(s, ctx, &size, &crc, e);
 	if (rc <= 0)
 		return rc;
-	uint8_t *data = arena_try(&f->arena, ctx, size + 1, e);
-	if (!data || take(s, ctx, data, size, &got, e) < 0)
+	const uint8_t *data = frame_data(s, ctx, f, size, e);
+	if (!data)
 		return -1;
-	if (got < size)
-		return cut_short(ctx, e);
 	if (crc32c(0, data, size) != crc)
 		return err_set(ctx, e, E_REMOTE, "checksum does not match");
 	return prom_read_frame(ctx, &s->read->req, f, str_n(data, size), e) < 0 ? -1 : 1;
@@ -367,10 +374,17 @@ static int streamed_next(struct frame_source *src, struct ctx *ctx, struct frame
 	return rc;
 }
 
+static void streamed_release(struct frame_source *src, struct frame *f)
+{
+	(void)src;
+	view_put(&f->pin);
+}
+
 static void streamed_close(struct frame_source *src)
 {
 	struct streamed *s = CONTAINER_OF(src, struct streamed, base);
 	metric_observe(s->read->p->frames, (double)s->n_frames);
+	view_put(&s->piece);
 	drain_free(s->drain);
 	prom_read_free(s->read);
 	free(s);
@@ -378,7 +392,7 @@ static void streamed_close(struct frame_source *src)
 
 static struct frame_source *streamed_new(struct prom_read *r, struct drain *d)
 {
-	static const struct frame_source_ops ops = { streamed_next, NULL,
+	static const struct frame_source_ops ops = { streamed_next, streamed_release,
 						     streamed_close };
 	struct streamed *s = xcalloc(1, sizeof(*s));
 	s->base.ops = &ops;
@@ -425,7 +439,8 @@ static int send_request(struct prom_read *r, struct ctx *ctx, struct http_answer
 						   r->p->url),
 				    .headers = headers,
 				    .n_headers = ARRAY_LEN(headers),
-				    .body = buf_view(&r->body) };
+				    .body = buf_view(&r->body),
+				    .gather = GATHER_BYTES };
 	return http_open(r->p->o.http, ctx, &r->arena, &q, 0, answer, body, e);
 }
 

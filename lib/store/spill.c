@@ -1,36 +1,41 @@
 /*
- * store/spill.c - a queue of bytes in slabs, continued in a file.
+ * store/spill.c - a queue of pieces, continued in a file.
  *
- * Order: slabs are older than the file. While the file holds unread bytes everything goes behind them; when the
+ * Order: pieces are older than the file. While the file holds unread bytes everything goes behind them; when the
  * consumer has read it empty, the producer starts at its beginning again and uses memory first.
+ *
+ * A piece is a view that was written, or a slab into which small ones are copied: the producer writes behind what the
+ * consumer may hold, so the two never touch the same bytes. A piece is charged until it has left the queue and what was
+ * handed out of it is put.
  */
 #include "store/spill.h"
 
 #include <stdlib.h>
 
-#include "base/ref.h"
-#include "base/time.h"
 #include "fs/fs.h"
 
 #define DEFAULT_MEMORY ((size_t)16 << 20)
-/* A reader that has nothing is not woken for less, but after a moment: small pieces would wake it thousands of times. */
-#define GATHER_BYTES ((uint64_t)128 << 10)
-#define GATHER_NS    (2 * NS_PER_MS)
+#define SMALL_BYTES    ((size_t)8 << 10) /* less than that is copied */
+#define SLAB_OF_SMALL  ((size_t)64 << 10)
+#define FROM_FILE      ((size_t)128 << 10) /* read at a time */
 
 struct piece {
-	struct slab *slab;
-	size_t read;
+	struct ref ref; /* the queue's and one for each view that was handed out */
+	struct view v;
+	struct slab *slab; /* of small ones: v grows into it; NULL: v is whole */
+	struct budget *budget;
+	size_t charged;
+	size_t size, read; /* size: what it holds of the memory that is allowed */
 	struct piece *next;
 };
 struct spill {
 	struct spill_opts o;
 	pthread_mutex_t mu; /* guards all below but the producer's file writes */
 	pthread_cond_t cv;
-	struct piece *first, *last; /* last: the producer appends to its slab */
-	size_t held;		    /* capacity of the slabs */
+	struct piece *first, *last;
+	size_t held; /* sizes of the pieces */
 	struct fs_temp *file;
 	uint64_t file_read, file_end, spilled;
-	uint64_t unread, wanted; /* wanted: by a reader that waits */
 	bool ended, failed;
 	struct err why;
 };
@@ -46,15 +51,22 @@ struct spill *spill_new(const struct spill_opts *o)
 	return s;
 }
 
+static void piece_free(struct ref *r)
+{
+	struct piece *p = CONTAINER_OF(r, struct piece, ref);
+	view_put(&p->v);
+	budget_give(p->budget, p->charged);
+	free(p);
+}
+
 static void drop_first(struct spill *s)
 {
 	struct piece *p = s->first;
 	s->first = p->next;
 	if (!s->first)
 		s->last = NULL;
-	s->held -= p->slab->cap;
-	ref_put(&p->slab->ref);
-	free(p);
+	s->held -= p->size;
+	ref_put(&p->ref);
 }
 
 void spill_free(struct spill *s)
@@ -69,73 +81,99 @@ void spill_free(struct spill *s)
 	free(s);
 }
 
-/* Lock held. */
-static void rouse(struct spill *s)
+/* ---- producer ---- */
+
+/* Lock held. False: memory does not take it. */
+static bool add_piece(struct spill *s, struct view v, struct slab *slab, size_t size)
 {
-	if (s->unread >= s->wanted || s->ended)
-		pthread_cond_broadcast(&s->cv);
+	struct err refused = ERR_INIT;
+	size_t charge = sizeof(struct piece) + (slab ? 0 : size);
+	if (budget_take(s->o.budget, NULL, charge, &refused) < 0)
+		return false;
+	struct piece *p = xcalloc(1, sizeof(*p));
+	ref_init(&p->ref, piece_free);
+	p->v = v;
+	p->slab = slab;
+	p->budget = s->o.budget;
+	p->charged = charge;
+	p->size = size;
+	if (s->last)
+		s->last->next = p;
+	else
+		s->first = p;
+	s->last = p;
+	s->held += size;
+	return true;
 }
 
-/* Lock held. As much of *bytes as memory takes. */
-static void to_memory(struct spill *s, struct str *bytes)
+/* Lock held. A copy, whole or not at all. */
+static bool copy_small(struct spill *s, struct view v)
 {
-	while (bytes->n) {
-		struct slab *slab = s->last ? s->last->slab : NULL;
-		if (!slab || slab->used == slab->cap) {
-			struct err refused = ERR_INIT;
-			if (s->held + SLAB_BYTES > s->o.memory)
-				return;
-			slab = slab_try(s->o.budget, NULL, 0, &refused);
-			if (!slab)
-				return;
-			struct piece *p = xcalloc(1, sizeof(*p));
-			p->slab = slab;
-			if (s->last)
-				s->last->next = p;
-			else
-				s->first = p;
-			s->last = p;
-			s->held += slab->cap;
+	struct slab *slab = s->last ? s->last->slab : NULL;
+	if (!slab || slab->cap - slab->used < v.n) {
+		struct err refused = ERR_INIT;
+		if (s->held + SLAB_OF_SMALL > s->o.memory)
+			return false;
+		slab = slab_try(s->o.budget, NULL, SLAB_OF_SMALL, &refused);
+		if (!slab)
+			return false;
+		if (!add_piece(s, (struct view){ slab->data, 0, &slab->ref }, slab,
+			       SLAB_OF_SMALL)) {
+			ref_put(&slab->ref);
+			return false;
 		}
-		size_t n = MIN(bytes->n, slab->cap - slab->used);
-		memcpy(slab->data + slab->used, bytes->p, n);
-		slab->used += n;
-		s->unread += n;
-		*bytes = str_from(*bytes, n);
 	}
+	memcpy(slab->data + slab->used, v.p, v.n);
+	slab->used += v.n;
+	s->last->v.n = slab->used;
+	return true;
 }
 
-static int to_file(struct spill *s, struct str bytes, uint64_t at, struct err *e)
+/* Lock held. v is taken over if that is true. */
+static bool to_memory(struct spill *s, struct view *v)
+{
+	if (v->n < SMALL_BYTES) {
+		if (!copy_small(s, *v))
+			return false;
+		view_put(v);
+		return true;
+	}
+	return s->held + v->n <= s->o.memory && add_piece(s, *v, NULL, v->n);
+}
+
+static int to_file(struct spill *s, struct view v, uint64_t at, struct err *e)
 {
 	if (!s->file && fs_temp_open(NULL, s->o.dir, &s->file, e) < 0)
 		return -1;
-	if (fs_temp_write(s->file, NULL, at, bytes.p, bytes.n, e) < 0)
+	if (fs_temp_write(s->file, NULL, at, v.p, v.n, e) < 0)
 		return -1;
 	pthread_mutex_lock(&s->mu);
-	s->file_end = at + bytes.n;
-	s->spilled += bytes.n;
-	s->unread += bytes.n;
-	rouse(s);
+	s->file_end = at + v.n;
+	s->spilled += v.n;
+	pthread_cond_broadcast(&s->cv);
 	pthread_mutex_unlock(&s->mu);
 	return 0;
 }
 
-int spill_write(struct spill *s, struct str bytes, struct err *e)
+int spill_write(struct spill *s, struct view v, struct err *e)
 {
-	if (bytes.n == 0)
-		return 0;
+	bool done = v.n == 0;
 	pthread_mutex_lock(&s->mu);
-	if (s->file_read == s->file_end) {
+	if (s->file_read == s->file_end && !done) {
 		/* The reader is not in the file: it only reads up to file_end. */
 		if (s->file_end)
 			fs_temp_empty(s->file);
 		s->file_read = s->file_end = 0;
-		to_memory(s, &bytes);
-		rouse(s);
+		done = to_memory(s, &v);
+		pthread_cond_broadcast(&s->cv);
 	}
 	uint64_t at = s->file_end;
 	pthread_mutex_unlock(&s->mu);
-	return bytes.n ? to_file(s, bytes, at, e) : 0;
+	if (done)
+		return 0;
+	int rc = to_file(s, v, at, e);
+	view_put(&v);
+	return rc;
 }
 
 void spill_end(struct spill *s, const struct err *why)
@@ -149,74 +187,71 @@ void spill_end(struct spill *s, const struct err *why)
 	pthread_mutex_unlock(&s->mu);
 }
 
-static bool readable(void *arg)
+/* ---- consumer ---- */
+
+/* Lock held. Pieces that were read and will not grow any more go. */
+static void tidy(struct spill *s)
 {
-	const struct spill *s = arg;
-	return s->unread > 0 || s->ended;
+	while (s->first && s->first->read == s->first->v.n &&
+	       (!s->first->slab || s->first != s->last || s->ended ||
+		s->file_read < s->file_end))
+		drop_first(s);
 }
 
-static bool has_gathered(void *arg)
+static bool readable(void *arg)
 {
-	const struct spill *s = arg;
-	return s->unread >= s->wanted || s->ended;
+	struct spill *s = arg;
+	tidy(s);
+	return (s->first && s->first->read < s->first->v.n) ||
+	       s->file_read < s->file_end || s->ended;
 }
 
 /* Lock held. */
-static int wait_readable(struct spill *s, struct ctx *ctx, struct err *e)
+static void from_memory(struct piece *p, struct view *v)
 {
-	struct ctx plain = { 0 };
-	struct ctx c = ctx_child(ctx ? ctx : &plain, time_after_ns(GATHER_NS));
-	struct err none = ERR_INIT;
-	if (readable(s))
-		return 0;
-	s->wanted = GATHER_BYTES;
-	(void)!ctx_cond_wait(&c, &s->cv, &s->mu, has_gathered, s, &none);
-	s->wanted = 1;
-	return ctx_cond_wait(ctx, &s->cv, &s->mu, readable, s, e);
+	*v = (struct view){ p->v.p + p->read, p->v.n - p->read, ref_get(&p->ref) };
+	p->read = p->v.n;
 }
 
-/* Lock held. Bytes taken from memory. */
-static size_t from_memory(struct spill *s, void *p, size_t n)
+/* Lock held, but not while the file is read. */
+static int from_file(struct spill *s, struct ctx *ctx, struct view *v, struct err *e)
 {
-	struct piece *f = s->first;
-	size_t k = MIN(n, f->slab->used - f->read);
-	memcpy(p, f->slab->data + f->read, k);
-	f->read += k;
-	s->unread -= k;
-	if (f->read == f->slab->used &&
-	    (f->slab->used == f->slab->cap || s->file_read < s->file_end || s->ended))
-		drop_first(s);
-	return k;
-}
-
-ssize_t spill_read(struct spill *s, struct ctx *ctx, void *p, size_t n, struct err *e)
-{
-	ssize_t got = -1;
+	uint64_t at = s->file_read;
+	size_t n = (size_t)MIN((uint64_t)FROM_FILE, s->file_end - at);
+	struct slab *slab = slab_try(s->o.budget, ctx, n, e);
+	if (!slab)
+		return -1;
+	pthread_mutex_unlock(&s->mu);
+	int rc = fs_temp_read(s->file, ctx, at, slab->data, n, e);
 	pthread_mutex_lock(&s->mu);
-	if (wait_readable(s, ctx, e) < 0)
+	s->file_read += n;
+	if (rc < 0) {
+		ref_put(&slab->ref);
+		return -1;
+	}
+	*v = (struct view){ slab->data, n, &slab->ref };
+	return 1;
+}
+
+int spill_read(struct spill *s, struct ctx *ctx, struct view *v, struct err *e)
+{
+	int rc = -1;
+	pthread_mutex_lock(&s->mu);
+	if (ctx_cond_wait(ctx, &s->cv, &s->mu, readable, s, e) < 0)
 		goto out;
-	while (s->first && s->first->read == s->first->slab->used &&
-	       s->file_read < s->file_end)
-		drop_first(s); /* a slab that was never filled, and the file goes on */
-	if (s->first && s->first->read < s->first->slab->used) {
-		got = (ssize_t)from_memory(s, p, n);
+	if (s->first && s->first->read < s->first->v.n) {
+		from_memory(s->first, v);
+		rc = 1;
 	} else if (s->file_read < s->file_end) {
-		uint64_t at = s->file_read;
-		size_t k = (size_t)MIN((uint64_t)n, s->file_end - at);
-		pthread_mutex_unlock(&s->mu);
-		int rc = fs_temp_read(s->file, ctx, at, p, k, e);
-		pthread_mutex_lock(&s->mu);
-		s->file_read += k;
-		s->unread -= k;
-		got = rc < 0 ? -1 : (ssize_t)k;
+		rc = from_file(s, ctx, v, e);
 	} else if (s->failed) {
 		err_copy(ctx, e, &s->why);
 	} else {
-		got = 0;
+		rc = 0;
 	}
 out:
 	pthread_mutex_unlock(&s->mu);
-	return got;
+	return rc;
 }
 
 size_t spill_held(struct spill *s)

@@ -51,7 +51,6 @@ struct pipe {
 	struct view *ring;
 	uint32_t slots, first, queued; /* slots: a power of two */
 	size_t held, limit;
-	size_t wanted; /* by a consumer that gathers: not woken for less */
 	bool was_full; /* the producer was told so since the consumer last ran dry */
 	bool closed;
 	enum pipe_state state;
@@ -169,8 +168,7 @@ static void enqueue(struct pipe *p, struct view v)
 	}
 	p->ring[(p->first + p->queued++) & (p->slots - 1)] = v;
 	p->held += v.n;
-	if (p->held >= p->wanted || p->queued == MAX_QUEUED)
-		rouse(&p->consumer);
+	rouse(&p->consumer);
 }
 
 static struct view dequeue(struct pipe *p)
@@ -339,32 +337,6 @@ int pipe_read(struct pipe *p, struct ctx *ctx, struct view *out, struct err *e)
 	}
 	pthread_mutex_unlock(&p->mu);
 	return rc;
-}
-
-static bool has_gathered(void *arg)
-{
-	const struct pipe *p = arg;
-	return p->held >= p->wanted || p->queued == MAX_QUEUED || p->state != PIPE_OPEN;
-}
-
-size_t pipe_gather(struct pipe *p, struct ctx *ctx, size_t bytes, uint64_t ns)
-{
-	struct ctx c = ctx_child(ctx, time_after_ns(ns));
-	struct err none = ERR_INIT;
-	BUG_ON(!task_may_wait());
-	pthread_mutex_lock(&p->mu);
-	p->wanted = MIN(bytes, p->limit / 2);
-	if (!has_gathered(p)) {
-		if (p->queued == 0)
-			ran_dry(p);
-		p->consumer.waiting = true;
-		(void)!ctx_cond_wait(&c, &p->consumer.cv, &p->mu, has_gathered, p, &none);
-		p->consumer.waiting = false;
-	}
-	p->wanted = 0;
-	size_t held = p->held;
-	pthread_mutex_unlock(&p->mu);
-	return held;
 }
 
 int pipe_try_read(struct pipe *p, struct view *out, struct err *e)

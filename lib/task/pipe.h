@@ -59,11 +59,6 @@ void pipe_fail(struct pipe *p, const struct err *why); /* copied; long text is c
 /* PIPE_OK: *out is valid until pipe_release; PIPE_END; -1 with the producer's error. WORKER. */
 MUST_CHECK int pipe_read(struct pipe *p, struct ctx *ctx, struct view *out,
 			 struct err *e);
-/*
- * Before a read: let more come, so that a stream of small pieces wakes this thread seldom. Returns when `bytes` are
- * held (at most half of the limit counts), the stream has ended, ctx has, or ns have passed: how many are. WORKER
- */
-size_t pipe_gather(struct pipe *p, struct ctx *ctx, size_t bytes, uint64_t ns);
 MUST_CHECK int pipe_try_read(struct pipe *p, struct view *out,
 			     struct err *e); /* or PIPE_AGAIN */
 void pipe_release(struct pipe *p, struct view *v);
