@@ -4,11 +4,13 @@
  *
  *   '[' | entry 0 | entry 1 | ...     an entry: 1000 bytes, {"query":"...","timestamp_sec":N}, zeros, ',' last
  *
+ * A query that was cut has a third member, "hash": what suspects.c knows it by.
  * An entry that is not in use is zeros. Without its zeros, and with its last comma made a bracket, the file is a JSON list.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -28,10 +30,11 @@ struct active_log {
 	size_t size;
 	uint32_t n;
 	_Atomic bool *used;
+	struct suspects *suspects;
 };
 
 /* One entry's text; what does not read as one was cut short by the crash and is shown as it is. */
-static void say_unfinished(struct str text)
+static void say_unfinished(struct suspects *suspects, struct str text)
 {
 	struct arena a;
 	struct doc *d;
@@ -39,7 +42,8 @@ static void say_unfinished(struct str text)
 	arena_init(&a, NULL);
 	if (json_parse(NULL, &a, text, &d, &e) == 0 && d->kind == DOC_MAP) {
 		const struct doc *query = doc_get(d, "query"),
-				 *since = doc_get(d, "timestamp_sec");
+				 *since = doc_get(d, "timestamp_sec"),
+				 *hash = doc_get(d, "hash");
 		char at[40];
 		size_t n = time_format_rfc3339(at, since ? since->i : 0, 0, 0);
 		const struct log_field f[] = {
@@ -48,6 +52,10 @@ static void say_unfinished(struct str text)
 			{ "started", str_n(at, n) },
 		};
 		log_fields(LOG_WARN, f, ARRAY_LEN(f));
+		if (query)
+			suspects_found(suspects, query->s,
+				       hash ? suspects_hash_of(hash->s)
+					    : suspects_hash(query->s));
 	} else {
 		log_warn(NULL, "a query did not finish in the last run: %.*s",
 			 STR_FMT(text));
@@ -55,7 +63,7 @@ static void say_unfinished(struct str text)
 	arena_deinit(&a);
 }
 
-static int read_last_run(const char *path, struct err *e)
+static int read_last_run(const char *path, struct suspects *suspects, struct err *e)
 {
 	struct fs_stat st;
 	struct buf b;
@@ -73,7 +81,7 @@ static int read_last_run(const char *path, struct err *e)
 		else if (entry.n == ENTRY)
 			entry.n--; /* the comma */
 		if (entry.n)
-			say_unfinished(entry);
+			say_unfinished(suspects, entry);
 	}
 	buf_deinit(&b);
 	return rc;
@@ -100,10 +108,17 @@ int active_log_open(const char *dir, uint32_t n, struct active_log **out, struct
 	size_t size = 1 + (size_t)n * ENTRY;
 	arena_init(&a, NULL);
 	const char *path = str_fmt(&a, "%s/queries.active%c", dir, 0).p;
+	struct suspects *suspects = NULL;
 	int rc = fs_mkdir_p(NULL, dir, e);
-	if (rc == 0 && read_last_run(path, e) < 0) {
-		log_warn(NULL, "unfinished queries are not known: %s", err_text(e));
-		*e = ERR_INIT;
+	if (rc == 0) {
+		suspects = suspects_open(dir);
+		if (read_last_run(path, suspects, e) < 0) {
+			log_warn(NULL, "unfinished queries are not known: %s",
+				 err_text(e));
+			*e = ERR_INIT;
+		}
+		/* before the log is emptied: an end between both counts twice, none is lost */
+		rc = suspects_save(suspects, e);
 	}
 	if (rc == 0)
 		rc = make_file(path, size, &fd, e);
@@ -114,13 +129,22 @@ int active_log_open(const char *dir, uint32_t n, struct active_log **out, struct
 		} else {
 			*out = xcalloc(1, sizeof(**out));
 			**out = (struct active_log){ map, size, n,
-						     xcalloc(n, sizeof(_Atomic bool)) };
+						     xcalloc(n, sizeof(_Atomic bool)),
+						     suspects };
+			suspects = NULL;
 			(*out)->map[0] = '[';
 		}
 		close(fd);
 	}
+	suspects_close(suspects);
 	arena_deinit(&a);
 	return rc;
+}
+
+int active_log_check(const struct active_log *l, struct ctx *ctx, struct str query,
+		     struct err *e)
+{
+	return l ? suspects_check(l->suspects, ctx, query, e) : 0;
 }
 
 void active_log_close(struct active_log *l)
@@ -128,13 +152,17 @@ void active_log_close(struct active_log *l)
 	if (!l)
 		return;
 	munmap(l->map, l->size);
+	suspects_close(l->suspects);
 	free(l->used);
 	free(l);
 }
 
 /* As much of the query as fits an entry. */
-static void make_entry(struct buf *b, struct str query)
+static void make_entry(struct buf *b, struct str whole)
 {
+	char hash[17];
+	struct str query = str_n(whole.p, MIN(whole.n, (size_t)ENTRY));
+	snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)suspects_hash(whole));
 	for (;;) {
 		struct jw w;
 		buf_reset(b);
@@ -144,6 +172,10 @@ static void make_entry(struct buf *b, struct str query)
 		jw_str(&w, query);
 		jw_key(&w, STR("timestamp_sec"));
 		jw_i64(&w, time_wall_ms() / 1000);
+		if (query.n < whole.n) {
+			jw_key(&w, STR("hash"));
+			jw_str(&w, str_of(hash));
+		}
 		jw_obj_end(&w);
 		if (b->n < ENTRY)
 			return;
@@ -170,7 +202,7 @@ int active_log_add(struct active_log *l, struct str query)
 			break;
 	}
 	buf_init(&b, 1 << 20);
-	make_entry(&b, query.n > ENTRY ? str_n(query.p, ENTRY) : query);
+	make_entry(&b, query);
 	uint8_t *to = l->map + 1 + (size_t)i * ENTRY;
 	memcpy(to, b.p, MIN(b.n, ENTRY - 1));
 	to[ENTRY - 1] = ',';

@@ -113,6 +113,21 @@ MUST_CHECK int active_log_open(const char *dir, uint32_t n, struct active_log **
 void active_log_close(struct active_log *l);		    /* NULL allowed */
 int active_log_add(struct active_log *l, struct str query); /* -1: no place, or l NULL */
 void active_log_remove(struct active_log *l, int at);
+/* E_EXEC: it was under way at two abnormal ends of the process, the last one less than an hour ago. l NULL: 0 */
+MUST_CHECK int active_log_check(const struct active_log *l, struct ctx *ctx,
+				struct str query, struct err *e);
+
+/* ---- suspects.c: what was under way at abnormal ends; kept beside that file ---- */
+struct suspects;
+struct suspects *suspects_open(const char *dir); /* what cannot be read is logged */
+void suspects_close(struct suspects *s);	 /* NULL allowed */
+/* It stood in the log of the last run; the hash is that of the whole text. */
+void suspects_found(struct suspects *s, struct str query, uint64_t hash);
+MUST_CHECK int suspects_save(struct suspects *s, struct err *e);
+MUST_CHECK int suspects_check(const struct suspects *s, struct ctx *ctx, struct str query,
+			      struct err *e);
+uint64_t suspects_hash(struct str query);
+uint64_t suspects_hash_of(struct str hex);
 
 /* ---- query_log.c: a line of JSON for each query, as Prometheus' query_log_file ---- */
 struct query_log;

@@ -486,7 +486,11 @@ int api_run_query(struct call *c, struct promql_query *q, int64_t timeout_ms,
 		ctx_child(c->ctx, time_after_ns((uint64_t)timeout_ms * NS_PER_MS));
 	*r = (struct promql_result){ 0 };
 	metric_add(l->queries, 1);
-	int rc = evaluate(c, &ctx, q, r);
+	int rc = active_log_check(l->active, &ctx, q->text, c->e);
+	if (rc < 0)
+		metric_inc(metric_at(l->set, M_REFUSED, STR("query.active-query-path")));
+	else
+		rc = evaluate(c, &ctx, q, r);
 	metric_add(l->queries, -1);
 	c->run.total_ns = time_mono_ns() - start;
 	afterwards(c, q, r, rc < 0);

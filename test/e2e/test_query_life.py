@@ -9,6 +9,7 @@ Usage: test_query_life.py [PART...]. Ends with "N passed, N failed, N skipped".
 import gzip
 import json
 import os
+import re
 import socket
 import sys
 import threading
@@ -276,9 +277,58 @@ def logs(w):
     q.start()
     q.ready()
     c.ok(q.text().count("did not finish in the last run") == 2, "after an orderly end it has nothing to tell")
+    suspects(c, q, folder, text, entries)
     q.stop()
     dead = p.thanosc("query", "--query.active-query-path=/proc/nowhere", ready=False, name="refused")
     c.ok(wait(lambda: not dead.alive()) and "--query.active-query-path" in dead.text(), "a folder that cannot be made is refused by name", dead.text())
+
+
+def suspects(c, q, folder, text, entries):
+    """`hang` and a long text were under way at one kill -9 already: at the second one they are refused for an hour."""
+    file = os.path.join(folder, "queries.suspects")
+
+    def answer(query):
+        status, _, body = call(q, "query", {"query": query, "timeout": "50ms"})
+        return status, json.loads(body).get("error", "")
+
+    c.ok(answer("hang")[0] == 503, "one abnormal end refuses nothing", answer("hang"))
+    holders = [Holder(q, {"query": x}, "query") for x in ("hang", "hang", text, "hang * 2")]
+    wait(lambda: len(entries()) == 3)  # there are three places
+    q.kill()
+    for h in holders:
+        h.close()
+    q.start()
+    q.ready()
+    told = [line for line in q.text().splitlines() if "is refused for an hour" in line]
+    twice = [e["query"] for e in json.load(open(file)) if e["ends"] == 2]
+    want = [x for x in ("hang", text) if x in twice or any(len(t) > 300 and x.startswith(t) for t in twice)]
+    c.ok("hang" in want and len(told) == len(want), "after a second one the next start tells what is refused", told)
+    for x in want:
+        status, error = answer(x)
+        c.ok(status == 422 and re.match(r"query refused until \d{4}-\d\d-\d\dT[\d:]+Z: it was under way at 2 abnormal ends of this process", error),
+             f"which has its reason: {x[:20]}", (status, error))
+    other = [answer(x)[0] for x in ("hang + 1", text[:-2] + 'x"}', "vector(1)")]
+    c.ok(other == [503, 503, 200], "other queries are answered as before", other)
+    c.ok(q.metric("thanosc_query_refused_total") == len(want), "refusals are counted", q.metric("thanosc_query_refused_total"))
+    q.stop()
+    q.start()
+    q.ready()
+    c.ok(answer("hang")[0] == 422, "an orderly end changes nothing about it")
+    q.stop()
+    kept = json.load(open(file))
+    for e in kept:
+        e["last_sec"] -= 3601
+    with open(file, "w") as f:
+        json.dump(kept, f)
+    q.start()
+    q.ready()
+    c.ok(answer("hang")[0] == 503, "an hour later it is evaluated again", answer("hang"))
+    q.stop()
+    with open(file, "w") as f:
+        f.write('[{"query":')
+    q.start()
+    q.ready()
+    c.ok("unfinished queries of earlier runs are not known" in q.text() and answer("vector(1)")[0] == 200, "a damaged file is told, and no obstacle")
 
 
 def names(plan):
