@@ -16,7 +16,7 @@ struct aggr_merge {
 	struct lane done[PARTS];
 };
 
-static void move_out(struct fold *f, struct lane *done, size_t n)
+static void move_out(struct fold *f, struct lane *done, size_t n, bool penalty)
 {
 	if (n == 0)
 		return;
@@ -24,7 +24,7 @@ static void move_out(struct fold *f, struct lane *done, size_t n)
 	memcpy(done->t + done->n, f->tail.t + f->tail.at, n * sizeof(*done->t));
 	memcpy(done->v + done->n, f->tail.v + f->tail.at, n * sizeof(*done->v));
 	done->n += n;
-	fold_gone(f, n);
+	fold_gone(f, n, penalty);
 }
 
 /* Of two that differ at one time the one that came first stays: there is no better one among aggregates. */
@@ -57,7 +57,7 @@ static int fold_part(struct job *j, struct merger *m, struct aggr_merge *g, unsi
 		return chunk_failed(j, x, e);
 	if (m->in.n == 0)
 		return 0;
-	move_out(f, &g->done[p], fold_ready(f, m->in.t[0], penalty));
+	move_out(f, &g->done[p], fold_ready(f, m->in.t[0], penalty), penalty);
 	if (penalty) {
 		fold_penalty(f, &m->in);
 		return 0;
@@ -151,7 +151,8 @@ int aggr_run(struct job *j, struct merger *m, const struct chunk_ref *run, size_
 		for (unsigned p = 0; p < PARTS && rc == 0; p++)
 			rc = fold_part(j, m, g, p, &run[i], penalty, e);
 	for (unsigned p = 0; p < PARTS; p++)
-		move_out(&g->f[p], &g->done[p], g->f[p].tail.n - g->f[p].tail.at);
+		move_out(&g->f[p], &g->done[p], g->f[p].tail.n - g->f[p].tail.at,
+			 penalty);
 	if (rc == 0)
 		rc = cut_all(j, m, g, e);
 	for (unsigned p = 0; p < PARTS; p++) {

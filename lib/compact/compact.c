@@ -275,7 +275,7 @@ int compact_blocks(struct ctx *ctx, struct arena *a, const struct block_source *
 	if (rc == 0 && j.out_series == 0)
 		r->empty = true;
 	else if (rc == 0)
-		rc = finish(&j, e);
+		rc = wide_check_end(&j.merger->cut.wide, ctx, e) < 0 ? -1 : finish(&j, e);
 	block_writer_abort(j.w);
 	merger_free(j.merger);
 	arena_deinit(&rec);

@@ -117,6 +117,9 @@ void decoding_deinit(struct decoding *d);
 void decoding_begin(struct decoding *d, bool generic); /* a new run */
 void lane_room(struct lane *l, size_t n);
 void lane_deinit(struct lane *l);
+/* Of equal times the first stays; all are in [mint, maxt]. E_CORRUPT. */
+MUST_CHECK int lane_settle(struct ctx *ctx, int64_t mint_ms, int64_t maxt_ms,
+			   struct lane *l, struct err *e);
 /* Samples of a part, strictly ascending (of equal times the first), all in [mint, maxt]. E_CORRUPT. */
 MUST_CHECK int lane_decode(struct decoding *d, struct ctx *ctx, struct chunk_part p,
 			   int64_t mint_ms, int64_t maxt_ms, struct lane *out,
@@ -127,6 +130,32 @@ void decoding_collect(struct decoding *d, struct lane *const *lanes, size_t n);
 /* Are two samples the same, bit by bit? */
 bool gsample_eq(const struct gsample *a, const struct gsample *b);
 bool hist_same(const struct hist *a, const struct hist *b); /* whatever the layout */
+
+/* ---- wide.c: float chunks sixteen at once ---- */
+struct chunk_ref {
+	const struct chunk_view *c;
+	const struct input *in;
+};
+struct wide {
+	bool usable;
+	uint8_t *scratch;
+	size_t scratch_cap;
+	struct lane lane[CHUNK_WIDE]; /* of wide_read */
+	/* chunks made, to be compared */
+	size_t n, count[CHUNK_WIDE], off[CHUNK_WIDE + 1]; /* where each begins in bytes */
+	struct buf bytes;
+	int64_t *t, *got_t;
+	double *v, *got_v;
+};
+void wide_init(struct wide *w);
+void wide_deinit(struct wide *w);
+/* Decode the first chunks of a run into lane[], not yet settled: how many; 0: do it one by one. */
+size_t wide_read(struct wide *w, const struct chunk_ref *run, size_t n);
+/* Does this chunk give back its samples? Told now or by a later call, wide_check_end at the latest. */
+MUST_CHECK int wide_check(struct wide *w, struct ctx *ctx, struct chunk_part p,
+			  const int64_t *t, const double *v, size_t n, struct err *e);
+MUST_CHECK int wide_check_end(struct wide *w, struct ctx *ctx, struct err *e);
+int wide_differs(struct ctx *ctx, struct err *e); /* the error; -1 */
 
 /* ---- recut.c: samples to chunks of 120 ---- */
 struct recut {
@@ -141,8 +170,7 @@ struct recut {
 	int type;	  /* of its samples: enum chunk_enc, 0: none */
 	enum chunk_enc now;
 	uint32_t last_chunk, last_i; /* where the sample before came from */
-	int64_t *check_t;
-	double *check_v;
+	struct wide wide;
 	struct arena check_mem;
 	struct chunk_decoder *check_d;
 };
@@ -161,10 +189,6 @@ int64_t recut_part(struct recut *r, const int64_t *t, const double *v, size_t n,
 		   bool twice, struct chunk_part *out, struct err *e);
 
 /* ---- merge.c ---- */
-struct chunk_ref {
-	const struct chunk_view *c;
-	const struct input *in;
-};
 struct fold { /* samples of chunks merged so far that may still change */
 	struct lane tail, spare;
 	bool any;	 /* something was given away */
@@ -176,6 +200,8 @@ struct merger {
 	struct recut cut;
 	struct fold f;
 	struct lane in;
+	size_t wide_from, wide_to; /* chunks of the run that lie in cut.wide */
+	bool penalty;
 	struct arena a; /* of the series' chunks */
 	struct chunk_ref *ref, *run;
 	size_t n, cap, cap_run;
@@ -194,7 +220,8 @@ MUST_CHECK int merge_own(struct job *j, struct input *in, struct chunk_view *v, 
 /* ---- fold.c ---- */
 /* How many samples at the beginning of the tail lie before t_ms; with `at` also those at it. */
 size_t fold_ready(const struct fold *f, int64_t t_ms, bool at);
-void fold_gone(struct fold *f, size_t n); /* the first n of the tail were given away */
+/* The first n of the tail were given away. */
+void fold_gone(struct fold *f, size_t n, bool penalty);
 void fold_penalty(struct fold *f, const struct lane *b);
 /* false: samples of equal times differ; nothing was changed. */
 bool fold_chain(const struct decoding *d, struct fold *f, const struct lane *b);

@@ -44,11 +44,13 @@ size_t fold_ready(const struct fold *f, int64_t t_ms, bool at)
 	return lo - f->tail.at;
 }
 
-void fold_gone(struct fold *f, size_t n)
+void fold_gone(struct fold *f, size_t n, bool penalty)
 {
 	const int64_t *t = f->tail.t + f->tail.at;
 
-	for (size_t i = 0; i < n; i++) {
+	if (n == 0)
+		return;
+	for (size_t i = penalty ? 0 : n - 1; i < n; i++) {
 		int64_t b = bound_after(t[i], f->any, f->last_ms);
 		f->reach_ms = f->any ? MAX(f->reach_ms, b) : b;
 		f->last_ms = t[i];

@@ -116,6 +116,12 @@ int lane_decode(struct decoding *d, struct ctx *ctx, struct chunk_part p, int64_
 			return -1;
 		out->n = (size_t)n;
 	}
+	return lane_settle(ctx, mint_ms, maxt_ms, out, e);
+}
+
+int lane_settle(struct ctx *ctx, int64_t mint_ms, int64_t maxt_ms, struct lane *out,
+		struct err *e)
+{
 	drop_doubles(out);
 	if (out->n && (out->t[0] < mint_ms || out->t[out->n - 1] > maxt_ms))
 		return err_set(ctx, e, E_CORRUPT,

@@ -58,12 +58,36 @@ static int give_away(struct merger *m, size_t n, struct err *e)
 		return 0;
 	if (recut_put(&m->cut, l->t + l->at, l->v + l->at, n, e) < 0)
 		return -1;
-	fold_gone(&m->f, n);
+	fold_gone(&m->f, n, m->penalty);
 	if (decoding_wants_room(&m->d)) {
 		struct lane *live[] = { l, &m->cut.wait };
 		decoding_collect(&m->d, live, 2);
 	}
 	return 0;
+}
+
+/* Chunk i of a run decoded; several at a time where they are floats only. NULL: it cannot be. */
+static struct lane *next_lane(struct job *j, struct merger *m,
+			      const struct chunk_ref *run, size_t n, size_t i,
+			      struct err *e)
+{
+	const struct chunk_view *c = run[i].c;
+	struct wide *w = &m->cut.wide;
+
+	if (i == 0)
+		m->wide_from = m->wide_to = 0;
+	if (!m->d.generic && i >= m->wide_to) {
+		m->wide_from = i;
+		m->wide_to = i + wide_read(w, run + i, n - i);
+	}
+	if (i >= m->wide_from && i < m->wide_to) {
+		struct lane *l = &w->lane[i - m->wide_from];
+		return lane_settle(j->ctx, c->mint_ms, c->maxt_ms, l, e) < 0 ? NULL : l;
+	}
+	return lane_decode(&m->d, j->ctx, c->part[AGGR_RAW], c->mint_ms, c->maxt_ms,
+			   &m->in, e) < 0
+		       ? NULL
+		       : &m->in;
 }
 
 /* 1: done; 0: samples of one time differ, nothing is left of the attempt; -1 */
@@ -73,17 +97,18 @@ static int fold_run(struct job *j, struct merger *m, const struct chunk_ref *run
 	size_t had = m->out.n;
 
 	m->f.any = false;
+	m->penalty = penalty;
 	m->f.tail.at = m->f.tail.n = 0;
 	for (size_t i = 0; i < n; i++) {
 		const struct chunk_view *c = run[i].c;
 		if (give_away(m, fold_ready(&m->f, c->mint_ms, penalty), e) < 0)
 			return -1;
-		if (lane_decode(&m->d, j->ctx, c->part[AGGR_RAW], c->mint_ms, c->maxt_ms,
-				&m->in, e) < 0)
+		struct lane *in = next_lane(j, m, run, n, i, e);
+		if (!in)
 			return chunk_failed(j, &run[i], e);
 		if (penalty) {
-			fold_penalty(&m->f, &m->in);
-		} else if (!fold_chain(&m->d, &m->f, &m->in)) {
+			fold_penalty(&m->f, in);
+		} else if (!fold_chain(&m->d, &m->f, in)) {
 			m->out.n = had;
 			return 0;
 		}

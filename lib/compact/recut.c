@@ -18,8 +18,7 @@ void recut_init(struct recut *r, struct decoding *d, struct budget *b)
 	r->enc = chunk_encoder_new();
 	buf_init(&r->bytes, 1 << 20);
 	lane_room(&r->wait, CHUNK_SAMPLES);
-	r->check_t = xreallocarray(NULL, CHUNK_SAMPLES, sizeof(*r->check_t));
-	r->check_v = xreallocarray(NULL, CHUNK_SAMPLES, sizeof(*r->check_v));
+	wide_init(&r->wide);
 	arena_init(&r->check_mem, b);
 	r->check_d = chunk_decoder_new(&r->check_mem);
 }
@@ -29,8 +28,7 @@ void recut_deinit(struct recut *r)
 	chunk_encoder_free(r->enc);
 	buf_deinit(&r->bytes);
 	lane_deinit(&r->wait);
-	free(r->check_t);
-	free(r->check_v);
+	wide_deinit(&r->wide);
 	arena_deinit(&r->check_mem);
 }
 
@@ -59,12 +57,6 @@ static int add_view(struct recut *r, const struct lane *l, size_t n,
 	return block_views_add(r->out, r->ctx, r->a, &v, e);
 }
 
-static int differs(struct recut *r, struct err *e)
-{
-	return err_set(r->ctx, e, E_INTERNAL,
-		       "a chunk does not give back the samples that were put in");
-}
-
 /* ---- floats ---- */
 
 static int put_floats(struct recut *r, const struct lane *l, size_t n, struct err *e)
@@ -72,15 +64,9 @@ static int put_floats(struct recut *r, const struct lane *l, size_t n, struct er
 	buf_reset(&r->bytes);
 	if (chunk_xor_encode(&r->bytes, l->t + l->at, l->v + l->at, n, e) < 0)
 		return -1;
-	int got = chunk_xor_decode(r->bytes.p, r->bytes.n, r->check_t, r->check_v,
-				   CHUNK_SAMPLES, e);
-	if (got < 0)
-		return -1;
-	if ((size_t)got != n ||
-	    memcmp(r->check_t, l->t + l->at, n * sizeof(*l->t)) != 0 ||
-	    memcmp(r->check_v, l->v + l->at, n * sizeof(*l->v)) != 0)
-		return differs(r, e);
 	struct chunk_part part = { r->bytes.p, (uint32_t)r->bytes.n, CHUNK_XOR };
+	if (wide_check(&r->wide, r->ctx, part, l->t + l->at, l->v + l->at, n, e) < 0)
+		return -1;
 	return add_view(r, l, n, part, e);
 }
 
@@ -138,9 +124,9 @@ static int check_chunk(struct recut *r, struct chunk_part part, const int64_t *t
 	while ((rc = chunk_decoder_next(r->check_d, &c, e)) > 0)
 		for (size_t i = 0; i < c.n; i++, k++)
 			if (k >= n || !as_put(r, &c, i, t, v, k))
-				return differs(r, e);
+				return wide_differs(r->ctx, e);
 	if (rc == 0 && k != n)
-		return differs(r, e);
+		return wide_differs(r->ctx, e);
 	return rc;
 }
 
@@ -263,7 +249,7 @@ static int64_t float_part(struct recut *r, const int64_t *t, const double *v, si
 		goto out;
 	if ((size_t)got != n + twice || memcmp(t2, l.t, (n + twice) * sizeof(*t2)) != 0 ||
 	    memcmp(v2, l.v, (n + twice) * sizeof(*v2)) != 0)
-		rc = differs(r, e);
+		rc = wide_differs(r->ctx, e);
 	else
 		rc = (int64_t)n;
 out:
