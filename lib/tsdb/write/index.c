@@ -238,7 +238,7 @@ int index_series(struct index_writer *x, struct ctx *ctx, const uint32_t *label,
 	uint32_t ref = (uint32_t)((pos + pad) / SERIES_ALIGN);
 	uint32_t be = __builtin_bswap32(ref);
 	if (fs_out_write(x->file, ctx, from, pad + size, e) < 0 ||
-	    spill_write(&x->refs, ctx, &be, sizeof(be), e) < 0 ||
+	    spill_append(&x->refs, ctx, &be, sizeof(be), e) < 0 ||
 	    post_add(&x->sort, ctx, ref, label, n_labels, e) < 0)
 		return -1;
 	x->prev = need(x->prev, &x->prev_cap, 2 * n_labels, sizeof(*x->prev));

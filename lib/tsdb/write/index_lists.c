@@ -102,7 +102,7 @@ static int write_group(struct index_writer *x, struct ctx *ctx, struct post_merg
 	if (rc < 0)
 		return -1;
 	const struct index_list row = { g->name, g->value, l.off };
-	if (spill_write(&x->table, ctx, &row, sizeof(row), e) < 0)
+	if (spill_append(&x->table, ctx, &row, sizeof(row), e) < 0)
 		return -1;
 	return list_end(x, ctx, &l, e);
 }

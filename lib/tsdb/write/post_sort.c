@@ -106,7 +106,7 @@ static int write_refs(struct spill *out, struct ctx *ctx, const struct post_entr
 		size_t k = MIN(n, ARRAY_LEN(be));
 		for (size_t i = 0; i < k; i++)
 			be[i] = __builtin_bswap32(v[i].ref);
-		if (spill_write(out, ctx, be, k * sizeof(*be), e) < 0)
+		if (spill_append(out, ctx, be, k * sizeof(*be), e) < 0)
 			return -1;
 		v += k;
 		n -= k;
@@ -118,7 +118,7 @@ static int write_group(struct spill *out, struct ctx *ctx, uint32_t name, uint32
 		       uint32_t n, struct err *e)
 {
 	const uint32_t head[3] = { name, value, n };
-	return spill_write(out, ctx, head, sizeof(head), e);
+	return spill_append(out, ctx, head, sizeof(head), e);
 }
 
 /* Runs [first, n_runs) become one. */
@@ -137,7 +137,7 @@ static int fold(struct post_sort *s, struct ctx *ctx, size_t first, struct err *
 		if (rc < 0)
 			break;
 		while ((rc = post_merge_refs(m, ctx, &piece, e)) == 1)
-			if (spill_write(&s->spill, ctx, piece.p, piece.n, e) < 0) {
+			if (spill_append(&s->spill, ctx, piece.p, piece.n, e) < 0) {
 				rc = -1;
 				break;
 			}

@@ -25,7 +25,7 @@ int spill_flush(struct spill *s, struct ctx *ctx, struct err *e)
 	return 0;
 }
 
-int spill_write(struct spill *s, struct ctx *ctx, const void *p, size_t n, struct err *e)
+int spill_append(struct spill *s, struct ctx *ctx, const void *p, size_t n, struct err *e)
 {
 	const uint8_t *from = p;
 	while (UNLIKELY(n > s->room - s->n)) {

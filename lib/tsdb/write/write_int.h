@@ -78,8 +78,8 @@ struct spill {
 };
 MUST_CHECK int spill_open(struct spill *s, struct ctx *ctx, const char *dir, size_t room,
 			  struct err *e);
-MUST_CHECK int spill_write(struct spill *s, struct ctx *ctx, const void *p, size_t n,
-			   struct err *e);
+MUST_CHECK int spill_append(struct spill *s, struct ctx *ctx, const void *p, size_t n,
+			    struct err *e);
 MUST_CHECK int spill_flush(struct spill *s, struct ctx *ctx, struct err *e);
 uint64_t spill_pos(const struct spill *s);
 void spill_close(struct spill *s);
