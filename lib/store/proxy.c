@@ -226,7 +226,8 @@ static int open_leg(struct proxy *p, struct ctx *ctx, const struct chosen *c,
 		    struct series_set **out, struct err *e)
 {
 	struct rpc_stream *stream;
-	struct rpc_call_opts o = { .budget = ctx->budget };
+	struct rpc_call_opts o = { .budget = ctx->budget,
+				   .window_min = PROXY_READ_AHEAD };
 	if (rpc_open(c->m->channel, ctx, "/thanos.Store/Series", bytes, &o, &stream, e) <
 	    0)
 		return -1;

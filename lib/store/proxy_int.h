@@ -7,6 +7,9 @@
 #include "base/limits.h"
 #include "store/store.h"
 
+/* Of one leg; doubled each time that its reader has to wait although it was full before. */
+#define PROXY_READ_AHEAD ((size_t)256 << 10)
+
 struct endpoint;
 struct endpoint_member;
 /* A call and whom it was sent to. */

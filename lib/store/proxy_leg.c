@@ -44,7 +44,8 @@ int proxy_request_check(struct ctx *ctx, const struct err *why, struct err *e)
 bool proxy_call_again(struct proxy_call *c, struct ctx *ctx, const struct err *why,
 		      struct rpc_stream **stream)
 {
-	struct rpc_call_opts o = { .budget = ctx->budget };
+	struct rpc_call_opts o = { .budget = ctx->budget,
+				   .window_min = PROXY_READ_AHEAD };
 	struct rpc_stream *next;
 	struct err e = ERR_INIT;
 	if (why->code != E_UNAVAILABLE || !c->request.p || c->tries++ >= MAX_AGAIN ||

@@ -129,7 +129,7 @@ struct block_series_req {
 	bool newer_encodings;
 	/* Samples outside [mint_ms, maxt_ms] are cut from the chunks at its edges, too; else chunks are shown whole. */
 	bool trim;
-	uint32_t batch; /* series read at a time; 0: as many as fit 1 MiB of chunks */
+	uint32_t batch; /* series read at a time at most; 0: no such limit */
 };
 /*
  * Stream the series that match, in order of shown labels. Postings and sort entries are charged to

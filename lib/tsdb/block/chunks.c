@@ -1,7 +1,7 @@
 /*
  * tsdb/block/chunks.c - the chunk stage of a block's series_set.
  *
- * From the ready items so many are taken that their chunks come to about 1 MiB, going by the mean of
+ * From the ready items so many are taken that their chunks come to about show_bytes, going by the mean of
  * what was read so far, and fewer if the read, gaps included, would fetch more than
  * BLOCK_BATCH_BYTES. Chunks lie one behind another in a segment, so the next wanted reference
  * tells how long a chunk can be. A damaged chunk is named in a warning and left out; the series is
@@ -11,9 +11,9 @@
 
 #include <stdlib.h>
 
+#include "base/time.h"
 #include "base/vec.h"
 
-#define SHOW_BYTES    (1u << 20)
 #define MAX_CHUNKS    8192
 #define DEFAULT_CHUNK 16000u /* what is read where nothing tells a chunk's length */
 #define FIRST_MEAN    512u
@@ -42,7 +42,7 @@ void block_set_release(struct block_set *s)
 static size_t guess_items(const struct block_set *s)
 {
 	uint64_t mean = s->read_chunks ? s->read_bytes / s->read_chunks + 1 : FIRST_MEAN;
-	size_t want = (size_t)MIN(SHOW_BYTES / mean + 1, (uint64_t)MAX_CHUNKS);
+	size_t want = (size_t)MIN(s->show_bytes / mean + 1, (uint64_t)MAX_CHUNKS);
 	size_t left = s->n_ready - s->at_ready, chunks = 0, n = 0;
 
 	if (s->req->batch)
@@ -152,9 +152,12 @@ static int read_chunks(struct stage *g, struct err *e)
 		}
 		return 0;
 	}
+	uint64_t begin = time_mono_ns();
 	if (segments_read(s->b->segments, g->ctx, s->need, s->n_need, on_bad_chunk, g,
 			  e) < 0)
 		return err_wrap(g->ctx, e, "block %s: chunks", s->b->id);
+	if (time_mono_ns() - begin >= SET_SLOW_NS)
+		s->show_bytes = MIN(s->show_bytes * 2, SET_SHOW_MOST);
 	for (size_t i = 0; i < s->n_need; i++) {
 		s->read_chunks += !s->need[i].bad;
 		s->read_bytes += s->need[i].bad ? 0 : s->need[i].part.n;

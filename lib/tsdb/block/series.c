@@ -21,9 +21,12 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "base/time.h"
 #include "base/vec.h"
 
 #define FIRST_BATCH	64
+#define EASY_BATCH	128   /* entries are read no more at once unless reads are slow */
+#define EASY_CHUNKS	8192  /* nor if they have so many chunks */
 #define MANY_CHUNKS	32768 /* chunk references in a batch: the next is smaller */
 #define SAMPLES_A_CHUNK 120
 
@@ -244,6 +247,19 @@ static size_t place_of(const uint32_t *sorted, size_t n, uint32_t ref)
 	return lo;
 }
 
+/* How many entries are read next, after a batch with so many chunks. */
+static void pace(struct block_set *s, size_t chunks, bool slow)
+{
+	size_t most = s->req->batch ? MIN(s->req->batch, BLOCK_BATCH_SERIES)
+				    : BLOCK_BATCH_SERIES;
+	bool easy = s->batch_max < EASY_BATCH && chunks < EASY_CHUNKS;
+
+	if (chunks > MANY_CHUNKS)
+		s->batch_max = MAX(s->batch_max / 2, 1);
+	else if (slow || easy || s->req->skip_chunks)
+		s->batch_max = MIN(s->batch_max * 2, most);
+}
+
 static int load_batch(struct block_set *s, struct ctx *ctx, struct err *e)
 {
 	uint32_t want[BLOCK_BATCH_SERIES], sorted[BLOCK_BATCH_SERIES];
@@ -257,9 +273,11 @@ static int load_batch(struct block_set *s, struct ctx *ctx, struct err *e)
 	n = block_entries_batch(want, n, n, sorted);
 	struct arena *a = &s->batch[s->cur];
 	struct idx_series *in = arena_try(a, ctx, n * sizeof(*in), e);
+	uint64_t begin = time_mono_ns();
 	if (!in || block_entries_read(s->b, ctx, a, sorted, n, s->req->mint_ms,
 				      s->req->maxt_ms, skip, in, e) < 0)
 		return -1;
+	bool slow = time_mono_ns() - begin >= SET_SLOW_NS;
 	for (size_t i = 0; i < n; i++) {
 		size_t k = s->sorted ? place_of(sorted, n, want[i]) : i;
 		if (take_entry(s, ctx, want[i], &in[k], e) < 0)
@@ -267,10 +285,7 @@ static int load_batch(struct block_set *s, struct ctx *ctx, struct err *e)
 		chunks += in[k].n_chunks;
 	}
 	s->at += n;
-	if (!s->req->batch)
-		s->batch_max = chunks > MANY_CHUNKS ? MAX(s->batch_max / 2, 1)
-						    : MIN(s->batch_max * 2,
-							  (size_t)BLOCK_BATCH_SERIES);
+	pace(s, chunks, slow);
 	while (s->at == s->total && s->n_held > 0)
 		if (push_ready(s, ctx, s->held[--s->n_held], e) < 0)
 			return -1;
@@ -365,7 +380,8 @@ int block_series(struct block *b, struct ctx *ctx, const struct block_series_req
 	s->base.ops = &set_ops;
 	s->b = block_ref(b);
 	s->req = req;
-	s->batch_max = req->batch ? MIN(req->batch, BLOCK_BATCH_SERIES) : FIRST_BATCH;
+	s->batch_max = req->batch ? MIN(req->batch, FIRST_BATCH) : FIRST_BATCH;
+	s->show_bytes = SET_SHOW_LEAST;
 	arena_init(&s->perm, ctx->budget);
 	arena_init(&s->batch[0], ctx->budget);
 	arena_init(&s->batch[1], ctx->budget);

@@ -58,7 +58,16 @@ struct block_set {
 	struct series_in *shown;
 	size_t n_shown, at_shown;
 	uint64_t read_chunks, read_bytes; /* for the mean size of a chunk */
+	size_t show_bytes;		  /* of chunks that are read at once */
 };
+
+/*
+ * What is read at once starts small and doubles only while reads are slow: a disk or its cache gives little as fast as much, and
+ * what lies read ahead of each of many blocks adds up; an object store wants few large reads.
+ */
+#define SET_SLOW_NS    (2 * NS_PER_MS)
+#define SET_SHOW_LEAST ((size_t)128 << 10)
+#define SET_SHOW_MOST  ((size_t)1 << 20)
 
 /* chunks.c: read the chunks of as many ready items as fit and fill shown[]. */
 MUST_CHECK int block_set_show(struct block_set *s, struct ctx *ctx, struct err *e);
