@@ -20,7 +20,8 @@ import urllib.request
 from concurrent import futures
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
-from procs import Checks, Procs, get, wait  # noqa: E402
+from cgroup import Cgroup  # noqa: E402
+from procs import THANOSC, Checks, Procs, get, wait  # noqa: E402
 from promdata import T0, make_noise, to_bucket  # noqa: E402
 from storeapi import MSG, FakeStore  # noqa: E402
 
@@ -154,6 +155,22 @@ def total_limit(w):
     q = w.query("--query.max-memory=12MiB", f"--query.total-memory={total}MiB", f"--query.max-concurrent={AT_ONCE}", name="flooded")
     flood(w.c, q, room=total * MIB, what=f"{total} MiB for all")
     q.stop()
+
+
+def in_a_cgroup(w):
+    """The same where the kernel kills whatever passes the budget by more than a tenth."""
+    total = AT_ONCE * 10
+    # the program itself, stacks and what malloc keeps do not grow with the budget: 48 MiB are a tenth of it with 50 at a time
+    with Cgroup(total * MIB + max(total * MIB // 10, 48 * MIB)) as g:
+        if g.why:
+            w.c.skip(g.why)
+            return
+        q = w.query("--query.max-memory=12MiB", f"--query.total-memory={total}MiB", f"--query.max-concurrent={AT_ONCE}", name="caged",
+                    binary=g.starter(w.p, THANOSC))
+        flood(w.c, q, room=total * MIB, what=f"{total} MiB for all and a cgroup of {g.limit // MIB} MiB")
+        w.c.ok(g.kills() == 0 and q.alive(), "the kernel killed nothing", g.kills())
+        print(f"note: the group of {g.limit / MIB:.0f} MiB held {(g.peak() or 0) / MIB:.1f} MiB at most")
+        q.stop()
 
 
 def all_limits(w):
@@ -416,7 +433,7 @@ def main():
     with Procs() as p:
         c = Checks(p)
         w = World(c, p)
-        for part in (one_limit, total_limit, all_limits, queue, logs, answers, streaming):
+        for part in (one_limit, total_limit, in_a_cgroup, all_limits, queue, logs, answers, streaming):
             if not sys.argv[1:] or part.__name__ in sys.argv[1:]:
                 part(w)
         w.hanging.stop()
