@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/vec.h"
 #include "tsdb/write/write_int.h"
 
@@ -110,12 +111,12 @@ failed:
 
 void block_writer_abort(struct block_writer *w)
 {
-	struct err ignored = ERR_INIT;
+	struct err why = ERR_INIT;
 	if (!w)
 		return;
-	if (w->made && fs_remove_all(NULL, w->tmp, &ignored) < 0) {
-		/* It stays for block_writer_clean. */
-	}
+	if (w->made && fs_remove_all(NULL, w->tmp, &why) < 0)
+		log_warn(NULL, "%s stays for the next start to remove: %s", w->tmp,
+			 err_text(&why));
 	writer_free(w);
 }
 

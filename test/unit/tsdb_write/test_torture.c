@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "support/tst.h"
 #include "unit/tsdb_write/world.h"
 
@@ -82,6 +83,7 @@ static void every_point(enum fault_kind kind)
 	struct copy c;
 	bool seen[FAULT_COUNT] = { false };
 	uint64_t n = 1;
+	log_setup(LOG_ERROR, LOG_LOGFMT, 2); /* folders that stay are said so */
 	world_begin(&w);
 	copy_open(&w, GOLDEN "/bucket/" EU, &c);
 	while (fail_at(&w, &c, n, kind, seen))
