@@ -3,9 +3,11 @@
  *
  *   compact_blocks make DIR SERIES FROM_S TO_S STEP_S OFFSET_MS REPLICA   one block; prints its ULID
  *   compact_blocks merge OUT none|1to1|penalty BLOCK_DIR...               prints one line of JSON
+ *   compact_blocks same BLOCK_DIR BLOCK_DIR                               are series and chunks the same, byte by byte?
  *
  * A third of the series are counters, a third gauges that move by steps, a third gauges with random digits; one scrape in
- * 200 is missing, others are up to 20 ms late.
+ * 200 is missing, others are up to 20 ms late. A replica whose name begins
+ * with x has other values at some of the times.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -90,6 +92,7 @@ static uint32_t find(const struct str *v, size_t n, struct str s)
 
 struct plan {
 	int64_t from_ms, to_ms, step_ms, offset_ms;
+	bool other;
 };
 
 /* Samples of series i: those of a replica differ in their times only. */
@@ -113,6 +116,7 @@ static size_t make_samples(const struct plan *p, size_t i, int64_t *t, double *v
 		case 1: v[n] = (double)(100 + x % 8 * 4096); break;
 		default: v[n] = (double)(x >> 11) / (double)(1u << 21);
 		}
+		v[n] += p->other && r % 50 == 7 ? 1 : 0;
 		n++;
 	}
 	return n;
@@ -183,7 +187,7 @@ static int make(char **v)
 	struct block_writer *w;
 	struct arena a;
 	struct plan p = { atoll(v[2]) * 1000, atoll(v[3]) * 1000, atoll(v[4]) * 1000,
-			  atoll(v[5]) };
+			  atoll(v[5]), v[6][0] == 'x' };
 	char id[27];
 	arena_init(&a, NULL);
 	ulid_new(&o.ulid, p.to_ms);
@@ -252,12 +256,67 @@ static int merge(char **v, int n)
 	return 0;
 }
 
+/* ---- same ---- */
+
+static bool same_series(const struct scan_series *a, const struct scan_series *b)
+{
+	if (a->n_labels != b->n_labels || a->n_chunks != b->n_chunks ||
+	    memcmp(a->label, b->label, a->n_labels * 2 * sizeof(*a->label)) != 0)
+		return false;
+	for (size_t i = 0; i < a->n_chunks; i++)
+		if (!chunk_view_eq(&a->chunk[i], &b->chunk[i])) {
+			printf("chunk %zu of %zu: ", i, a->n_chunks);
+			return false;
+		}
+	return true;
+}
+
+static int same(char **v)
+{
+	struct block_source src[2];
+	struct block_scan *s[2];
+	struct scan_series c[2];
+	struct str sym[2];
+	struct arena a;
+	int rc[2], other = 0;
+	arena_init(&a, NULL);
+	for (int i = 0; i < 2; i++)
+		if (block_source_open_dir(&ctx, &a, v[i], &src[i], &e) < 0 ||
+		    block_scan_open(&ctx, &src[i], 0, &s[i], &e) < 0)
+			return die(v[i]);
+	do {
+		for (int i = 0; i < 2; i++)
+			if ((rc[i] = block_scan_symbol(s[i], &ctx, &sym[i], &e)) < 0)
+				return die(v[i]);
+		if (rc[0] != rc[1] || (rc[0] && !str_eq(sym[0], sym[1])))
+			return puts("symbols differ"), 1;
+	} while (rc[0]);
+	do {
+		for (int i = 0; i < 2; i++)
+			if ((rc[i] = block_scan_series(s[i], &ctx, &c[i], &e)) < 0)
+				return die(v[i]);
+		if (rc[0] != rc[1] || (rc[0] && !same_series(&c[0], &c[1]))) {
+			printf("series %u %.*s differs\n", c[0].ref,
+			       STR_FMT(block_scan_labels_text(s[0], &ctx, &a)));
+			other++;
+		}
+	} while (rc[0] && rc[1] && other < 5);
+	for (int i = 0; i < 2; i++) {
+		block_scan_close(s[i]);
+		block_source_close(&src[i]);
+	}
+	arena_deinit(&a);
+	return other > 0;
+}
+
 int main(int argc, char **argv)
 {
 	int rc = 2;
 	ctx_init(&ctx, NULL, 0);
 	if (argc == 9 && strcmp(argv[1], "make") == 0)
 		rc = make(argv + 2);
+	else if (argc == 4 && strcmp(argv[1], "same") == 0)
+		rc = same(argv + 2);
 	else if (argc >= 5 && strcmp(argv[1], "merge") == 0)
 		rc = merge(argv + 2, argc - 2);
 	else
