@@ -36,7 +36,8 @@ int job_read_failed(struct job *j, const struct input *in, struct err *e)
 {
 	if (e->code == E_CORRUPT || e->code == E_UNSUPPORTED || e->code == E_NOT_FOUND)
 		j->r->fault = COMPACT_FAULT_UNREADABLE;
-	j->r->fault_input = in->number;
+	if (e->code != E_CANCELLED && e->code != E_TIMEOUT)
+		j->r->fault_input = in->number;
 	return -1;
 }
 

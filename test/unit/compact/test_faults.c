@@ -1,0 +1,432 @@
+#include "support/tst.h"
+
+#include <stdlib.h>
+
+#include "compact/compact_int.h"
+#include "unit/compact/made.h"
+
+/* n samples from t on, one every 10 ms, with values from v on. */
+static struct made_chunk run_of(int64_t t, size_t n, double v)
+{
+	struct made_chunk c = { .n = n };
+	for (size_t i = 0; i < n; i++) {
+		c.t[i] = t + (int64_t)i * 10;
+		c.v[i] = v + (double)i;
+	}
+	return c;
+}
+
+#define CHUNK(t, n, v)                                                                   \
+	{                                                                                \
+		(t), (t) + ((n)-1) * 10, run_of(t, n, v)                                 \
+	}
+
+/* Compact; asserts the fault, of input `who`, and that nothing was left in the folder. */
+static void must_fail(struct world *w, enum compact_fault want, size_t who,
+		      enum err_code code, const char *text)
+{
+	struct fs_names names;
+
+	cr_assert_eq(world_compact(w), -1, "was compacted: %s", text);
+	cr_assert(str_find(str_of(err_text(&w->f.e)), str_of(text)) >= 0, "%s",
+		  err_text(&w->f.e));
+	cr_assert_eq(w->f.e.code, code, "%s", err_text(&w->f.e));
+	cr_assert_eq(w->r.fault, want, "%s", err_text(&w->f.e));
+	cr_assert_eq(w->r.fault_input, who);
+	cr_assert_eq(fs_list(&w->f.ctx, &w->f.a, w->dir, &names, &w->f.e), 0);
+	for (size_t i = 0; i < names.n; i++)
+		cr_assert(str_eqz(names.name[i], "in"), "%.*s is left",
+			  STR_FMT(names.name[i]));
+}
+
+/* The one series of the output has these samples: t0, v0, t1, v1, ... */
+static void must_hold(struct world *w, const double *want, size_t n)
+{
+	struct block_source src;
+	struct block_scan *s;
+	struct scan_series c;
+	size_t k = 0;
+
+	world_must_compact(w);
+	cr_assert_eq(block_source_open_dir(&w->f.ctx, &w->f.a, w->out, &src, &w->f.e), 0);
+	cr_assert_eq(block_scan_open(&w->f.ctx, &src, 0, &s, &w->f.e), 0);
+	cr_assert_eq(block_scan_series(s, &w->f.ctx, &c, &w->f.e), 1);
+	for (size_t i = 0; i < c.n_chunks; i++) {
+		int64_t t[200];
+		double v[200];
+		int got =
+			chunk_xor_decode(c.chunk[i].part[AGGR_RAW].p,
+					 c.chunk[i].part[AGGR_RAW].n, t, v, 200, &w->f.e);
+		cr_assert_gt(got, 0);
+		for (int x = 0; x < got; x++, k++)
+			cr_assert(k < n && (double)t[x] == want[2 * k] &&
+					  v[x] == want[2 * k + 1],
+				  "sample %zu: %lld %g", k, (long long)t[x], v[x]);
+	}
+	cr_assert_eq(k, n);
+	cr_assert_eq(block_scan_series(s, &w->f.ctx, &c, &w->f.e), 0);
+	block_scan_close(s);
+	block_source_close(&src);
+}
+
+/* One raw block with one series {a="x"}. */
+static void one_series(struct world *w, struct raw_block *b, const struct raw_chunk *c,
+		       size_t n)
+{
+	struct raw_series s = { { 1, 3 }, 1, c, n };
+	world_begin(w);
+	raw_make(w, b, 0, 1000, &s, 1);
+}
+
+static void done(struct world *w, struct raw_block *b)
+{
+	world_end(w);
+	raw_free(b);
+}
+
+Test(compact_faults, chunks_out_of_order_are_put_in_order)
+{
+	struct raw_chunk c[] = { CHUNK(100, 2, 5), CHUNK(0, 2, 1) };
+	double want[] = { 0, 1, 10, 2, 100, 5, 110, 6 };
+	struct raw_block b;
+	struct world w;
+
+	for (int mode = COMPACT_REFUSE; mode <= COMPACT_PENALTY; mode++) {
+		one_series(&w, &b, c, 2);
+		w.o.overlap = mode;
+		must_hold(&w, want, 4);
+		cr_assert_eq(w.r.copied_chunks, 2);
+		done(&w, &b);
+	}
+}
+
+Test(compact_faults, doubled_chunks_are_written_once)
+{
+	struct raw_chunk c[] = { CHUNK(0, 2, 1), { 0, 10, { 0 } } };
+	double want[] = { 0, 1, 10, 2 };
+	struct raw_block b;
+	struct world w;
+
+	one_series(&w, &b, c, 2);
+	must_hold(&w, want, 2);
+	done(&w, &b);
+}
+
+Test(compact_faults, overlapping_chunks_of_one_block_are_merged_or_refused)
+{
+	struct raw_chunk c[] = { CHUNK(0, 3, 1), CHUNK(15, 2, 50) };
+	double want[] = { 0, 1, 10, 2, 15, 50, 20, 3, 25, 51 };
+	struct raw_block b;
+	struct world w;
+
+	/* Also by penalty: samples of one block are not those of two replicas. */
+	for (int mode = COMPACT_ONE_TO_ONE; mode <= COMPACT_PENALTY; mode++) {
+		one_series(&w, &b, c, 2);
+		w.o.overlap = mode;
+		must_hold(&w, want, 5);
+		done(&w, &b);
+	}
+	one_series(&w, &b, c, 2);
+	must_fail(&w, COMPACT_FAULT_OUT_OF_ORDER_CHUNK, 0, E_CORRUPT,
+		  "{a=\"x\"}: chunk [15, 25] overlaps the one before");
+	done(&w, &b);
+}
+
+Test(compact_faults, chunks_outside_of_the_block)
+{
+	struct raw_chunk before[] = { CHUNK(-10, 3, 1) }, behind[] = { CHUNK(990, 4, 1) };
+	struct raw_block b;
+	struct world w;
+
+	one_series(&w, &b, before, 1);
+	must_fail(&w, COMPACT_FAULT_OUTSIDE_RANGE, 0, E_CORRUPT,
+		  "chunk [-10, 10] is outside the time range of the block");
+	done(&w, &b);
+	one_series(&w, &b, behind, 1);
+	must_fail(&w, COMPACT_FAULT_OUTSIDE_RANGE, 0, E_CORRUPT, "chunk [990, 1020]");
+	done(&w, &b);
+}
+
+Test(compact_faults, what_begins_or_lies_at_the_end_is_left_out)
+{
+	struct raw_chunk at[] = { CHUNK(0, 2, 1), CHUNK(1000, 2, 7) },
+			 over[] = { CHUNK(980, 3, 1) };
+	double want_at[] = { 0, 1, 10, 2 }, want_over[] = { 980, 1, 990, 2 };
+	struct raw_block b;
+	struct world w;
+
+	one_series(&w, &b, at, 2);
+	must_hold(&w, want_at, 2);
+	done(&w, &b);
+	one_series(&w, &b, over, 1);
+	must_hold(&w, want_over, 2);
+	done(&w, &b);
+}
+
+Test(compact_faults, a_chunk_that_holds_what_its_entry_does_not_say)
+{
+	struct raw_chunk c[] = { { 0, 10, run_of(0, 3, 1) }, CHUNK(5, 2, 9) };
+	struct raw_block b;
+	struct world w;
+
+	one_series(&w, &b, c, 2);
+	w.o.overlap = COMPACT_ONE_TO_ONE;
+	must_fail(&w, COMPACT_FAULT_UNREADABLE, 0, E_CORRUPT,
+		  "samples outside of the times in the index");
+	done(&w, &b);
+}
+
+Test(compact_faults, labels_out_of_order)
+{
+	struct raw_chunk c[] = { CHUNK(0, 2, 1) };
+	struct raw_series s = { { 2, 3, 1, 4 }, 2, c, 1 };
+	double want[] = { 0, 1, 10, 2 };
+	struct raw_block b;
+	struct world w;
+
+	world_begin(&w);
+	raw_make(&w, &b, 0, 1000, &s, 1);
+	must_fail(&w, COMPACT_FAULT_OUT_OF_ORDER_LABELS, 0, E_CORRUPT,
+		  "label names are out of order");
+	w.o.accept_malformed_index = true;
+	must_hold(&w, want, 2);
+	struct rows rows;
+	world_rows(&w, &rows);
+	cr_assert(str_eqz(labels_str(&w.f.a, rows.v[0].labels), "{a=\"y\", b=\"x\"}"));
+	free(rows.v);
+	done(&w, &b);
+}
+
+Test(compact_faults, a_label_name_twice_is_never_accepted)
+{
+	struct raw_chunk c[] = { CHUNK(0, 2, 1) };
+	struct raw_series s = { { 2, 3, 1, 4, 2, 4 }, 3, c, 1 };
+	struct raw_block b;
+	struct world w;
+
+	world_begin(&w);
+	raw_make(&w, &b, 0, 1000, &s, 1);
+	w.o.accept_malformed_index = true;
+	must_fail(&w, COMPACT_FAULT_OUT_OF_ORDER_LABELS, 0, E_CORRUPT,
+		  "a label name is doubled");
+	done(&w, &b);
+}
+
+static void two_series(const uint32_t first[2], const uint32_t second[2],
+		       enum compact_fault want, const char *text)
+{
+	struct raw_chunk c[] = { CHUNK(0, 2, 1) };
+	struct raw_series s[] = { { { first[0], first[1] }, 1, c, 1 },
+				  { { second[0], second[1] }, 1, c, 1 } };
+	struct made_series good = { STR("x"), NULL, 1 };
+	struct raw_block b;
+	struct world w;
+
+	good.chunk = &c[0].c;
+	world_begin(&w);
+	made_block(&w, 0, 1000, &good, 1);
+	raw_make(&w, &b, 0, 1000, s, 2);
+	w.o.overlap = COMPACT_ONE_TO_ONE;
+	must_fail(&w, want, 1, E_CORRUPT, text);
+	done(&w, &b);
+}
+
+Test(compact_faults, series_out_of_order_and_doubled)
+{
+	two_series((const uint32_t[]){ 1, 4 }, (const uint32_t[]){ 1, 3 },
+		   COMPACT_FAULT_OUT_OF_ORDER_LABELS, "the series is out of order");
+	two_series((const uint32_t[]){ 1, 3 }, (const uint32_t[]){ 1, 3 },
+		   COMPACT_FAULT_DUPLICATE_SERIES, "the series is there twice");
+}
+
+Test(compact_faults, damage_is_of_one_input)
+{
+	struct raw_chunk c[] = { CHUNK(0, 20, 1) };
+	struct made_series good = { STR("x"), &c[0].c, 1 };
+	struct raw_series s = { { 1, 3 }, 1, c, 1 };
+	struct raw_block b;
+	struct world w;
+
+	world_begin(&w);
+	raw_make(&w, &b, 0, 1000, &s, 1);
+	made_block(&w, 0, 1000, &good, 1);
+	w.o.overlap = COMPACT_ONE_TO_ONE;
+	world_must_compact(&w);
+	cr_assert_eq(fs_remove_all(NULL, w.out, &w.f.e), 0);
+	b.segment.p[b.segment.n - 8] ^= 1;
+	must_fail(&w, COMPACT_FAULT_UNREADABLE, 0, E_CORRUPT, "checksum mismatch");
+	b.segment.p[b.segment.n - 8] ^= 1;
+	b.index.p[20] ^= 1; /* a symbol */
+	cr_assert_eq(world_compact(&w), -1);
+	cr_assert_eq(w.r.fault, COMPACT_FAULT_UNREADABLE);
+	cr_assert_eq(w.r.fault_input, 0);
+	w.n = 2;
+	done(&w, &b);
+}
+
+Test(compact_faults, overlaps_are_refused_where_they_may_not_be)
+{
+	struct made_chunk x = run_of(0, 5, 1), y = run_of(35, 5, 1), z = run_of(50, 5, 1);
+	struct made_series a = { STR("x"), &x, 1 }, b = { STR("x"), &y, 1 },
+			   c = { STR("x"), &z, 1 };
+	struct world w;
+
+	world_begin(&w);
+	made_block(&w, 0, 100, &a, 1);
+	made_block(&w, 0, 100, &b, 1);
+	must_fail(&w, COMPACT_FAULT_OVERLAP, 1, E_INVALID,
+		  "chunk [35, 75] overlaps one of block ");
+	world_end(&w);
+	/* Blocks overlap, their chunks do not. */
+	world_begin(&w);
+	made_block(&w, 0, 100, &a, 1);
+	made_block(&w, 0, 100, &c, 1);
+	world_must_compact(&w);
+	cr_assert_eq(w.r.copied_chunks, 2);
+	world_end(&w);
+}
+
+Test(compact_faults, resolutions_must_be_equal)
+{
+	struct made_chunk x = run_of(0, 5, 1);
+	struct made_series a = { STR("x"), &x, 1 };
+	struct world w;
+
+	world_begin(&w);
+	made_block(&w, 0, 100, &a, 1);
+	world_add(&w, COMPACTED "/long/bucket/01M81ZG1BPPMPG42S5N10TVXMM");
+	must_fail(&w, COMPACT_FAULT_NONE, SIZE_MAX, E_INVALID, "has resolution 0, block");
+	world_end(&w);
+}
+
+Test(compact_faults, nothing_is_left_nothing_is_made)
+{
+	struct raw_series s = { { 1, 3 }, 1, NULL, 0 };
+	struct raw_block b;
+	struct world w;
+	struct fs_stat st;
+
+	world_begin(&w);
+	raw_make(&w, &b, 0, 1000, &s, 1);
+	cr_assert_eq(world_compact(&w), 0, "%s", err_text(&w.f.e));
+	cr_assert(w.r.empty);
+	cr_assert_eq(fs_stat(&w.f.ctx, w.out, &st, &w.f.e), 0);
+	cr_assert_eq(st.kind, FS_NONE);
+	done(&w, &b);
+}
+
+Test(compact_faults, cancelled_work_leaves_nothing)
+{
+	struct made_chunk x = run_of(0, 5, 1);
+	struct made_series a = { STR("x"), &x, 1 };
+	struct world w;
+
+	world_begin(&w);
+	made_block(&w, 0, 100, &a, 1);
+	cancel_now(w.f.ctx.cancel, "test");
+	must_fail(&w, COMPACT_FAULT_NONE, SIZE_MAX, E_CANCELLED, "");
+	fix_end(&w.f);
+	fix_begin(&w.f);
+	for (size_t i = 0; i < w.n; i++)
+		block_source_close(&w.src[i]);
+	w.n = 0;
+	world_end(&w);
+}
+
+/* ---- the checks of what was made ---- */
+
+Test(compact_check, another_block_than_was_written_is_noticed)
+{
+	struct made_chunk x = run_of(0, 5, 1);
+	struct made_series a = { STR("x"), &x, 1 };
+	struct world w;
+
+	world_begin(&w);
+	made_block(&w, 0, 100, &a, 1);
+	world_must_compact(&w);
+	struct block_source src;
+	struct block_scan *s;
+	struct scan_series c;
+	cr_assert_eq(block_source_open_dir(&w.f.ctx, &w.f.a, w.out, &src, &w.f.e), 0);
+	cr_assert_eq(block_scan_open(&w.f.ctx, &src, 0, &s, &w.f.e), 0);
+	cr_assert_eq(block_scan_series(s, &w.f.ctx, &c, &w.f.e), 1);
+	struct job j = { .ctx = &w.f.ctx,
+			 .a = &w.f.a,
+			 .out_series = 1,
+			 .out_chunks = 1,
+			 .out_hash = check_hash(0, c.label, c.n_labels, c.chunk, 1) };
+	block_scan_close(s);
+	block_source_close(&src);
+	cr_assert_eq(check_output(&j, w.out, &w.f.e), 0, "%s", err_text(&w.f.e));
+	j.out_hash ^= 1;
+	cr_assert_eq(check_output(&j, w.out, &w.f.e), -1);
+	j.out_hash ^= 1;
+	j.out_chunks = 2;
+	cr_assert_eq(check_output(&j, w.out, &w.f.e), -1);
+	world_end(&w);
+}
+
+Test(compact_check, the_hash_sees_labels_times_bytes_and_order)
+{
+	uint8_t data[] = { 0, 1, 7 };
+	uint32_t label[] = { 1, 2 }, other[] = { 1, 3 };
+	struct chunk_view c[2] = { { .mint_ms = 1, .maxt_ms = 2 },
+				   { .mint_ms = 3, .maxt_ms = 4 } };
+	c[0].part[AGGR_RAW] = c[1].part[AGGR_RAW] = (struct chunk_part){ data, 3, 1 };
+	uint64_t h = check_hash(0, label, 1, c, 2);
+
+	cr_assert(h != check_hash(0, other, 1, c, 2));
+	cr_assert(h != check_hash(0, label, 1, c, 1));
+	c[1].maxt_ms++;
+	cr_assert(h != check_hash(0, label, 1, c, 2));
+	c[1].maxt_ms--;
+	data[2]++;
+	cr_assert(h != check_hash(0, label, 1, c, 2));
+	data[2]--;
+	c[1].part[AGGR_RAW].enc = 2;
+	cr_assert(h != check_hash(0, label, 1, c, 2));
+	c[1].part[AGGR_RAW].enc = 1;
+	cr_assert(h == check_hash(0, label, 1, c, 2));
+}
+
+/* A chunk whose samples are not those that went in is found, whether it waits or not, wherever the wrong one is. */
+static void wrong_chunk(size_t n, size_t before, size_t wrong, bool time)
+{
+	struct made_chunk x = run_of(1000, n, 3);
+	struct fix f;
+	struct wide w;
+	struct buf b;
+	int rc = 0;
+
+	fix_begin(&f);
+	wide_init(&w);
+	buf_init(&b, 1 << 16);
+	cr_assert_eq(chunk_xor_encode(&b, x.t, x.v, n, &f.e), 0);
+	struct chunk_part p = { b.p, (uint32_t)b.n, CHUNK_XOR };
+	for (size_t i = 0; i < before; i++)
+		cr_assert_eq(wide_check(&w, &f.ctx, p, x.t, x.v, n, &f.e), 0);
+	if (wrong < n && time)
+		x.t[wrong]++;
+	else if (wrong < n)
+		x.v[wrong] = -x.v[wrong];
+	for (size_t i = 0; i < 17 - before && rc == 0; i++)
+		rc = wide_check(&w, &f.ctx, p, x.t, x.v, n, &f.e);
+	if (rc == 0)
+		rc = wide_check_end(&w, &f.ctx, &f.e);
+	cr_assert_eq(rc, wrong < n ? -1 : 0);
+	wide_deinit(&w);
+	buf_deinit(&b);
+	fix_end(&f);
+}
+
+Test(compact_check, a_chunk_that_holds_other_samples_is_noticed)
+{
+	for (size_t before = 0; before < 17; before++)
+		for (int time = 0; time < 2; time++) {
+			wrong_chunk(120, before, 119, time);
+			wrong_chunk(120, before, before * 7, time);
+			wrong_chunk(100, before, 99, time);
+			wrong_chunk(5, before, 4, time);
+			wrong_chunk(120, before, 120, time);
+		}
+}
