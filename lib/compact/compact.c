@@ -99,7 +99,7 @@ static uint64_t bytes_read(const struct input *in)
 	return n;
 }
 
-static void tell_progress(struct job *j)
+void job_progress(struct job *j)
 {
 	uint64_t n = 0;
 
@@ -146,7 +146,16 @@ static int cmp_series(const void *arg, uint32_t a, uint32_t b)
 	return (x->n_labels > y->n_labels) - (x->n_labels < y->n_labels);
 }
 
-static int write_series(struct job *j, const uint32_t *at, uint32_t n, struct err *e)
+int job_write_series(struct job *j, const uint32_t *label, uint32_t n_labels,
+		     const struct chunk_view *c, size_t n, struct err *e)
+{
+	j->out_series++;
+	j->out_chunks += n;
+	j->out_hash = check_hash(j->out_hash, label, n_labels, c, n);
+	return block_writer_series(j->w, j->ctx, label, n_labels, c, n, e);
+}
+
+static int write_merged(struct job *j, const uint32_t *at, uint32_t n, struct err *e)
 {
 	const struct input *in = &j->in[at[0]];
 	const struct block_views *out = &j->merger->out;
@@ -155,11 +164,7 @@ static int write_series(struct job *j, const uint32_t *at, uint32_t n, struct er
 		return -1;
 	if (out->n == 0)
 		return 0;
-	j->out_series++;
-	j->out_chunks += out->n;
-	j->out_hash = check_hash(j->out_hash, in->label, in->n_labels, out->v, out->n);
-	return block_writer_series(j->w, j->ctx, in->label, in->n_labels, out->v, out->n,
-				   e);
+	return job_write_series(j, in->label, in->n_labels, out->v, out->n, e);
 }
 
 static int merge_all(struct job *j, struct loser_tree *t, struct err *e)
@@ -169,14 +174,14 @@ static int merge_all(struct job *j, struct loser_tree *t, struct err *e)
 		const uint32_t *at = loser_tree_least(t, &n);
 		if (!j->in[at[0]].on)
 			return 0;
-		if (write_series(j, at, n, e) < 0 || ctx_check(j->ctx, e) < 0)
+		if (write_merged(j, at, n, e) < 0 || ctx_check(j->ctx, e) < 0)
 			return -1;
 		for (uint32_t i = 0; i < n; i++)
 			if (input_next(j, &j->in[at[i]], e) < 0)
 				return -1;
 		loser_tree_moved(t);
 		if (done % 256 == 0)
-			tell_progress(j);
+			job_progress(j);
 	}
 }
 
@@ -195,7 +200,7 @@ static int run(struct job *j, struct err *e)
 		rc = merge_all(j, &t, e);
 	}
 	loser_tree_deinit(&t);
-	tell_progress(j);
+	job_progress(j);
 	return rc;
 }
 
@@ -220,15 +225,14 @@ static int write_meta(struct job *j, const char *dir, struct err *e)
 	return rc;
 }
 
-static int finish(struct job *j, struct err *e)
+int job_finish(struct job *j, bool keep_stats, struct err *e)
 {
 	char id[27];
 	uint64_t start;
 
-	meta_make(j, &j->r->meta);
 	struct block_writer *w = j->w;
 	j->w = NULL;
-	if (block_writer_finish(w, j->ctx, &j->r->meta, false, &j->r->stats, e) < 0)
+	if (block_writer_finish(w, j->ctx, &j->r->meta, keep_stats, &j->r->stats, e) < 0)
 		return -1;
 	ulid_format(&j->o->ulid, id);
 	const char *dir = str_fmt(j->a, "%s/%s", j->o->dir, id).p;
@@ -248,39 +252,59 @@ static int finish(struct job *j, struct err *e)
 	return rc;
 }
 
+/* ---- jobs ---- */
+
+int job_begin(struct job *j, const struct block_source *in, size_t n, struct err *e)
+{
+	*j->r = (struct compact_result){ .fault_input = SIZE_MAX };
+	arena_init(&j->rec_arena, j->ctx->budget);
+	j->rec = chunk_recoder_new(&j->rec_arena);
+	j->merger = merger_new(j->ctx->budget);
+	j->merger->cut.newer_encodings = j->o->newer_encodings;
+	j->maxt_ms = INT64_MIN;
+	for (size_t i = 0; i < n; i++)
+		j->maxt_ms = MAX(j->maxt_ms, in[i].meta->maxt_ms - 1);
+	struct block_writer_opts wo = { .dir = j->o->dir,
+					.ulid = j->o->ulid,
+					.memory = j->o->memory,
+					.segment_bytes = j->o->segment_bytes,
+					.newer_encodings = j->o->newer_encodings };
+	if (open_inputs(j, in, n, e) < 0)
+		return -1;
+	return block_writer_open(j->ctx, &wo, &j->w, e);
+}
+
+void job_end(struct job *j)
+{
+	block_writer_abort(j->w);
+	merger_free(j->merger);
+	arena_deinit(&j->rec_arena);
+	for (uint32_t i = 0; i < j->n; i++)
+		input_deinit(&j->in[i]);
+	free(j->in);
+}
+
 int compact_blocks(struct ctx *ctx, struct arena *a, const struct block_source *in,
 		   size_t n, const struct compact_opts *o, struct compact_result *r,
 		   struct err *e)
 {
-	struct job j = { .ctx = ctx, .o = o, .r = r, .a = a, .maxt_ms = INT64_MIN };
-	struct arena rec;
+	struct job j = { .ctx = ctx, .o = o, .r = r, .a = a };
 	int rc = -1;
 
-	*r = (struct compact_result){ .fault_input = SIZE_MAX };
-	if (n == 0)
+	if (n == 0) {
+		*r = (struct compact_result){ .fault_input = SIZE_MAX };
 		return err_set(ctx, e, E_INVALID, "no blocks to compact");
-	arena_init(&rec, ctx->budget);
-	j.rec = chunk_recoder_new(&rec);
-	j.merger = merger_new(ctx->budget);
-	j.merger->cut.newer_encodings = o->newer_encodings;
-	for (size_t i = 0; i < n; i++)
-		j.maxt_ms = MAX(j.maxt_ms, in[i].meta->maxt_ms - 1);
-	struct block_writer_opts wo = { .dir = o->dir,
-					.ulid = o->ulid,
-					.memory = o->memory,
-					.segment_bytes = o->segment_bytes,
-					.newer_encodings = o->newer_encodings };
-	if (open_inputs(&j, in, n, e) == 0 && block_writer_open(ctx, &wo, &j.w, e) == 0)
+	}
+	if (job_begin(&j, in, n, e) == 0)
 		rc = run(&j, e);
-	if (rc == 0 && j.out_series == 0)
+	if (rc == 0 && j.out_series == 0) {
 		r->empty = true;
-	else if (rc == 0)
-		rc = wide_check_end(&j.merger->cut.wide, ctx, e) < 0 ? -1 : finish(&j, e);
-	block_writer_abort(j.w);
-	merger_free(j.merger);
-	arena_deinit(&rec);
-	for (uint32_t i = 0; i < j.n; i++)
-		input_deinit(&j.in[i]);
-	free(j.in);
+	} else if (rc == 0) {
+		meta_make(&j, &r->meta);
+		rc = wide_check_end(&j.merger->cut.wide, ctx, e) < 0
+			     ? -1
+			     : job_finish(&j, false, e);
+	}
+	job_end(&j);
 	return rc;
 }

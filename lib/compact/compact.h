@@ -9,6 +9,7 @@
 #ifndef COMPACT_COMPACT_H
 #define COMPACT_COMPACT_H
 
+#include "task/task.h"
 #include "tsdb/block/scan.h"
 #include "tsdb/write/write.h"
 
@@ -30,6 +31,8 @@ struct compact_opts {
 	const char *source;   /* NULL: "compactor" */
 	int64_t now_ms;
 	_Atomic uint64_t *progress_bytes; /* bytes of inputs read so far; NULL */
+	struct task_pool
+		*pool; /* helps compact_downsample; NULL: the caller works alone */
 };
 enum compact_fault { /* why an input is to blame */
 		     COMPACT_FAULT_NONE,
@@ -67,7 +70,12 @@ size_t compact_memory_bound(const struct block_source *in, size_t n,
 uint64_t compact_disk_bound(const struct block_source *in, size_t n,
 			    const struct compact_opts *o);
 
-/* One block downsampled (raw -> 300000, 300000 -> 3600000); the same opts (overlap is ignored). lib/downsample does the series. */
+/*
+ * One block downsampled (raw -> 300000, 300000 -> 3600000) with the same opts; overlap decides about chunks of one series that
+ * overlap each other. The output's meta is the input's but for ULID, resolution, labels, source, files and counts: level, sources and
+ * parents stay, and so do the numbers of raw float and histogram samples. Whole or not there, and read back, as above.
+ * Memory  2 x read_ahead, 4 MiB of chunks and what they become, opts.memory, and a series decoded for each thread that helps
+ */
 MUST_CHECK int compact_downsample(struct ctx *ctx, struct arena *a,
 				  const struct block_source *in, int64_t resolution_ms,
 				  const struct compact_opts *o, struct compact_result *r,

@@ -72,6 +72,7 @@ struct job {
 	int64_t resolution_ms;
 	struct arena *a;
 	struct chunk_recoder *rec;
+	struct arena rec_arena;
 	struct merger *merger;
 	struct block_writer *w;
 	uint64_t out_series, out_chunks, out_hash;
@@ -233,6 +234,18 @@ MUST_CHECK int chain_run(struct job *j, struct merger *m, const struct chunk_ref
 /* ---- aggr.c ---- */
 MUST_CHECK int aggr_run(struct job *j, struct merger *m, const struct chunk_ref *run,
 			size_t n, bool penalty, struct err *e);
+
+/* ---- compact.c ---- */
+/* Open the inputs and the writer. job_end also after it failed. */
+MUST_CHECK int job_begin(struct job *j, const struct block_source *in, size_t n,
+			 struct err *e);
+void job_end(struct job *j);
+/* One series of the output. */
+MUST_CHECK int job_write_series(struct job *j, const uint32_t *label, uint32_t n_labels,
+				const struct chunk_view *c, size_t n, struct err *e);
+void job_progress(struct job *j);
+/* j->r->meta is that of the output: writes, reads back, compares, lists the files. */
+MUST_CHECK int job_finish(struct job *j, bool keep_stats, struct err *e);
 
 /* ---- check.c ---- */
 uint64_t check_hash(uint64_t h, const uint32_t *label, uint32_t n_labels,

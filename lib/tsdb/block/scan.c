@@ -110,25 +110,30 @@ void block_scan_rewind_symbols(struct block_scan *s)
 	idx_scan_rewind_symbols(s->index);
 }
 
-struct str block_scan_labels_text(struct block_scan *s, struct ctx *ctx, struct arena *a)
+struct str block_scan_text_of(struct block_scan *s, struct ctx *ctx, struct arena *a,
+			      const uint32_t *label, uint32_t n_labels)
 {
-	const struct idx_scan_series *c = &s->cur;
-	struct label *l = ARENA_ARRAY(a, struct label, c->n_labels + 1);
+	struct label *l = ARENA_ARRAY(a, struct label, n_labels + 1);
 	struct err ignored = ERR_INIT;
 	struct str v;
 
-	for (uint32_t i = 0; i < c->n_labels; i++)
+	for (uint32_t i = 0; i < n_labels; i++)
 		l[i] = (struct label){ STR("?"), STR("?") };
 	idx_scan_rewind_symbols(s->index);
 	for (uint32_t k = 0; idx_scan_symbol(s->index, ctx, &v, &ignored) > 0; k++)
-		for (uint32_t i = 0; i < c->n_labels; i++) {
-			if (c->label[i * 2] == k)
+		for (uint32_t i = 0; i < n_labels; i++) {
+			if (label[i * 2] == k)
 				l[i].name = str_dup(a, v);
-			if (c->label[i * 2 + 1] == k)
+			if (label[i * 2 + 1] == k)
 				l[i].value = str_dup(a, v);
 		}
 	idx_scan_rewind_symbols(s->index);
-	return labels_str(a, (struct labels){ l, c->n_labels, 0 });
+	return labels_str(a, (struct labels){ l, n_labels, 0 });
+}
+
+struct str block_scan_labels_text(struct block_scan *s, struct ctx *ctx, struct arena *a)
+{
+	return block_scan_text_of(s, ctx, a, s->cur.label, s->cur.n_labels);
 }
 
 /* ---- chunks ---- */

@@ -43,6 +43,9 @@ int block_scan_series(struct block_scan *s, struct ctx *ctx, struct scan_series 
 void block_scan_rewind_symbols(struct block_scan *s);
 /* The labels of the series shown last, as text, for errors: reads the symbols once more. In `a`; what cannot be read is "?". */
 struct str block_scan_labels_text(struct block_scan *s, struct ctx *ctx, struct arena *a);
+/* The same of any series of the block, whose symbol ordinals were kept. */
+struct str block_scan_text_of(struct block_scan *s, struct ctx *ctx, struct arena *a,
+			      const uint32_t *label, uint32_t n_labels);
 void block_scan_close(struct block_scan *s); /* NULL allowed */
 
 /* A block folder on disk as a source: opens its files. Memory of `a`; closed by block_source_close. */
