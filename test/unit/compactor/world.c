@@ -140,12 +140,14 @@ int world_iterate(struct world *w, struct compactor_report *r, struct err *e)
 
 /* ---- looking ---- */
 
-static struct catalogue *catalogue(struct world *w, struct fetcher **f)
+static struct catalogue *catalogue(struct world *w, struct fetcher **f, bool store)
 {
 	struct err e = ERR_INIT;
 	struct catalogue *c;
-	*f = fetcher_new(&(struct fetcher_opts){
-		.bucket = w->bucket, .ignore_deletion_marks_ms = -1, .objects = true });
+	*f = fetcher_new(&(struct fetcher_opts){ .bucket = w->bucket,
+						 .ignore_deletion_marks_ms = -1,
+						 .dedup_sources = store,
+						 .objects = true });
 	cr_assert_eq(fetcher_sync(*f, &w->ctx, &c, &e), 0, "%s", err_text(&e));
 	return c;
 }
@@ -167,7 +169,7 @@ static int by_labels_time(const void *a, const void *b, void *arg)
 const char *world_show(struct world *w, struct arena *a)
 {
 	struct fetcher *f;
-	struct catalogue *c = catalogue(w, &f);
+	struct catalogue *c = catalogue(w, &f, false);
 	struct str s = STR("");
 	if (c->n > 1)
 		vec_sort(c->block, c->n, sizeof(*c->block), by_labels_time, NULL);
@@ -194,10 +196,10 @@ static int by_text(const void *a, const void *b, void *arg)
 	return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
-const char *world_lines(struct world *w, struct arena *a)
+static const char *lines(struct world *w, struct arena *a, bool store)
 {
 	struct fetcher *f;
-	struct catalogue *c = catalogue(w, &f);
+	struct catalogue *c = catalogue(w, &f, store);
 	static struct str v[100000];
 	size_t n = 0;
 	struct buf out;
@@ -207,7 +209,8 @@ const char *world_lines(struct world *w, struct arena *a)
 		struct err e = ERR_INIT;
 		struct buf raw;
 		struct str rest, line;
-		if (c->block[i].deletion_time_s || c->block[i].meta.thanos.resolution_ms)
+		if ((c->block[i].deletion_time_s && !store) ||
+		    c->block[i].meta.thanos.resolution_ms)
 			continue;
 		ulid_format(&c->block[i].meta.ulid, id);
 		buf_init(&raw, 1 << 20);
@@ -233,10 +236,20 @@ const char *world_lines(struct world *w, struct arena *a)
 	return text;
 }
 
+const char *world_lines(struct world *w, struct arena *a)
+{
+	return lines(w, a, false);
+}
+
+const char *world_served(struct world *w, struct arena *a)
+{
+	return lines(w, a, true);
+}
+
 void world_check_whole(struct world *w)
 {
 	struct fetcher *f;
-	struct catalogue *c = catalogue(w, &f);
+	struct catalogue *c = catalogue(w, &f, false);
 	for (size_t i = 0; i < c->n; i++) {
 		struct str missing = STR("");
 		cr_assert(known_is_whole(c->block[i].known, &missing), "%.*s is missing",

@@ -54,6 +54,8 @@ int world_iterate(struct world *w, struct compactor_report *r, struct err *e);
 const char *world_show(struct world *w, struct arena *a);
 /* The lines of all these blocks, raw ones only, sorted; each must be there once (over all of one label set). */
 const char *world_lines(struct world *w, struct arena *a);
+/* The same of what a store shows now: marked blocks, too, but none that another covers. */
+const char *world_served(struct world *w, struct arena *a);
 /* Every meta.json has all its files with their sizes. */
 void world_check_whole(struct world *w);
 double world_metric(struct world *w,

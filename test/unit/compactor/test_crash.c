@@ -1,0 +1,298 @@
+/*
+ * Whatever fails or dies at whatever call of the bucket: what stores show is whole and there once, and the next iteration
+ * ends in the state of one that was never disturbed.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "world.h"
+
+#define A "\"a\":\"1\""
+#define B "\"b\":\"1\""
+
+static const char *const want =
+	"{a=\"1\"} 0-8 L2; {a=\"1\"} 8-10 L1; {b=\"1\"} 0-48 L3; {b=\"1\"} 5m 0-48 L3; ";
+
+/* Work of every kind: a compaction, a downsampling, garbage, a mark that is due, an aborted upload, a deletion half done. */
+static void fill(struct world *w)
+{
+	world_blocks(w, A, 0, 5);
+	world_block(w, (struct block_spec){
+			       .from_h = 0, .to_h = 48, .labels = B, .level = 3 });
+	struct ulid u = world_block(w, (struct block_spec){ .from_h = -100,
+							    .to_h = -98,
+							    .labels = "\"old\":\"1\"" });
+	world_mark(w, MARK_DELETION, &u, w->t0_ms);
+	world_put(w, "01M38BCG00000000000000000X/index", "aborted");
+	world_put(w, "01M38BCG00000000000000000Y/index", "half deleted");
+	world_put(
+		w, "01M38BCG00000000000000000Y/deletion-mark.json",
+		"{\"id\":\"01M38BCG00000000000000000Y\",\"version\":1,\"deletion_time\":7}");
+}
+
+/* In the end: exactly this, nothing else with or without meta.json, nothing in staging. */
+static void check_end(struct world *w, const char *at)
+{
+	struct arena a;
+	struct fs_names names;
+	struct err e = ERR_INIT;
+	char stage[128];
+	arena_init(&a, NULL);
+	cr_assert_str_eq(world_show(w, &a), want, "%s", at);
+	world_check_whole(w);
+	snprintf(stage, sizeof(stage), "%s/compact", w->data);
+	cr_assert_eq(fs_list(&w->ctx, &a, stage, &names, &e), 0);
+	cr_assert_eq(names.n, 0, "%s", at);
+	cr_assert_not(world_has(w, "01M38BCG00000000000000000X/index"), "%s", at);
+	cr_assert_not(world_has(w, "01M38BCG00000000000000000Y/index"), "%s", at);
+	arena_deinit(&a);
+}
+
+static void finish(struct world *w, const char *served, const char *at)
+{
+	struct compactor_report r;
+	struct err e;
+	struct arena a;
+	arena_init(&a, NULL);
+	cr_assert_str_eq(world_served(w, &a), served, "%s", at);
+	for (int i = 0; i < 2; i++) {
+		cr_assert_eq(world_iterate(w, &r, &e), 0, "%s: %s", at, err_text(&e));
+		cr_assert_str_eq(world_served(w, &a), served, "%s", at);
+	}
+	check_end(w, at);
+	arena_deinit(&a);
+}
+
+/* What stores show at the start, without the old block, which is due and goes. */
+static const char *expected(struct world *w, struct arena *a)
+{
+	world_blocks(w, A, 0, 5);
+	world_block(w, (struct block_spec){
+			       .from_h = 0, .to_h = 48, .labels = B, .level = 3 });
+	return world_served(w, a);
+}
+
+static void start(struct world *w, int64_t delay_ms)
+{
+	world_begin(w);
+	w->shift_ms = 100 * HOUR_MS; /* what is put now is an old upload then */
+	w->o.delete_delay_ms = delay_ms;
+}
+
+static void fail_at_each_call(bool for_good, bool landed, int64_t delay_ms, bool lease)
+{
+	struct world x;
+	struct arena a;
+	bool done = false;
+	arena_init(&a, NULL);
+	start(&x, delay_ms);
+	const char *served = expected(&x, &a);
+	world_end(&x);
+	for (uint64_t nth = 1; !done; nth += getenv("TORTURE") ? 1 : 3) {
+		struct world w;
+		struct compactor_report r;
+		struct err e;
+		char at[64];
+		cr_assert_lt(nth, 500);
+		snprintf(at, sizeof(at), "call %d", (int)nth);
+		start(&w, delay_ms);
+		w.o.no_lease = !lease;
+		fill(&w);
+		uint64_t before = bucket_mem_calls(w.bucket);
+		bucket_mem_fail(w.bucket, nth, for_good, landed);
+		int rc = world_iterate(&w, &r, &e);
+		done = bucket_mem_calls(w.bucket) - before < nth;
+		if (rc < 0)
+			cr_assert(r.retriable, "%s: %s", at, err_text(&e));
+		cr_assert_eq(r.quarantined, 0, "%s", at);
+		bucket_mem_fail(w.bucket, 0, false, false);
+		/* The old block may be there still. */
+		struct compactor_report r2;
+		cr_assert_eq(world_iterate(&w, &r2, &e), 0, "%s: %s", at, err_text(&e));
+		finish(&w, served, at);
+		world_end(&w);
+	}
+	arena_deinit(&a);
+}
+
+Test(crash, one_failure_at_any_call)
+{
+	fail_at_each_call(false, false, 48 * HOUR_MS, false);
+}
+
+Test(crash, the_bucket_goes_away_at_any_call)
+{
+	fail_at_each_call(true, false, 48 * HOUR_MS, true);
+}
+
+Test(crash, what_failed_had_landed)
+{
+	fail_at_each_call(false, true, 48 * HOUR_MS, false);
+}
+
+Test(crash, the_same_when_blocks_are_deleted_at_once)
+{
+	fail_at_each_call(true, true, 0, false);
+	fail_at_each_call(true, false, 0, true);
+}
+
+/* ---- death ---- */
+
+/* A bucket that ends the process when the nth call comes, or after it took effect; and in the middle of a put. */
+struct deadly {
+	struct bucket base;
+	struct bucket *inner;
+	int left;
+	bool after;
+};
+
+static struct deadly *self(struct bucket *b)
+{
+	return CONTAINER_OF(b, struct deadly, base);
+}
+
+static void die(struct deadly *d)
+{
+	if (d->left == 0)
+		_exit(9);
+}
+
+#define CALL(d, call)                                                                    \
+	(--(d)->left, (d)->after ? (void)0 : die(d), done = (call), die(d), done)
+
+static int d_iter(struct bucket *b, struct ctx *ctx, struct str dir, bool recursive,
+		  int (*fn)(void *arg, struct str name, const struct bucket_attrs *a,
+			    struct err *e),
+		  void *arg, struct err *e)
+{
+	struct deadly *d = self(b);
+	int done;
+	return CALL(d, d->inner->ops->iter(d->inner, ctx, dir, recursive, fn, arg, e));
+}
+
+static int d_get(struct bucket *b, struct ctx *ctx, struct str name, struct buf *out,
+		 struct err *e)
+{
+	struct deadly *d = self(b);
+	int done;
+	return CALL(d, d->inner->ops->get(d->inner, ctx, name, out, e));
+}
+
+static int d_open(struct bucket *b, struct ctx *ctx, struct str name,
+		  struct range_source **out, struct err *e)
+{
+	struct deadly *d = self(b);
+	int done;
+	return CALL(d, d->inner->ops->open(d->inner, ctx, name, out, e));
+}
+
+struct torn {
+	struct deadly *d;
+	struct put_source *src;
+};
+
+static int torn_read(void *arg, struct ctx *ctx, void *p, size_t cap, size_t *n,
+		     struct err *e)
+{
+	struct torn *t = arg;
+	int rc = t->src->read(t->src->arg, ctx, p, MIN(cap, (size_t)60), n, e);
+	t->d->left--;
+	die(t->d);
+	return rc;
+}
+
+static int d_put(struct bucket *b, struct ctx *ctx, struct str name,
+		 struct put_source *src, struct err *e)
+{
+	struct deadly *d = self(b);
+	struct torn t = { d, src };
+	struct put_source through = { torn_read, &t, src->size, NULL };
+	int done;
+	return CALL(d, d->inner->ops->put(d->inner, ctx, name, &through, e));
+}
+
+static int d_attrs(struct bucket *b, struct ctx *ctx, struct str name,
+		   struct bucket_attrs *out, struct err *e)
+{
+	struct deadly *d = self(b);
+	int done;
+	return CALL(d, d->inner->ops->attrs(d->inner, ctx, name, out, e));
+}
+
+static int d_del(struct bucket *b, struct ctx *ctx, struct str name, struct err *e)
+{
+	struct deadly *d = self(b);
+	int done;
+	return CALL(d, d->inner->ops->del(d->inner, ctx, name, e));
+}
+
+/* One iteration in a process of its own; its exit status: 9 killed, 0 through. */
+static int iterate_and_die(struct world *w, int nth, bool after)
+{
+	static const struct bucket_ops ops = { .iter = d_iter,
+					       .get = d_get,
+					       .open = d_open,
+					       .put = d_put,
+					       .attrs = d_attrs,
+					       .del = d_del };
+	pid_t child = fork();
+	cr_assert_geq(child, 0);
+	if (child == 0) {
+		struct deadly d = { { &ops, "deadly" }, w->bucket, nth, after };
+		struct compactor_report r;
+		struct err e;
+		w->bucket = &d.base;
+		_exit(world_iterate(w, &r, &e) == 0 ? 0 : 1);
+	}
+	int status;
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void kill_at_each_call(bool after, int step, int64_t delay_ms)
+{
+	struct world x;
+	struct arena a;
+	int status = 9;
+	arena_init(&a, NULL);
+	start(&x, delay_ms);
+	const char *served = expected(&x, &a);
+	world_end(&x);
+	step = getenv("TORTURE") ? 1 : step;
+	for (int nth = 1; status == 9; nth += step) {
+		struct world w;
+		struct err e = ERR_INIT;
+		struct compactor_report r;
+		char at[64], dir[128];
+		cr_assert_lt(nth, 1500);
+		snprintf(at, sizeof(at), "call %d", nth);
+		start(&w, delay_ms);
+		bucket_close(w.bucket);
+		snprintf(dir, sizeof(dir), "%s/bucket", w.dir);
+		cr_assert_eq(fs_mkdir_p(&w.ctx, dir, &e), 0);
+		cr_assert_eq(bucket_fs_open(&w.ctx, dir, &w.bucket, &e), 0);
+		w.o.no_lease =
+			nth % 2 == 0; /* with a lease the dead holder is taken over */
+		fill(&w);
+		status = iterate_and_die(&w, nth, after);
+		cr_assert(status == 9 || status == 0, "%s: status %d", at, status);
+		cr_assert_eq(world_iterate(&w, &r, &e), 0, "%s: %s", at, err_text(&e));
+		cr_assert_eq(r.quarantined, 0, "%s", at);
+		finish(&w, served, at);
+		world_end(&w);
+	}
+	arena_deinit(&a);
+}
+
+Test(crash, death_before_any_call)
+{
+	kill_at_each_call(false, 13, 48 * HOUR_MS);
+}
+
+Test(crash, death_behind_any_call)
+{
+	kill_at_each_call(true, 11, 0);
+}
