@@ -1,8 +1,8 @@
 /*
  * cmd/thanosc/cmd_doctor.c - thanosc doctor CONFIG...: tries what a configuration says, and says what to do.
  *
- * A file is known by what it holds: a bucket or tracing configuration by its `type`, one of the web or of request
- * logging by its sections, an environment file of the units by THANOSC_FLAGS (its mode by its name, "thanosc-query").
+ * A file is known by what it holds: a bucket or tracing configuration by its `type`, one of the web, of request
+ * logging or of retention by its sections, a selector of blocks by being a list, an environment file of the units by THANOSC_FLAGS (its mode by its name, "thanosc-query").
  * The flags of the latter are parsed as the mode would, and the files, servers and certificates that they name are tried
  * in turn.
  */
@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "base/ulid.h"
+#include "compactor/compactor.h"
 #include "conf/yaml.h"
 #include "fs/fs.h"
 #include "http/client_conf.h"
@@ -322,7 +323,8 @@ static void try_endpoints(struct doctor *d, const struct conf_result *f)
 static void try_named(struct doctor *d, struct parsed *p)
 {
 	static const char *const texts[] = { "objstore.config", "tracing.config",
-					     "request.logging-config" };
+					     "request.logging-config", "retention.config",
+					     "selector.relabel-config" };
 	static const char *const certs[] = { "grpc-server-tls-cert",
 					     "grpc-client-tls-cert" };
 	const struct conf_result *f = &p->f;
@@ -344,7 +346,8 @@ static void try_named(struct doctor *d, struct parsed *p)
 			       text_flag(p, "prometheus.http-client").content);
 		try_folder(d, path.n ? path : STR("./data"));
 	}
-	if (strcmp(mode, "store") == 0 && flag(f, "data-dir").n)
+	if ((strcmp(mode, "store") == 0 || strcmp(mode, "compact") == 0) &&
+	    flag(f, "data-dir").n)
 		try_folder(d, flag(f, "data-dir"));
 	if (strcmp(mode, "query") == 0)
 		try_endpoints(d, f);
@@ -355,7 +358,7 @@ static void try_named(struct doctor *d, struct parsed *p)
 static const struct conf_cmd *mode_of(struct str path)
 {
 	static const struct conf_cmd *const all[] = { &sidecar_cmd, &store_cmd,
-						      &query_cmd };
+						      &query_cmd, &compact_cmd };
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		if (str_find(path, str_of(all[i]->name)) >= 0)
 			return all[i];
@@ -395,7 +398,7 @@ static void try_flags(struct doctor *d, struct str path, struct str line)
 	struct parsed p = { .cmd = cmd };
 	if (!cmd) {
 		FAIL(d, path,
-		     "which mode are these flags for? Name the file thanosc-sidecar, thanosc-store or thanosc-query");
+		     "which mode are these flags for? Name the file thanosc-sidecar, thanosc-store, thanosc-query or thanosc-compact");
 		return;
 	}
 	/* THANOSC_FLAGS="..." : the outer quotes are the file's */
@@ -470,6 +473,28 @@ static void try_request_log(struct doctor *d, struct str path, struct str text)
 				: "HTTP and gRPC");
 }
 
+static void try_selector(struct doctor *d, struct str path, struct str text)
+{
+	struct err e = ERR_INIT;
+	struct relabel *r = NULL;
+	if (relabel_parse(NULL, text, RELABEL_SELECTOR, &r, &e) < 0)
+		FAIL(d, path, "%s", err_text(&e));
+	else
+		OK(d, path, "selector of blocks, %zu rules", relabel_rules(r));
+	relabel_free(r);
+}
+
+static void try_retention(struct doctor *d, struct str path, struct str text)
+{
+	struct err e = ERR_INIT;
+	struct retention_config *r = NULL;
+	if (retention_config_parse(NULL, text, &r, &e) < 0)
+		FAIL(d, path, "%s", err_text(&e));
+	else
+		OK(d, path, "retention configuration");
+	retention_config_free(r);
+}
+
 static void try_yaml(struct doctor *d, struct str path, struct str text)
 {
 	struct err e = ERR_INIT;
@@ -488,13 +513,18 @@ static void try_yaml(struct doctor *d, struct str path, struct str text)
 		 (doc_get(doc, "tls_server_config") || doc_get(doc, "basic_auth_users") ||
 		  doc_get(doc, "http_server_config")))
 		try_web(d, path, doc_get(doc, "tls_server_config"));
+	else if (doc->kind == DOC_LIST)
+		try_selector(d, path, text);
+	else if (doc->kind == DOC_MAP &&
+		 (doc_get(doc, "policies") || doc_get(doc, "max_size")))
+		try_retention(d, path, text);
 	else if (doc->kind == DOC_MAP && (doc_get(doc, "options") ||
 					  doc_get(doc, "http") || doc_get(doc, "grpc")))
 		try_request_log(d, path, text);
 	else
 		FAIL(d, path,
 		     "what is this? A bucket or tracing configuration has a `type`, a web configuration "
-		     "`tls_server_config` or `basic_auth_users`, one of request logging `options`, `http` or `grpc`, a file of flags "
+		     "`tls_server_config` or `basic_auth_users`, one of request logging `options`, `http` or `grpc`, one of retention `policies` or `max_size`, a selector of blocks is a list, a file of flags "
 		     "THANOSC_FLAGS=");
 }
 

@@ -15,13 +15,8 @@ static const struct tool_row *tool_at(size_t i)
 	return i < n_tools_block ? &tools_block[i] : NULL;
 }
 
-size_t tools_cmds(const struct conf_cmd **out, size_t max)
-{
-	size_t n = 0;
-	for (const struct tool_row *t; n < max && (t = tool_at(n)); n++)
-		out[n] = t->cmd;
-	return n;
-}
+const struct conf_cmd tools_cmd = { "tools", "Looks at blocks and buckets.",
+				    tools_block_tables, "GROUP TOOL" };
 
 int tool_bucket(struct tool_env *t, const struct conf_text *conf, const char *flag,
 		struct bucket **out, struct err *e)

@@ -20,6 +20,7 @@ static const struct {
 	{ &sidecar_cmd, cmd_sidecar },
 	{ &store_cmd, cmd_store },
 	{ &query_cmd, cmd_query },
+	{ &compact_cmd, cmd_compact },
 };
 
 static void usage(FILE *f)
@@ -45,11 +46,12 @@ static bool is_any(const char *arg, const char *a, const char *b, const char *c)
 /* --completion-script-SHELL: 0 printed, 1 no such shell. */
 static int completion(const char *shell)
 {
-	const struct conf_cmd *cmds[ARRAY_LEN(modes)];
+	const struct conf_cmd *cmds[ARRAY_LEN(modes) + 1];
 	struct buf b;
 	buf_init(&b, 4 << 20);
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++)
 		cmds[i] = modes[i].cmd;
+	cmds[ARRAY_LEN(modes)] = &tools_cmd;
 	bool known = conf_completion(shell, cmds, ARRAY_LEN(cmds), &b);
 	if (known)
 		fwrite(b.p, 1, b.n, stdout);

@@ -76,10 +76,11 @@ void runtime_ctx(struct runtime *r, struct ctx *ctx, uint64_t deadline_ns);
 void runtime_drain(struct runtime *r);
 void runtime_end(struct runtime *r);
 
-extern const struct conf_cmd sidecar_cmd, store_cmd, query_cmd;
+extern const struct conf_cmd sidecar_cmd, store_cmd, query_cmd, compact_cmd;
 int cmd_sidecar(int argc, char **argv);
 int cmd_store(int argc, char **argv);
 int cmd_query(int argc, char **argv);
+int cmd_compact(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 
 #endif

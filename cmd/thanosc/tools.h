@@ -7,7 +7,6 @@
 #include "objstore/bucket.h"
 #include "runtime.h"
 
-struct tool;	  /* one of them on its way */
 struct tool_env { /* what a tool has */
 	struct arena arena;
 	struct conf_result flags;
@@ -29,8 +28,9 @@ MUST_CHECK int tool_bucket(struct tool_env *t, const struct conf_text *conf,
 extern const struct tool_row tools_block[];
 extern const size_t n_tools_block;
 
-/* Every command of `thanosc tools`, for completion and manual. */
-size_t tools_cmds(const struct conf_cmd **out, size_t max);
+/* All flags of all tools, for completion. */
+extern const struct conf_cmd tools_cmd;
+extern const struct opt *const tools_block_tables[];
 int cmd_tools(int argc, char **argv);
 
 #endif

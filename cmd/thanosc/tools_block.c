@@ -525,6 +525,8 @@ static const struct opt *const inspect_tables[] = { inspect_rows, NULL },
 			       *const verify_tables[] = { verify_rows, NULL },
 			       *const dump_tables[] = { dump_rows, NULL },
 			       *const ls_tables[] = { ls_rows, NULL };
+/* Each flag once or more often: words for the shell. */
+const struct opt *const tools_block_tables[] = { inspect_rows, dump_rows, NULL };
 static const struct conf_cmd inspect_cmd = { "tools block inspect",
 					     "What a block holds, in numbers.",
 					     inspect_tables, "DIR|ULID..." },

@@ -52,6 +52,12 @@ def main(checks, procs):
     says(flags("store", "--bogus"), 1, "unknown long flag '--bogus'")
     says(flags("store", f"--objstore.config-file={bucket}", f"--data-dir={data}"), 0, "the flags of thanosc store are right",
          "put, get, range, list and delete work")
+    says(flags("compact", f"--objstore.config-file={bucket}", f"--data-dir={data}", "--retention.config='{max_size: 1TiB}'"), 0,
+         "the flags of thanosc compact are right", "retention configuration")
+    says(file("keep.yaml", "policies:\n- match: ['{a=\"b\"}']\n  resolution_raw: 30d\n"), 0, "ok ", "retention configuration")
+    says(file("keep.yaml", "policies:\n- match: ['{a=']\n"), 1, "FAIL ", "keep.yaml: ")
+    says(file("shard.yaml", "- {action: keep, source_labels: [a], regex: b}\n"), 0, "selector of blocks, 1 rules")
+    says(file("shard.yaml", "- {action: replace, source_labels: [a], target_label: b}\n"), 1, "FAIL ", "replace")
     says(flags("sidecar", "--prometheus.url=http://127.0.0.1:1", f"--tsdb.path={home}/none"), 1, "is Prometheus running there?",
          f"{home}/none: is not a folder")
 

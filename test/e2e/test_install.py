@@ -19,6 +19,8 @@ usr/share/man/man1/thanosc.1
 usr/share/man/man1/thanosc-sidecar.1
 usr/share/man/man1/thanosc-store.1
 usr/share/man/man1/thanosc-query.1
+usr/share/man/man1/thanosc-compact.1
+usr/share/man/man1/thanosc-tools.1
 usr/share/man/man5/thanosc-config.5
 usr/share/bash-completion/completions/thanosc
 usr/share/zsh/site-functions/_thanosc
@@ -26,6 +28,7 @@ usr/share/fish/vendor_completions.d/thanosc.fish
 lib/systemd/system/thanosc@.service
 lib/systemd/system/thanosc-sidecar.service
 lib/systemd/system/thanosc-store.service
+lib/systemd/system/thanosc-compact.service
 lib/systemd/system/thanosc-query.service""".split()
 
 
@@ -41,7 +44,7 @@ def installed(checks, procs):
     dest = procs.dir("dest")
     out = run("make", "-s", "install", f"DESTDIR={dest}", "PREFIX=/usr")
     checks.ok(out.returncode == 0 and files(dest) == sorted(EXPECTED), "make install: the files", out.stderr + str(files(dest)))
-    for mode in ("sidecar", "store", "query"):
+    for mode in ("sidecar", "store", "query", "compact"):
         whole = open(f"{dest}/usr/share/man/man1/thanosc-{mode}.1").read()
         help_flags = set(re.findall(r"^ {2,6}(?:-\w, )?--(?:\[no-\])?([\w.-]+)", run(THANOSC, mode, "--help").stdout, re.M)) - {"help", "version", "help-long"}
         page = whole.split(".SH OPTIONS")[1].split(".SH")[0]
