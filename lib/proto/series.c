@@ -30,38 +30,13 @@ static int bad(struct ctx *ctx, struct err *e, const char *what)
 	return err_set(ctx, e, E_CORRUPT, "message Series: %s", what);
 }
 
-/*
- * The next field, as pb_next gives it. Nearly all are bytes behind a tag of one byte and a length of one or two: those
- * are taken here, inline.
- */
-static inline __attribute__((always_inline)) int next_field(struct rd *r,
-							    struct pb_field *f)
-{
-	const uint8_t *p = r->p;
-	if (LIKELY(r->end - p >= 3 && (p[0] & 0x87) == PB_BYTES && p[0] > 7)) {
-		size_t n = p[1], head = 2;
-		if (n >= 0x80) {
-			n = (n & 0x7f) | (size_t)p[2] << 7;
-			head = p[2] < 0x80 ? 3 : 0;
-		}
-		if (LIKELY(head && n <= (size_t)(r->end - p) - head)) {
-			f->num = p[0] >> 3;
-			f->wire = PB_BYTES;
-			f->bytes = str_n(p + head, n);
-			r->p = p + head + n;
-			return 1;
-		}
-	}
-	return pb_next(r, f);
-}
-
 static inline bool take_label(struct str in, struct label *l)
 {
 	struct rd r = rd_of(in);
 	struct pb_field f;
 	int rc;
 	l->name = l->value = STR("");
-	while ((rc = next_field(&r, &f)) > 0)
+	while ((rc = pb_next_inline(&r, &f)) > 0)
 		if (f.wire == PB_BYTES && (f.num == 1 || f.num == 2))
 			*(f.num == 1 ? &l->name : &l->value) = f.bytes;
 	return rc == 0;
@@ -76,7 +51,7 @@ static inline int take_chunk(struct ctx *ctx, struct str in, struct chunk_part *
 	int rc;
 	bool known;
 	*part = (struct chunk_part){ (const uint8_t *)"", 0, CHUNK_XOR };
-	while ((rc = next_field(&r, &f)) > 0) {
+	while ((rc = pb_next_inline(&r, &f)) > 0) {
 		if (f.num == 2 && f.wire == PB_BYTES) {
 			part->p = (const uint8_t *)f.bytes.p;
 			part->n = (uint32_t)f.bytes.n;
@@ -111,7 +86,7 @@ static int take_aggr_chunk(struct ctx *ctx, struct str in, struct chunk_view *c,
 			c->maxt_ms = (int64_t)rd_uvarint(&r);
 		}
 	}
-	while ((rc = next_field(&r, &f)) > 0) {
+	while ((rc = pb_next_inline(&r, &f)) > 0) {
 		if (f.wire == PB_BYTES && f.num >= 3 && f.num <= 8) {
 			if (take_chunk(ctx, f.bytes, &c->part[f.num - 3],
 				       f.num == 3 ? &c->hash : NULL, e) < 0)
@@ -170,7 +145,7 @@ static int take_series(struct ctx *ctx, struct arena *a, struct str in,
 	struct pb_field f;
 	size_t labels = 0, chunks = 0;
 	int rc;
-	while ((rc = next_field(&r, &f)) > 0) {
+	while ((rc = pb_next_inline(&r, &f)) > 0) {
 		labels += f.num == 1 && f.wire == PB_BYTES;
 		chunks += f.num == 2 && f.wire == PB_BYTES;
 	}
@@ -185,7 +160,7 @@ static int take_series(struct ctx *ctx, struct arena *a, struct str in,
 	uint32_t n = 0;
 	size_t k = 0;
 	r = rd_of(in);
-	while (next_field(&r, &f) > 0) {
+	while (pb_next_inline(&r, &f) > 0) {
 		if (f.wire != PB_BYTES)
 			continue;
 		if (f.num == 1) {
@@ -215,7 +190,7 @@ static int take_batch(struct ctx *ctx, struct arena *a, struct str in,
 	struct pb_field f;
 	size_t n = 0;
 	int rc;
-	while ((rc = next_field(&r, &f)) > 0)
+	while ((rc = pb_next_inline(&r, &f)) > 0)
 		n += f.num == 1 && f.wire == PB_BYTES;
 	if (rc < 0)
 		return bad(ctx, e, "malformed batch");
@@ -223,7 +198,7 @@ static int take_batch(struct ctx *ctx, struct arena *a, struct str in,
 	if (!out->series)
 		return -1;
 	r = rd_of(in);
-	while (next_field(&r, &f) > 0)
+	while (pb_next_inline(&r, &f) > 0)
 		if (f.num == 1 && f.wire == PB_BYTES &&
 		    take_series(ctx, a, f.bytes, &out->series[out->n++], e) < 0)
 			return -1;

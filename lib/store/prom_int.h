@@ -110,7 +110,7 @@ MUST_CHECK int prom_series_list(struct prom_store *p, struct ctx *ctx, struct ar
 /* An answer of remote read that is no success: its text, as an error. */
 int prom_http_failed(struct ctx *ctx, int status, struct str body, struct err *e);
 
-/* ---- prom_read.c ---- */
+/* ---- prom_read.c, prom_frame.c, prom_samples.c ---- */
 struct prom_read_req {
 	int64_t mint_ms, maxt_ms;
 	const struct matcher *matchers;

@@ -7,8 +7,8 @@
  * answer as fast as it comes, however slow the reader is: into the call's budget, beyond it into a file without a
  * name. The slot of our own gate covers the drain only. Where no thread is free the caller drains by itself first.
  *
- * Streamed frames: uvarint length, CRC-32C (big endian) of the data, data = ChunkedReadResponse. The other kind of
- * answer, samples, is in prom_samples.c.
+ * Streamed frames: uvarint length, CRC-32C (big endian) of the data, data = ChunkedReadResponse (prom_frame.c). The other
+ * kind of answer, samples, is in prom_samples.c.
  * Source  prometheus.md §3.7
  */
 #include <stdlib.h>
@@ -16,19 +16,16 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/span.h"
-#include "base/time.h"
 #include "proto/store.h"
 #include "store/prom_read_int.h"
 #include "store/spill.h"
-#include "tsdb/chunk/recode.h"
 #include "wire/codec.h"
 #include "wire/rd.h"
 
 /* ---- the drain ---- */
 
-/* Prometheus sends each frame of some KiB by itself: threads are woken for more than that, or after a moment. */
-#define GATHER_BYTES ((size_t)128 << 10)
-#define GATHER_NS    (2 * NS_PER_MS)
+/* Prometheus sends each frame by itself, which are a KiB or some: the loop and threads are woken for many at once. */
+#define GATHER_BYTES ((size_t)256 << 10)
 
 struct drain {
 	struct prom_store *p;
@@ -105,150 +102,6 @@ static void drain_free(struct drain *d)
 	pthread_cond_destroy(&d->cv);
 	pthread_mutex_destroy(&d->mu);
 	free(d);
-}
-
-/* ---- series of a frame ---- */
-
-static bool is_refused(const struct prom_read_req *r, struct str name)
-{
-	for (size_t i = 0; i < r->n_refuse; i++)
-		if (str_eq(r->refuse[i], name))
-			return true;
-	return false;
-}
-
-int prom_read_labels(struct ctx *ctx, const struct prom_read_req *r, struct label *l,
-		     size_t n, struct labels *out, struct err *e)
-{
-	size_t k = 0;
-	for (size_t i = 0; i < n; i++) {
-		struct label x = l[i];
-		if (x.name.n == 0)
-			return err_set(ctx, e, E_CORRUPT, "a label without a name");
-		if (x.value.n == 0 || str_eq(labels_get(r->external, x.name), x.value))
-			continue;
-		if (is_refused(r, x.name))
-			return err_set(
-				ctx, e, E_UNAVAILABLE,
-				"series have had a label %.*s of their own for a moment, ask again",
-				STR_FMT(x.name));
-		l[k++] = x;
-	}
-	for (size_t i = 1; i < k; i++) {
-		if (str_cmp(l[i - 1].name, l[i].name) < 0)
-			continue;
-		if (!labels_sort(l, k))
-			return err_set(ctx, e, E_CORRUPT, "a label is given twice");
-		break;
-	}
-	*out = (struct labels){ l, (uint32_t)k, 0 };
-	return 0;
-}
-
-/* Chunks of a series, growing. */
-struct taking {
-	struct ctx *ctx;
-	struct arena *a;
-	struct series_in *out;
-	size_t cap;
-};
-
-static int add_view(struct taking *k, int64_t mint_ms, int64_t maxt_ms,
-		    struct chunk_part part, struct err *e)
-{
-	struct series_in *s = k->out;
-	if (s->n == k->cap) {
-		size_t cap = k->cap * 2 + 1;
-		struct chunk_view *v = arena_try(k->a, k->ctx, cap * sizeof(*v), e);
-		if (!v)
-			return -1;
-		if (s->n)
-			memcpy(v, s->chunks, s->n * sizeof(*v));
-		s->chunks = v;
-		k->cap = cap;
-	}
-	struct chunk_view *v = &s->chunks[s->n++];
-	*v = (struct chunk_view){ .mint_ms = mint_ms,
-				  .maxt_ms = maxt_ms,
-				  .hash = hash_xx64(part.p, part.n, 0) };
-	v->part[AGGR_RAW] = part;
-	return 0;
-}
-
-static int add_recoded(void *arg, int64_t mint_ms, int64_t maxt_ms,
-		       struct chunk_part part, struct err *e)
-{
-	struct taking *k = arg;
-	uint8_t *p = arena_try(k->a, k->ctx, part.n + 1, e);
-	if (!p)
-		return -1;
-	memcpy(p, part.p, part.n);
-	part.p = p;
-	return add_view(k, mint_ms, maxt_ms, part, e);
-}
-
-/* Encodings that clients of StoreAPI do not know are written anew. */
-static int take_chunks(struct ctx *ctx, struct arena *a, struct chunk_recoder **rec,
-		       const struct pb_chunked_series *in, struct series_in *out,
-		       struct err *e)
-{
-	static const struct chunk_recode_ops ops = { NULL, add_recoded };
-	const struct pb_prom_chunk *c = in->chunks.v;
-	struct taking k = { ctx, a, out, in->chunks.n };
-	out->n = 0;
-	out->chunks = arena_try(a, ctx, k.cap * sizeof(*out->chunks) + 1, e);
-	if (!out->chunks)
-		return -1;
-	for (size_t i = 0; i < in->chunks.n; i++) {
-		struct chunk_part part = { (const uint8_t *)c[i].data.p,
-					   (uint32_t)c[i].data.n, (uint8_t)c[i].type };
-		if (c[i].type < CHUNK_XOR || c[i].type > CHUNK_FLOATHIST_ST)
-			return err_set(ctx, e, E_UNSUPPORTED,
-				       "chunk encoding %d is unknown", c[i].type);
-		enum chunk_enc to = chunk_enc_plain(part.enc);
-		if (to != part.enc && !*rec)
-			*rec = chunk_recoder_new(a);
-		if (to == part.enc ? add_view(&k, c[i].min_time_ms, c[i].max_time_ms,
-					      part, e) < 0
-				   : chunk_recode(*rec, part, to, &ops, &k, e) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* The name of a series in an error. */
-static int wrap_series(struct ctx *ctx, struct labels ls, struct err *e)
-{
-	struct buf b;
-	buf_init(&b, 1 << 16);
-	labels_metric_text(ls, &b);
-	err_wrap(ctx, e, "series %.*s", (int)b.n, (const char *)b.p);
-	buf_deinit(&b);
-	return -1;
-}
-
-int prom_read_frame(struct ctx *ctx, const struct prom_read_req *r, struct frame *f,
-		    struct str bytes, struct err *e)
-{
-	struct pb_chunked_read_response in;
-	struct chunk_recoder *rec = NULL;
-	if (pf_decode(ctx, &f->arena, &msg_chunked_read_response, bytes, &in, e) < 0)
-		return -1;
-	struct pb_chunked_series *s = in.chunked_series.v;
-	f->n = in.chunked_series.n;
-	f->series = arena_try(&f->arena, ctx, f->n * sizeof(*f->series) + 1, e);
-	if (!f->series)
-		return -1;
-	for (size_t i = 0; i < f->n; i++) {
-		_Static_assert(sizeof(struct pb_label) == sizeof(struct label),
-			       "labels are decoded in place");
-		if (prom_read_labels(ctx, r, s[i].labels.v, s[i].labels.n,
-				     &f->series[i].labels, e) < 0)
-			return -1;
-		if (take_chunks(ctx, &f->arena, &rec, &s[i], &f->series[i], e) < 0)
-			return wrap_series(ctx, f->series[i].labels, e);
-	}
-	return 0;
 }
 
 /* ---- streamed frames ---- */

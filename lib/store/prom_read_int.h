@@ -1,5 +1,5 @@
 /*
- * store/prom_read_int.h - one remote read, shared by its two kinds of answers (prom_read.c, prom_samples.c).
+ * store/prom_read_int.h - one remote read, shared by its two kinds of answers (prom_read.c and prom_frame.c, prom_samples.c).
  */
 #ifndef STORE_PROM_READ_INT_H
 #define STORE_PROM_READ_INT_H
@@ -24,7 +24,7 @@ MUST_CHECK int prom_read_labels(struct ctx *ctx, const struct prom_read_req *r,
 				struct label *l, size_t n, struct labels *out,
 				struct err *e);
 
-/* Series of one streamed frame (ChunkedReadResponse): views into bytes, the rest in f->arena. */
+/* prom_frame.c: series of one streamed frame (ChunkedReadResponse), views into bytes, the rest in f->arena. */
 MUST_CHECK int prom_read_frame(struct ctx *ctx, const struct prom_read_req *r,
 			       struct frame *f, struct str bytes, struct err *e);
 /* Series of a sampled answer (r->answer), sorted, their samples encoded as they are shown. r is taken over on success. */

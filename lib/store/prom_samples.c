@@ -6,7 +6,6 @@
  */
 #include <stdlib.h>
 
-#include "base/hash.h"
 #include "base/limits.h"
 #include "base/vec.h"
 #include "proto/store.h"
@@ -124,9 +123,7 @@ static int chunk_close(struct chunking *k, struct err *e)
 		k->v = w;
 		k->cap = more;
 	}
-	k->v[k->n] = (struct chunk_view){ .mint_ms = k->mint_ms,
-					  .maxt_ms = k->maxt_ms,
-					  .hash = hash_xx64(part.p, part.n, 0) };
+	k->v[k->n] = (struct chunk_view){ .mint_ms = k->mint_ms, .maxt_ms = k->maxt_ms };
 	k->v[k->n++].part[AGGR_RAW] = part;
 	k->now = CHUNK_NONE;
 	return 0;

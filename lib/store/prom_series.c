@@ -44,6 +44,15 @@ static bool in_shard(const struct shard_info *sh, struct labels ls)
 	return h % (uint64_t)sh->total == (uint64_t)sh->index;
 }
 
+/* For Thanos' queriers; ours, who alone want lanes, compare bytes. */
+static void fill_hashes(const struct series_in *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		struct chunk_view *c = &s->chunks[i];
+		c->hash = hash_xx64(c->part[AGGR_RAW].p, c->part[AGGR_RAW].n, 0);
+	}
+}
+
 static int answer_next(struct series_set *base, struct ctx *ctx,
 		       const struct series_in **out, struct err *e)
 {
@@ -52,6 +61,8 @@ static int answer_next(struct series_set *base, struct ctx *ctx,
 	while (a->in && (rc = series_set_next(a->in, ctx, out, e)) > 0)
 		if (in_shard(&a->req->shard, (*out)->labels))
 			break;
+	if (rc > 0 && !a->req->want_lanes)
+		fill_hashes(*out);
 	return rc;
 }
 
@@ -131,10 +142,6 @@ static int block_leg_next(struct series_set *s, struct ctx *ctx,
 	int rc = series_set_next(l->in, ctx, out, e);
 	if (rc < 0)
 		return block_failed(l->p, l->id, e);
-	for (size_t i = 0; rc > 0 && i < (*out)->n; i++) {
-		struct chunk_view *c = &(*out)->chunks[i];
-		c->hash = hash_xx64(c->part[AGGR_RAW].p, c->part[AGGR_RAW].n, 0);
-	}
 	return rc;
 }
 

@@ -22,6 +22,38 @@ struct pb_field {
 
 /* 1: *f is the next field; 0: end; -1: malformed (r->bad). */
 int pb_next(struct rd *r, struct pb_field *f);
+/*
+ * The same where it is called for each label and chunk of an answer. Nearly all fields there have a tag of one byte; behind it
+ * are bytes with a length of one byte or two, or a number.
+ */
+static inline __attribute__((always_inline)) int pb_next_inline(struct rd *r,
+								struct pb_field *f)
+{
+	const uint8_t *p = r->p;
+	if (UNLIKELY(r->end - p < 3 || p[0] <= 7 || p[0] >= 0x80))
+		return pb_next(r, f);
+	if (LIKELY((p[0] & 7) == PB_BYTES)) {
+		size_t n = p[1], head = 2;
+		if (n >= 0x80) {
+			n = (n & 0x7f) | (size_t)p[2] << 7;
+			head = p[2] < 0x80 ? 3 : 0;
+		}
+		if (LIKELY(head && n <= (size_t)(r->end - p) - head)) {
+			f->num = p[0] >> 3;
+			f->wire = PB_BYTES;
+			f->bytes = str_n(p + head, n);
+			r->p = p + head + n;
+			return 1;
+		}
+	} else if ((p[0] & 7) == PB_VARINT) {
+		r->p++;
+		f->num = p[0] >> 3;
+		f->wire = PB_VARINT;
+		f->u = rd_uvarint(r);
+		return r->bad ? -1 : 1;
+	}
+	return pb_next(r, f);
+}
 static inline double pb_double(const struct pb_field *f)
 {
 	double d;
