@@ -2,7 +2,9 @@
  * Sixteen chunks at once decode as each of them alone: same samples, and no answer where one alone has none.
  */
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "support/tst.h"
 #include "tsdb/chunk/chunk.h"
@@ -16,6 +18,26 @@ static uint64_t rnd(uint64_t n)
 	state ^= state >> 7;
 	state ^= state << 17;
 	return (state >> 11) % n;
+}
+
+/* Chunks lie one behind another here, or (NULL) each in an allocation of its own; scratch lies behind them. */
+#define POOL_BYTES ((size_t)4 << 20)
+static uint8_t *pool;
+static size_t pool_at;
+
+static uint8_t *take(size_t n)
+{
+	if (!pool)
+		return malloc(n);
+	pool_at += n;
+	cr_assert_leq(pool_at, POOL_BYTES);
+	return pool + pool_at - n;
+}
+
+static void give(const void *p)
+{
+	if (!pool)
+		free((void *)(uintptr_t)p);
 }
 
 /* Regular, late and torn-apart times; values of all widths. */
@@ -39,7 +61,7 @@ static struct chunk_part make(struct chunk_encoder *w, unsigned kind)
 		}
 	}
 	struct chunk_part p = chunk_encoder_part(w);
-	uint8_t *copy = malloc(p.n);
+	uint8_t *copy = take(p.n);
 	memcpy(copy, p.p, p.n);
 	return (struct chunk_part){ copy, p.n, p.enc };
 }
@@ -53,13 +75,15 @@ static int decode(const struct chunk_part *c, struct decoded *out)
 {
 	int64_t *t[CHUNK_WIDE];
 	double *v[CHUNK_WIDE];
-	uint8_t *scratch = malloc(chunk_wide_scratch(c));
+	size_t before = pool_at;
+	uint8_t *scratch = take(chunk_wide_scratch(c));
 	for (int i = 0; i < CHUNK_WIDE; i++) {
 		t[i] = out->t[i];
 		v[i] = out->v[i];
 	}
 	int rc = chunk_xor_decode_wide(c, scratch, t, v);
-	free(scratch);
+	give(scratch);
+	pool_at = before;
 	return rc;
 }
 
@@ -83,12 +107,11 @@ static void compare(const struct chunk_part *c, bool damaged)
 	cr_assert(damaged || !bad);
 }
 
-Test(wide, sixteen_chunks_decode_as_each_alone)
+static void *rounds(void *arg)
 {
 	struct chunk_encoder *w = chunk_encoder_new();
 	struct chunk_part c[CHUNK_WIDE];
-	if (!chunk_wide_usable())
-		cr_skip_test("this processor has no AVX-512");
+	(void)arg;
 	for (unsigned round = 0; round < 400; round++) {
 		for (int i = 0; i < CHUNK_WIDE; i++)
 			c[i] = make(w, round % 17 == 16 ? (unsigned)rnd(16) : round % 16);
@@ -108,7 +131,31 @@ Test(wide, sixteen_chunks_decode_as_each_alone)
 			c[i].n = n;
 		}
 		for (int i = 0; i < CHUNK_WIDE; i++)
-			free((void *)(uintptr_t)c[i].p);
+			give(c[i].p);
+		pool_at = 0;
 	}
 	chunk_encoder_free(w);
+	return NULL;
+}
+
+Test(wide, sixteen_chunks_decode_as_each_alone)
+{
+	if (!chunk_wide_usable())
+		cr_skip_test("this processor has no AVX-512");
+	rounds(NULL);
+}
+
+/* The stack of a thread may lie below the data, and the last bytes of a chunk are looked at there. */
+Test(wide, data_may_lie_anywhere)
+{
+	pthread_t thread;
+	if (!chunk_wide_usable())
+		cr_skip_test("this processor has no AVX-512");
+	pool = mmap(NULL, POOL_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		    -1, 0);
+	cr_assert_neq(pool, MAP_FAILED);
+	cr_assert_eq(pthread_create(&thread, NULL, rounds, NULL), 0);
+	pthread_join(thread, NULL);
+	munmap(pool, POOL_BYTES);
+	pool = NULL;
 }
