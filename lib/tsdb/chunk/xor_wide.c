@@ -148,18 +148,24 @@ INLINE void write_out(__m512i rows[STEPS], uint64_t *const to[HALF], size_t at)
 struct lanes {
 	struct xor_state state[LANES];
 	uint64_t end[LANES]; /* of a lane's data, in bits from base */
-	const uint8_t *base;
+	const uint8_t *base; /* the lowest of all data */
 	int64_t **t;
 	double **v;
 	uint32_t done, total; /* samples of each lane; the least number of all */
 };
+
+/* They may lie in two allocations. */
+static inline uint64_t bits_between(const uint8_t *base, const uint8_t *p)
+{
+	return (uint64_t)((uintptr_t)p - (uintptr_t)base) * 8;
+}
 
 TARGET static struct half load(const struct lanes *l, int first)
 {
 	uint64_t a[6][HALF];
 	for (int i = 0; i < HALF; i++) {
 		const struct xor_state *s = &l->state[first + i];
-		a[0][i] = (uint64_t)(s->p - l->base) * 8 + s->bit;
+		a[0][i] = bits_between(l->base, s->p) + s->bit;
 		a[1][i] = (uint64_t)s->t;
 		a[2][i] = s->delta;
 		a[3][i] = s->v;
@@ -298,21 +304,47 @@ TARGET static bool blocks(struct lanes *l)
 	return whole;
 }
 
+/*
+ * Lanes whose data can be looked at where they lie: as many bytes as a block may read too far belong to the chunks that lie
+ * right behind them. What is seen there does not matter, since a block that passes an end is undone.
+ */
+static uint32_t in_place(const struct chunk_part *c)
+{
+	const uint8_t *known = NULL; /* to here from the end of c[i] on */
+	uint32_t lanes = 0;
+	for (int i = LANES; i-- > 0;) {
+		const uint8_t *end = c[i].p + c[i].n;
+		if (i == LANES - 1 || end != c[i + 1].p)
+			known = end;
+		lanes |= (uint32_t)((size_t)(known - end) >= PAD) << i;
+	}
+	return lanes;
+}
+
 static int begin(struct lanes *l, const struct chunk_part *c, uint8_t *scratch,
 		 struct err *e)
 {
+	const uint32_t there = in_place(c);
+	const uint8_t *from[LANES];
 	uint8_t *to = scratch;
 	l->total = UINT32_MAX;
 	l->base = scratch;
 	for (int i = 0; i < LANES; i++) {
-		memcpy(to, c[i].p, c[i].n);
-		memset(to + c[i].n, 0, PAD);
-		if (xor_begin(&l->state[i], to, c[i].n, false, e) < 0)
+		from[i] = c[i].p;
+		if (!(there >> i & 1)) {
+			memcpy(to, c[i].p, c[i].n);
+			memset(to + c[i].n, 0, PAD);
+			from[i] = to;
+			to += c[i].n + PAD;
+		}
+		if (xor_begin(&l->state[i], from[i], c[i].n, false, e) < 0)
 			return -1;
 		l->total = MIN(l->total, l->state[i].total);
-		l->end[i] = (uint64_t)(to - scratch + c[i].n) * 8;
-		to += c[i].n + PAD;
+		if ((uintptr_t)from[i] < (uintptr_t)l->base)
+			l->base = from[i];
 	}
+	for (int i = 0; i < LANES; i++)
+		l->end[i] = bits_between(l->base, from[i] + c[i].n);
 	return one_by_one(l, 2, e); /* they are coded in another way */
 }
 
@@ -325,9 +357,10 @@ bool chunk_wide_usable(void)
 
 size_t chunk_wide_scratch(const struct chunk_part *c)
 {
+	const uint32_t there = in_place(c);
 	size_t n = 16;
 	for (int i = 0; i < LANES; i++)
-		n += c[i].n + PAD;
+		n += there >> i & 1 ? 0 : c[i].n + PAD;
 	return n;
 }
 
