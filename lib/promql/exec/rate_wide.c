@@ -13,6 +13,8 @@
  */
 #include "promql/exec/rate_wide.h"
 
+#include "promql/exec/lanes.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -64,21 +66,6 @@ INLINE __m512d divide(__m512d a, double b, double y)
 INLINE __m512d seconds_of(__m512i ms)
 {
 	return divide(_mm512_cvtepi64_pd(ms), 1000, 1. / 1000);
-}
-
-/* The first i from `i` (at least 1) on with v[i] < v[i - 1]; n: none. */
-TARGET static size_t find_fall(const double *v, size_t i, size_t n)
-{
-	for (; i + 8 <= n; i += 8) {
-		__mmask8 falls =
-			_mm512_cmp_pd_mask(_mm512_loadu_pd(v + i),
-					   _mm512_loadu_pd(v + i - 1), _CMP_LT_OQ);
-		if (falls)
-			return i + (size_t)__builtin_ctz(falls);
-	}
-	while (i < n && !(v[i] < v[i - 1]))
-		i++;
-	return i;
 }
 
 static void count(const struct range_call *c, struct window *w, uint32_t i, size_t n)
@@ -166,7 +153,7 @@ TARGET bool rate_wide_steps(struct rate_wide *r, struct window *w, uint32_t i,
 	if (right != ALL)
 		return false;
 	if (r->counter && r->reset <= lo)
-		r->reset = find_fall(s->v, lo + 1, s->n);
+		r->reset = lanes_find_fall(s->v, lo + 1, s->n);
 	if (r->counter && r->reset < hi + (RATE_WIDE - 1) * pace)
 		return false;
 	if (r->gaps != (double)(n - 1)) {

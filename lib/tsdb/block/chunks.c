@@ -72,9 +72,13 @@ static int plan_reads(struct stage *g, struct segment_need *need, size_t n,
 
 	if (!len)
 		return -1;
-	for (size_t i = 0; i < n; i++)
+	bool ascend = true;
+	for (size_t i = 0; i < n; i++) {
 		order[i] = (uint32_t)i;
-	vec_sort(order, n, sizeof(*order), cmp_ref, need);
+		ascend &= i == 0 || need[i - 1].ref <= need[i].ref;
+	}
+	if (!ascend)
+		vec_sort(order, n, sizeof(*order), cmp_ref, need);
 	for (size_t i = 0; i < n; i++) {
 		struct segment_need *d = &need[order[i]];
 		uint64_t next = i + 1 < n ? need[order[i + 1]].ref : 0;

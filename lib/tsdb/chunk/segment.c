@@ -213,7 +213,11 @@ static void plan(struct job *j, size_t n)
 		else
 			j->todo[j->n++] = i;
 	}
-	qsort_r(j->todo, j->n, sizeof *j->todo, cmp_need, j->need);
+	bool ascend = true; /* as chunks of ascending series do */
+	for (size_t k = 1; k < j->n; k++)
+		ascend &= j->need[j->todo[k - 1]].ref <= j->need[j->todo[k]].ref;
+	if (!ascend)
+		qsort_r(j->todo, j->n, sizeof *j->todo, cmp_need, j->need);
 	for (size_t k = 0; k < j->n; k++) {
 		uint32_t hint = j->need[j->todo[k]].len_hint;
 		j->len[k] = hint ? hint : HINT_UNKNOWN;
