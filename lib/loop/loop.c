@@ -1,15 +1,19 @@
 /*
  * loop/loop.c - a thread that runs one libuv loop, and the queue of posts by which others reach it.
  *
- * Posts are a locked list, woken by one uv_async_t. The whole list is taken at once and run in order; what is
- * posted meanwhile is seen in the next turn, so that I/O is never starved by posts that post again.
+ * Posts are a locked list, woken by an eventfd. The whole list is taken at once and run in order; what is
+ * posted meanwhile is seen in the next turn, so that I/O is never starved by posts that post again. (libuv's own uv_async_t
+ * makes the loop spin until the sender has returned from its system call, which the loop may have interrupted.)
  */
 #include "loop/loop.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "loop/loop_int.h"
 #include "task/task.h"
@@ -51,23 +55,33 @@ static bool run_posts(struct loop *l, bool *stopping)
 	return any;
 }
 
-static void on_wake(uv_async_t *a)
+static void wake(struct loop *l)
 {
-	struct loop *l = a->data;
+	const uint64_t one = 1;
+	BUG_ON(write(l->wake_fd, &one, sizeof(one)) != sizeof(one));
+}
+
+static void on_wake(uv_poll_t *p, int status, int events)
+{
+	struct loop *l = p->data;
+	uint64_t n;
+	(void)status, (void)events;
+	(void)!read(l->wake_fd, &n,
+		    sizeof(n)); /* it does not block, should nothing be there */
 	bool stopping, ran = run_posts(l, &stopping);
 	if (!stopping)
 		return;
 	if (ran) { /* posts may have posted again: look once more before the loop may end */
-		uv_async_send(a);
+		wake(l);
 		return;
 	}
 	loop_signals_close(l);
-	uv_unref((uv_handle_t *)a); /* wakes the loop as ever, but does not keep it */
+	uv_unref((uv_handle_t *)p); /* wakes the loop as ever, but does not keep it */
 }
 
 /*
  * A handle that is still open when the loop stops may post as it ends, so the loop ends when neither handles nor posts
- * are left, and only then the async by which posts wake it is closed.
+ * are left, and only then the handle by which posts wake it is closed.
  */
 static void *run(void *arg)
 {
@@ -93,15 +107,21 @@ int loop_start(const char *name, struct loop **out, struct err *e)
 	struct loop *l = xcalloc(1, sizeof(*l));
 	snprintf(l->name, sizeof(l->name), "%s", name);
 	l->tail = &l->head;
+	l->wake_fd = -1;
 	pthread_mutex_init(&l->mu, NULL);
 	int rc = uv_loop_init(&l->uv);
 	if (rc == 0) {
 		l->wake.data = l;
-		rc = uv_async_init(&l->uv, &l->wake, on_wake);
+		l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		rc = l->wake_fd < 0 ? -errno : uv_poll_init(&l->uv, &l->wake, l->wake_fd);
 	}
+	if (rc == 0)
+		rc = uv_poll_start(&l->wake, UV_READABLE, on_wake);
 	if (rc == 0)
 		rc = -loop_thread_start(&l->thread, run, l);
 	if (rc != 0) {
+		if (l->wake_fd >= 0)
+			close(l->wake_fd);
 		pthread_mutex_destroy(&l->mu);
 		free(l);
 		return err_set(NULL, e, E_IO, "event loop %s: %s", name, uv_strerror(rc));
@@ -117,8 +137,9 @@ void loop_stop(struct loop *l)
 	pthread_mutex_lock(&l->mu);
 	l->stopping = true;
 	pthread_mutex_unlock(&l->mu);
-	uv_async_send(&l->wake);
+	wake(l);
 	pthread_join(l->thread, NULL);
+	close(l->wake_fd);
 	BUG_ON(uv_loop_close(&l->uv) != 0); /* a handle was left that nobody closed */
 	BUG_ON(l->head);
 	pthread_mutex_destroy(&l->mu);
@@ -133,8 +154,8 @@ void loop_post(struct loop *l, void (*fn)(void *arg), void *arg)
 	bool first = l->head == NULL;
 	*l->tail = p;
 	l->tail = &p->next;
-	if (first) /* under the lock: a stopping loop looks at the queue before it closes its async */
-		uv_async_send(&l->wake);
+	if (first) /* under the lock: a stopping loop looks at the queue before it ends */
+		wake(l);
 	pthread_mutex_unlock(&l->mu);
 }
 

@@ -16,7 +16,8 @@ struct post {
 };
 struct loop {
 	uv_loop_t uv;
-	uv_async_t wake;
+	uv_poll_t wake; /* of wake_fd, an eventfd */
+	int wake_fd;
 	pthread_t thread;
 	pthread_mutex_t mu;	   /* guards the queue */
 	struct post *head, **tail; /* posted, oldest first */

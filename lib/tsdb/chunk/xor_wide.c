@@ -310,7 +310,7 @@ TARGET static bool blocks(struct lanes *l)
  */
 static uint32_t in_place(const struct chunk_part *c)
 {
-	const uint8_t *known = NULL; /* to here from the end of c[i] on */
+	const uint8_t *known = c[LANES - 1].p; /* to here from the end of c[i] on */
 	uint32_t lanes = 0;
 	for (int i = LANES; i-- > 0;) {
 		const uint8_t *end = c[i].p + c[i].n;
