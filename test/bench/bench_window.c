@@ -26,6 +26,8 @@ static const enum fn_id fns[] = {
 	FN_ID_quantile_over_time,
 	FN_ID_mad_over_time,
 	FN_ID_deriv,
+	FN_ID_predict_linear,
+	FN_ID_double_exponential_smoothing,
 };
 
 static double run(enum fn_id fn, int64_t range_ms)
@@ -44,7 +46,7 @@ static double run(enum fn_id fn, int64_t range_ms)
 	struct range_call c = { .grid = { t[0], 60000, STEPS },
 				.range_ms = range_ms,
 				.tally = &tally };
-	c.param[0] = q;
+	c.param[0] = c.param[1] = q;
 	for (size_t i = 0; i < STEPS; i++)
 		q[i] = 0.9;
 	uint64_t best = UINT64_MAX;
@@ -73,9 +75,13 @@ int main(void)
 		t[i] = 1789977600000 + (int64_t)i * 15000 + (int64_t)(seed >> 58);
 		v[i] = (double)(seed >> 34) / 1e6;
 	}
-	printf("%-24s %14s %14s\n", "ns a sample", "[5m], step 1m", "[1h], step 1m");
+	printf("%-30s %14s %14s\n", "ns a sample", "[5m], step 1m", "[1h], step 1m");
 	for (size_t i = 0; i < ARRAY_LEN(fns); i++)
-		printf("%-24s %14.2f %14.2f\n", fn_sigs[fns[i]].name, run(fns[i], 300000),
+		printf("%-30s %14.2f %14.2f\n", fn_sigs[fns[i]].name, run(fns[i], 300000),
 		       run(fns[i], 3600000));
+	for (size_t i = 0; i < SAMPLES; i++) /* half of them fall */
+		v[i] = (double)(int64_t)v[i];
+	printf("%-30s %14.2f %14.2f\n", "rate of integers", run(FN_ID_rate, 300000),
+	       run(FN_ID_rate, 3600000));
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "promql/exec/falls.h"
 #include "promql/exec/fn_hist.h"
 #include "promql/exec/lanes.h"
 #include "promql/exec/rate_wide.h"
@@ -97,18 +98,31 @@ static void flush(struct block *b, double seconds, struct row *out)
 	b->any_may_cross = false;
 }
 
-static double difference(const struct series_cols *s, const struct window *w,
-			 bool counter, size_t *reset)
+/* Most counters hardly ever fall; where looking for it becomes work, all falls are found at once. */
+static int difference(const struct series_cols *s, const struct window *w, bool counter,
+		      size_t *reset, struct falls *falls, struct range_env *env,
+		      double *out)
 {
 	double diff = s->v[w->hi - 1] - s->v[w->lo];
+	*out = diff;
 	if (!counter)
-		return diff;
+		return 0;
 	if (*reset <= w->lo)
 		*reset = lanes_find_fall(s->v, w->lo + 1, s->n);
+	if (*reset >= w->hi)
+		return 0;
+	if (!falls->at && falls->work > 2 * s->n && falls_find(falls, s, env) < 0)
+		return -1;
+	if (falls->at) {
+		*out = falls_add(falls, w, s->v, diff);
+		return 0;
+	}
+	falls->work += w->hi - *reset;
 	for (size_t j = *reset; j < w->hi; j++)
 		if (s->v[j] < s->v[j - 1])
 			diff += s->v[j - 1];
-	return diff;
+	*out = diff;
+	return 0;
 }
 
 static void add(struct block *b, const struct range_call *c, const struct series_cols *s,
@@ -143,6 +157,7 @@ static int eval_rate(const struct range_call *c, const struct series_cols *s,
 	double seconds = kind.per_second ? (double)c->range_ms / 1000 : 1;
 	size_t reset =
 		0; /* the least index > lo with v[reset] < v[reset - 1]; 0: not looked for */
+	struct falls falls = { 0 };
 	struct hist_range hists;
 	struct rate_wide wide;
 	if (hist_range_open(&hists, c, s, env) < 0)
@@ -169,8 +184,10 @@ static int eval_rate(const struct range_call *c, const struct series_cols *s,
 		}
 		if (w.hi - w.lo < 2)
 			continue;
-		add(&b, c, s, &w, i, difference(s, &w, kind.counter, &reset),
-		    kind.counter);
+		double diff;
+		if (difference(s, &w, kind.counter, &reset, &falls, env, &diff) < 0)
+			return -1;
+		add(&b, c, s, &w, i, diff, kind.counter);
 		if (b.n == BLOCK)
 			flush(&b, seconds, out);
 	}

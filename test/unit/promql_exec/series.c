@@ -25,6 +25,9 @@ static double value(unsigned like, double before)
 	static const double odd[] = { NAN, INFINITY, -INFINITY, -0.0 };
 	if ((like & SERIES_NAN) && series_random(12) == 0)
 		return odd[series_random(ARRAY_LEN(odd))];
+	if ((like & SERIES_HUGE) && series_random(2))
+		return ldexp((double)series_random(1u << 30) - 5e8,
+			     980 + (int)series_random(16));
 	if (like & SERIES_SMALL)
 		return (double)series_random(5) - 2;
 	if (like & SERIES_FALLS)

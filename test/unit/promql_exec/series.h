@@ -15,6 +15,7 @@
 #define SERIES_STARTS 4u
 #define SERIES_SMALL  8u  /* few different values */
 #define SERIES_FALLS  16u /* a counter that often restarts */
+#define SERIES_HUGE   32u /* sums of which are infinite */
 
 struct rand_series {
 	int64_t t[SERIES_MAX], st[SERIES_MAX];

@@ -21,6 +21,20 @@ static uint64_t rnd(uint64_t n)
 	return (state >> 11) % n;
 }
 
+/* What falls half of the time: whole and exact numbers, such that are not, zeros of both signs, large ones. */
+#define KIND_FALLS 9
+static double falling(unsigned kind)
+{
+	switch (kind) {
+	case 0: return (double)rnd(1000000);
+	case 1: return (double)rnd(1000000) / 1024 - 300;
+	case 2: return (double)rnd(1000000) / 7;
+	case 3: return (double[]){ 0, -0.0, 1, -1 }[rnd(4)];
+	case 4: return (double)rnd(1000) * 1e13;
+	default: return rnd(50) ? (double)rnd(100) : 0.1;
+	}
+}
+
 /* Regular scrapes with some late, lost or torn apart; counters that restart; numbers that are none. */
 static size_t series(int64_t *t, double *v, unsigned kind)
 {
@@ -42,6 +56,8 @@ static size_t series(int64_t *t, double *v, unsigned kind)
 			v[i] = (double[]){ NAN, INFINITY, -INFINITY, -5 }[rnd(4)];
 		if (kind == 5)
 			v[i] = ldexp((double)rnd(1u << 30), (int)rnd(60) - 30);
+		if (kind >= KIND_FALLS)
+			v[i] = falling(kind - KIND_FALLS);
 	}
 	return n;
 }
@@ -95,8 +111,14 @@ static void compare(const struct range_call *c, const struct series_cols *s,
 	static double got[STEPS];
 	uint64_t bits[BITS_WORDS(STEPS)] = { 0 };
 	struct row row = { .v = got, .bits = bits };
-	struct range_env env = { 0 };
+	struct ctx ctx;
+	struct arena arena;
+	struct err e = ERR_INIT;
 	double want;
+	ctx_init(&ctx, NULL, 0);
+	arena_init(&arena, NULL);
+	struct exec x = { .ctx = &ctx };
+	struct range_env env = { .x = &x, .arena = &arena, .e = &e };
 	cr_assert_eq(range_fn_of(fn)->eval(c, s, &env, &row), 0);
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		bool has = plain_rate(c, s, i, counter, per_second, &want);
@@ -105,16 +127,18 @@ static void compare(const struct range_call *c, const struct series_cols *s,
 			cr_assert_eq(bits_of(want), bits_of(got[i]), "step %u: %a, %a", i,
 				     want, got[i]);
 	}
+	arena_deinit(&arena);
+	ctx_deinit(&ctx);
 }
 
 Test(rate, equals_the_plain_formula_bit_for_bit)
 {
 	static int64_t t[SAMPLES];
 	static double v[SAMPLES];
-	for (unsigned round = 0; round < 1800; round++) {
+	for (unsigned round = 0; round < 3000; round++) {
 		struct series_cols s = { .t_ms = t,
 					 .v = v,
-					 .n = series(t, v, round % 9) };
+					 .n = series(t, v, round % 15) };
 		struct range_call c = {
 			.grid = { (int64_t)rnd(60000) - 30000,
 				  (int64_t[]){ 60000, 15000, 1000, 7000 }[rnd(4)],

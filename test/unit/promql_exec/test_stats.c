@@ -225,6 +225,17 @@ Test(stats, sliding_windows_equal_windows_looked_at_anew)
 			check(which, round % 32);
 }
 
+Test(stats, lines_through_values_whose_sums_overflow)
+{
+	series_seed(4);
+	for (size_t which = 0; which < ARRAY_LEN(all); which++)
+		for (unsigned round = 0; round < 60; round++)
+			if (all[which].fn == FN_ID_deriv ||
+			    all[which].fn == FN_ID_predict_linear ||
+			    all[which].fn == FN_ID_double_exponential_smoothing)
+				check(which, SERIES_HUGE | round % 4);
+}
+
 Test(stats, quantile_warns_of_each_number_that_is_none)
 {
 	static struct rand_series s;
