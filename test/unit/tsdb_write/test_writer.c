@@ -384,6 +384,63 @@ Test(writer, a_full_disk_is_said_so_and_nothing_is_left)
 	world_end(&w);
 }
 
+/* ---- the ctx ---- */
+
+Test(writer, a_budget_that_is_too_small_is_named_and_given_back)
+{
+	struct world w;
+	struct gen_block b;
+	struct budget budget;
+	struct gen_opts go = { 5, 3000, 1, 1, false, false };
+	struct block_writer_opts o = { .ulid = world_ulid(ID) };
+	world_begin(&w);
+	o.dir = w.dir;
+	gen_block(&w, &go, &b);
+	/* not even the buffers; the buffers, but not the pairs of all labels; all of it */
+	static const struct {
+		size_t limit;
+		int rc;
+	} rows[] = { { 1 << 20, -1 }, { (2816 << 10) + 200000, -1 }, { 32 << 20, 0 } };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		budget_init(&budget, NULL, "compaction", "--limit", rows[i].limit);
+		w.ctx.budget = &budget;
+		cr_assert_eq(gen_write(&w, &b, &o, NULL, NULL), rows[i].rc, "row %zu", i);
+		if (rows[i].rc < 0) {
+			cr_assert_eq(w.e.code, E_LIMIT, "%s", err_text(&w.e));
+			cr_assert(strstr(err_text(&w.e), "--limit"), "%s",
+				  err_text(&w.e));
+		}
+		cr_assert_eq(budget_used(&budget), 0);
+		cr_assert_eq(world_names(&w).n, rows[i].rc == 0);
+		w.ctx.budget = NULL;
+		budget_deinit(&budget);
+	}
+	world_end(&w);
+}
+
+/* Everything is written when somebody says stop: the lists end, and what was built goes. */
+Test(writer, lists_are_given_up_when_the_work_is_cancelled)
+{
+	struct fix f;
+	struct block_meta m = { .maxt_ms = 2000 };
+	begin(&f, false);
+	for (uint32_t i = 0; i < 5000; i++) {
+		char s[10];
+		snprintf(s, sizeof(s), "s%06u", i);
+		cr_assert_eq(block_writer_symbol(f.bw, &f.w.ctx, str_of(s), &f.w.e), 0);
+	}
+	for (uint32_t i = 1; i < 4000; i++) {
+		const uint32_t label[] = { 0, i };
+		cr_assert_eq(series(&f, label, 1, &f.chunk, 1), 0);
+	}
+	cancel_now(f.w.ctx.cancel, "enough");
+	cr_assert_eq(block_writer_finish(f.bw, &f.w.ctx, &m, false, NULL, &f.w.e), -1);
+	cr_assert_eq(f.w.e.code, E_CANCELLED, "%s", err_text(&f.w.e));
+	cr_assert_eq(world_names(&f.w).n, 0);
+	chunk_encoder_free(f.enc);
+	world_end(&f.w);
+}
+
 /* ---- tombstones ---- */
 
 Test(tombstones_write, are_parsed_again_and_equal_to_those_of_prometheus)
