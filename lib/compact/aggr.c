@@ -145,7 +145,7 @@ int aggr_run(struct job *j, struct merger *m, const struct chunk_ref *run, size_
 	struct aggr_merge *g = xcalloc(1, sizeof(*g));
 	int rc = 0;
 
-	decoding_begin(&m->d, is_generic(run, n));
+	decoding_begin(&m->d, is_generic(run, n), true);
 	recut_begin(&m->cut, j->ctx, &m->a, &m->out);
 	for (size_t i = 0; i < n && rc == 0; i++)
 		for (unsigned p = 0; p < PARTS && rc == 0; p++)

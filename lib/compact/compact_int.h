@@ -105,6 +105,7 @@ struct gsample {
 };
 struct decoding {
 	bool generic;
+	bool repeats;	      /* a time may stand there twice: aggregates */
 	struct arena scratch; /* decoder */
 	struct arena keep[2]; /* histograms; [cur] is in use */
 	unsigned cur;
@@ -115,7 +116,7 @@ struct decoding {
 };
 void decoding_init(struct decoding *d, struct budget *b);
 void decoding_deinit(struct decoding *d);
-void decoding_begin(struct decoding *d, bool generic); /* a new run */
+void decoding_begin(struct decoding *d, bool generic, bool repeats); /* a new run */
 void lane_room(struct lane *l, size_t n);
 void lane_deinit(struct lane *l);
 /* Of equal times the first stays; all are in [mint, maxt]. E_CORRUPT. */

@@ -27,9 +27,10 @@ void decoding_deinit(struct decoding *d)
 	free(d->gs);
 }
 
-void decoding_begin(struct decoding *d, bool generic)
+void decoding_begin(struct decoding *d, bool generic, bool repeats)
 {
 	d->generic = generic;
+	d->repeats = repeats;
 	d->n_gs = 0;
 	if (generic) {
 		arena_reset(&d->keep[0]);
@@ -111,10 +112,15 @@ int lane_decode(struct decoding *d, struct ctx *ctx, struct chunk_part p, int64_
 	} else {
 		uint32_t cap = chunk_count(p);
 		lane_room(out, cap);
-		int n = chunk_xor_decode(p.p, p.n, out->t, out->v, out->cap, e);
+		int n = (d->repeats ? chunk_xor_decode_any
+				    : chunk_xor_decode)(p.p, p.n, out->t, out->v,
+							out->cap, e);
 		if (n < 0)
 			return -1;
 		out->n = (size_t)n;
+		for (size_t i = 1; d->repeats && i < out->n; i++)
+			if (out->t[i] < out->t[i - 1])
+				return err_set(ctx, e, E_CORRUPT, "times go back");
 	}
 	return lane_settle(ctx, mint_ms, maxt_ms, out, e);
 }

@@ -126,12 +126,12 @@ static int merge_raw(struct job *j, struct merger *m, const struct chunk_ref *ru
 
 	for (size_t i = 0; i < n; i++)
 		generic |= run[i].c->part[AGGR_RAW].enc != CHUNK_XOR;
-	decoding_begin(&m->d, generic);
+	decoding_begin(&m->d, generic, false);
 	recut_begin(&m->cut, j->ctx, &m->a, &m->out);
 	int rc = fold_run(j, m, run, n, penalty, e);
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
-	decoding_begin(&m->d, generic);
+	decoding_begin(&m->d, generic, false);
 	recut_begin(&m->cut, j->ctx, &m->a, &m->out);
 	return chain_run(j, m, run, n, e);
 }

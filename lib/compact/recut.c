@@ -244,7 +244,7 @@ static int64_t float_part(struct recut *r, const int64_t *t, const double *v, si
 	/* The copies behind are what is read back. */
 	int64_t *t2 = l.t + n + 1;
 	double *v2 = l.v + n + 1;
-	int got = chunk_xor_decode(r->bytes.p, r->bytes.n, t2, v2, n + 1, e);
+	int got = chunk_xor_decode_any(r->bytes.p, r->bytes.n, t2, v2, n + 1, e);
 	if (got < 0)
 		goto out;
 	if ((size_t)got != n + twice || memcmp(t2, l.t, (n + twice) * sizeof(*t2)) != 0 ||

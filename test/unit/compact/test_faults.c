@@ -325,11 +325,6 @@ Test(compact_faults, cancelled_work_leaves_nothing)
 	made_block(&w, 0, 100, &a, 1);
 	cancel_now(w.f.ctx.cancel, "test");
 	must_fail(&w, COMPACT_FAULT_NONE, SIZE_MAX, E_CANCELLED, "");
-	fix_end(&w.f);
-	fix_begin(&w.f);
-	for (size_t i = 0; i < w.n; i++)
-		block_source_close(&w.src[i]);
-	w.n = 0;
 	world_end(&w);
 }
 
