@@ -9,7 +9,8 @@
  */
 #include "tsdb/chunk/bits.h"
 
-static const uint8_t widths[9] = { 0, 3, 6, 9, 12, 18, 25, 56, 64 };
+const uint8_t bits_varbit_widths[9] = { 0, 3, 6, 9, 12, 18, 25, 56, 64 };
+#define widths	bits_varbit_widths
 #define CLASSES 9
 
 /* Reads the run of ones and gives the width; 0 at once for the value zero. */
@@ -32,26 +33,18 @@ uint64_t bits_varbit_uint(struct bits *b)
 	return n ? bits_get(b, n) : 0;
 }
 
-/*
- * Codes of up to six ones, which nearly all are, in one go: ones, width and number of 32 bits at most, and no branch but the one
- * that looks whether they are there. Buckets are the bulk of a native histogram's samples.
- */
-int64_t bits_varbit_int(struct bits *b)
+int64_t bits_varbit_int_slow(struct bits *b)
 {
-	if (b->left < 32)
-		bits_fill(b);
-	unsigned ones = (unsigned)__builtin_clzll(~b->acc | 1);
-	if (LIKELY(ones <= 6 && b->left >= 32)) {
-		unsigned width = widths[ones];
-		uint64_t u = b->acc << (ones + 1) >> 1 >> (63 - width);
-		bits_drop(b, ones + 1 + width);
-		return (int64_t)(u - ((uint64_t)(u > 1ull << width >> 1) << width));
-	}
 	unsigned n = get_width(b);
 	if (n == 0)
 		return 0;
 	uint64_t v = bits_get(b, n);
 	return n == 64 ? (int64_t)v : bits_lopsided(v, n);
+}
+
+int64_t bits_varbit_int(struct bits *b)
+{
+	return bits_varbit_int_inline(b);
 }
 
 uint64_t bits_uvarint(struct bits *b)
@@ -89,10 +82,9 @@ void bits_get_xor(struct bits *b, uint64_t *v, struct bits_window *w)
 
 /* ---- writing ---- */
 
-void bitw_put(struct bitw *w, uint64_t v, unsigned n)
+static void put_bits(struct bitw *w, uint64_t v,
+		     unsigned n) /* byte by byte: the buffer is nearly at its maximum */
 {
-	if (n < 64)
-		v &= (1ull << n) - 1;
 	while (n > 0) {
 		unsigned room = 8 - w->pending, k = MIN(n, room);
 		unsigned part = (unsigned)(v >> (n - k)) & (0xffu >> (8 - k));
@@ -105,6 +97,31 @@ void bitw_put(struct bitw *w, uint64_t v, unsigned n)
 			w->pending = 0;
 		}
 	}
+}
+
+/* One store of eight bytes; those behind the last whole one are written again by the next call. */
+void bitw_put(struct bitw *w, uint64_t v, unsigned n)
+{
+	struct buf *b = &w->out;
+	if (n > 56) {
+		bitw_put(w, v >> 32, n - 32);
+		n = 32;
+	}
+	v &= (1ull << n) - 1;
+	if (UNLIKELY(b->cap - b->n < 8)) {
+		if (b->failed || b->max - b->n < 8) {
+			put_bits(w, v, n);
+			return;
+		}
+		(void)buf_room(b, 8);
+	}
+	uint64_t acc = (uint64_t)w->last << 56 | v << (64 - n) >> w->pending;
+	unsigned fill = w->pending + n;
+	uint64_t be = __builtin_bswap64(acc);
+	memcpy(b->p + b->n, &be, 8);
+	b->n += fill >> 3;
+	w->last = (uint8_t)(acc << (fill & 56) >> 56);
+	w->pending = fill & 7;
 }
 
 static void put_class(struct bitw *w, unsigned c, uint64_t v)

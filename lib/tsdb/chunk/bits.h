@@ -94,6 +94,30 @@ static inline int64_t bits_lopsided(uint64_t v, unsigned n)
 /* The variable-width code of histogram chunks; see varbit.c. */
 uint64_t bits_varbit_uint(struct bits *b);
 int64_t bits_varbit_int(struct bits *b);
+int64_t bits_varbit_int_slow(struct bits *b);
+extern const uint8_t bits_varbit_widths[9]; /* bits behind so many ones */
+
+/*
+ * Codes of up to six ones, which nearly all are, in one go: ones, width and number of 32 bits at most, and no branch but the one
+ * that looks whether they are there. Buckets are the bulk of a native histogram's samples: *b may be a copy that lives in
+ * registers, which the slow way does not take the address of.
+ */
+static inline int64_t bits_varbit_int_inline(struct bits *b)
+{
+	if (b->left < 32)
+		bits_fill(b);
+	unsigned ones = (unsigned)__builtin_clzll(~b->acc | 1);
+	if (LIKELY(ones <= 6 && b->left >= 32)) {
+		unsigned width = bits_varbit_widths[ones];
+		uint64_t u = b->acc << (ones + 1) >> 1 >> (63 - width);
+		bits_drop(b, ones + 1 + width);
+		return (int64_t)(u - ((uint64_t)(u > 1ull << width >> 1) << width));
+	}
+	struct bits slow = *b;
+	int64_t v = bits_varbit_int_slow(&slow);
+	*b = slow;
+	return v;
+}
 
 /* The bytes of a varint (zig-zag) or uvarint, wherever they begin. */
 uint64_t bits_uvarint(struct bits *b);

@@ -90,8 +90,10 @@ static void later_int(struct hist_state *s, size_t n)
 	bits_get_xor(&s->b, &s->sum, &s->sum_w);
 	if (s->sum == STALE_NAN_BITS)
 		return;
+	struct bits b = s->b;
 	for (size_t i = 0; i < n; i++)
-		step(&s->delta[i], &s->value[i], bits_varbit_int(&s->b));
+		step(&s->delta[i], &s->value[i], bits_varbit_int_inline(&b));
+	s->b = b;
 }
 
 static void later_float(struct hist_state *s, size_t n)

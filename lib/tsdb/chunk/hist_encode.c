@@ -77,9 +77,21 @@ struct relation {
 	bool fell;     /* a bucket is lower than before, or gone though not empty */
 };
 
+/* Most histograms have the layout of the one before. */
+static bool same_spans(const struct enc_side *c, const struct hist_span *s, uint32_t n)
+{
+	return n == c->n_spans && (n == 0 || memcmp(s, c->spans, n * sizeof *s) == 0);
+}
+
 static struct relation relate(const struct enc_side *c, const struct hist_span *s,
 			      uint32_t n, const double *v)
 {
+	if (same_spans(c, s, n)) {
+		struct relation same = { 0 };
+		for (uint32_t i = 0; i < c->n; i++)
+			same.fell |= v[i] < c->last[i];
+		return same;
+	}
 	struct walk a = walk_begin(c->spans, c->n_spans), b = walk_begin(s, n);
 	struct relation r = { 0 };
 	while (a.on || b.on) {
@@ -142,9 +154,14 @@ static void side_unite(struct enc_side *c, const struct hist_span *s, uint32_t n
 static double *widen(const struct enc_side *c, const struct hist_span *s, uint32_t n,
 		     const double *v, double **out, size_t *cap)
 {
-	struct walk a = walk_begin(c->spans, c->n_spans), b = walk_begin(s, n);
 	if (c->n > *cap || !*out)
 		*out = vec_grow(*out, cap, c->n + 1, sizeof **out);
+	if (same_spans(c, s, n)) {
+		if (c->n)
+			memcpy(*out, v, c->n * sizeof **out);
+		return *out;
+	}
+	struct walk a = walk_begin(c->spans, c->n_spans), b = walk_begin(s, n);
 	for (; a.on; walk_next(&a)) {
 		bool hit = b.on && a.index == b.index;
 		(*out)[a.k] = hit ? v[b.k] : 0;

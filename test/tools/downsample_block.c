@@ -1,10 +1,11 @@
 /*
- * test/bench/bench_downsample.c - CPU time and memory of downsampling, with blocks to be given to Thanos, too.
+ * downsample_block - blocks made up and downsampled, for test/bench/bench_downsample and test/e2e/test_downsampled.py.
  *
- *   bench_downsample gen DIR SERIES DAYS STEP_SECONDS floats|hists   a raw block in DIR; prints its path
- *   bench_downsample series BLOCK 300000|3600000                     the series alone: read, downsampled, forgotten
+ *   downsample_block make DIR SERIES DAYS STEP_S floats|hists   a raw block in DIR; prints its path
+ *   downsample_block series BLOCK 300000|3600000                its series alone: read, downsampled, forgotten
+ *   downsample_block block BLOCK 300000|3600000 OUT HELPERS     into the folder OUT
+ * The last two print one line of JSON.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -12,6 +13,7 @@
 
 #include "base/ctx.h"
 #include "base/time.h"
+#include "compact/compact.h"
 #include "downsample/downsample.h"
 #include "tsdb/block/scan.h"
 #include "tsdb/write/write.h"
@@ -194,13 +196,13 @@ static double cpu_seconds(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void report(const char *what, double cpu, double wall, uint64_t samples)
+static void report(double cpu, uint64_t begin_ns, uint64_t samples)
 {
 	struct rusage u;
 	getrusage(RUSAGE_SELF, &u);
-	printf("%s: %llu samples, %.2f CPU s, %.2f s, %.2f ns a sample, %ld MB\n", what,
-	       (unsigned long long)samples, cpu, wall, cpu * 1e9 / (double)samples,
-	       u.ru_maxrss / 1024);
+	printf("\"samples\": %llu, \"cpu_s\": %.3f, \"wall_s\": %.3f, \"peak_mib\": %ld}\n",
+	       (unsigned long long)samples, cpu,
+	       (double)(time_mono_ns() - begin_ns) / 1e9, u.ru_maxrss / 1024);
 }
 
 static int series(const char *dir, int64_t resolution)
@@ -237,8 +239,9 @@ static int series(const char *dir, int64_t resolution)
 	}
 	if (rc < 0)
 		die(&e);
-	printf("%llu chunks, reading %.2f s\n", (unsigned long long)chunks, reading);
-	report("series", working, (double)(time_mono_ns() - wall) / 1e9, samples);
+	printf("{\"chunks\": %llu, \"reading_s\": %.3f, ", (unsigned long long)chunks,
+	       reading);
+	report(working, wall, samples);
 	block_scan_close(scan);
 	block_source_close(&src);
 	downsampler_free(d);
@@ -247,14 +250,53 @@ static int series(const char *dir, int64_t resolution)
 	return 0;
 }
 
+/* ---- block ---- */
+
+static int block(const char *dir, int64_t resolution, const char *out, uint32_t helpers)
+{
+	struct ctx ctx;
+	struct arena a;
+	struct err e = ERR_INIT;
+	struct block_source src;
+	struct compact_result r;
+	struct compact_opts o = { .dir = out, .now_ms = time_wall_ms() };
+	char id[27];
+	ctx_init(&ctx, NULL, 0);
+	arena_init(&a, NULL);
+	ulid_new(&o.ulid, o.now_ms);
+	if (helpers)
+		o.pool = task_pool_new(&(struct task_pool_opts){ .cpu = helpers });
+	if (block_source_open_dir(&ctx, &a, dir, &src, &e) < 0)
+		die(&e);
+	o.labels = src.meta->thanos.labels;
+	double cpu = cpu_seconds();
+	uint64_t wall = time_mono_ns();
+	if (compact_downsample(&ctx, &a, &src, resolution, &o, &r, &e) < 0)
+		die(&e);
+	ulid_format(&o.ulid, id);
+	printf("{\"path\": \"%s/%s\", \"series\": %llu, \"chunks\": %llu, \"check_s\": %.3f, ",
+	       out, id, (unsigned long long)r.stats.series,
+	       (unsigned long long)r.stats.chunks, (double)r.check_ns / 1e9);
+	report(cpu_seconds() - cpu, wall, r.meta.stats.samples);
+	block_source_close(&src);
+	if (o.pool)
+		task_pool_free(o.pool);
+	arena_deinit(&a);
+	ctx_deinit(&ctx);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
-	if (argc == 7 && strcmp(argv[1], "gen") == 0)
+	if (argc == 7 && strcmp(argv[1], "make") == 0)
 		return gen(argv[2], strtoul(argv[3], NULL, 10),
 			   strtoul(argv[4], NULL, 10), strtoul(argv[5], NULL, 10),
 			   strcmp(argv[6], "hists") == 0);
 	if (argc == 4 && strcmp(argv[1], "series") == 0)
 		return series(argv[2], strtoll(argv[3], NULL, 10));
-	fprintf(stderr, "usage: see the head of bench_downsample.c\n");
+	if (argc == 6 && strcmp(argv[1], "block") == 0)
+		return block(argv[2], strtoll(argv[3], NULL, 10), argv[4],
+			     (uint32_t)strtoul(argv[5], NULL, 10));
+	fprintf(stderr, "usage: see test/tools/downsample_block.c\n");
 	return 2;
 }
