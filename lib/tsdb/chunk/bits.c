@@ -63,21 +63,7 @@ uint64_t bits_uvarint(struct bits *b)
 
 void bits_get_xor(struct bits *b, uint64_t *v, struct bits_window *w)
 {
-	if (bits_get56(b, 1) == 0)
-		return;
-	if (bits_get56(b, 1)) {
-		unsigned lead = (unsigned)bits_get56(b, 5);
-		unsigned sig = (unsigned)bits_get56(b, 6);
-		sig = sig ? sig : 64;
-		if (lead + sig > 64) {
-			bits_fail(b);
-			return;
-		}
-		w->leading = (uint8_t)lead;
-		w->trailing = (uint8_t)(64 - lead - sig);
-	}
-	unsigned n = 64u - w->leading - w->trailing;
-	*v ^= bits_get(b, n) << w->trailing;
+	bits_get_xor_inline(b, v, w);
 }
 
 /* ---- writing ---- */

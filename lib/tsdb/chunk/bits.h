@@ -133,6 +133,39 @@ struct bits_window {
 };
 void bits_get_xor(struct bits *b, uint64_t *v, struct bits_window *w);
 
+/* For loops over buckets: control bits, window and as much as possible of the number from one look at 56 bits. */
+static inline void bits_get_xor_inline(struct bits *b, uint64_t *v, struct bits_window *w)
+{
+	if (b->left < 13)
+		bits_fill(b);
+	if (UNLIKELY(b->left < 13)) { /* the end is near */
+		if (bits_get56(b, 1) == 0)
+			return;
+		if (bits_get56(b, 1)) {
+			bits_fail(b); /* 11 bits of a window and one of the number */
+			return;
+		}
+	} else if (b->acc >> 63 == 0) {
+		bits_drop(b, 1);
+		return;
+	} else if (b->acc >> 62 == 2) {
+		bits_drop(b, 2);
+	} else {
+		unsigned lead = (unsigned)(b->acc << 2 >> 59);
+		unsigned sig = (unsigned)(b->acc << 7 >> 58);
+		sig = sig ? sig : 64;
+		bits_drop(b, 13);
+		if (UNLIKELY(lead + sig > 64)) {
+			bits_fail(b);
+			return;
+		}
+		w->leading = (uint8_t)lead;
+		w->trailing = (uint8_t)(64 - lead - sig);
+	}
+	unsigned n = 64u - w->leading - w->trailing;
+	*v ^= bits_get(b, n) << w->trailing;
+}
+
 /* ---- writing ---- */
 
 struct bitw {

@@ -56,6 +56,8 @@ int chunk_xor_decode_any(const uint8_t *p, size_t n, int64_t *t_ms, double *v, s
 int chunk_xor2_decode(const uint8_t *p, size_t n, int64_t *t_ms, double *v, int64_t *st,
 		      size_t cap, struct err *e);
 bool chunk_has_starts(struct chunk_part c);
+/* The schema that a decoder shows of a chunk's histograms, without decoding any (stale markers have none); -1: no histograms, or damaged. */
+int chunk_hist_schema(struct chunk_part c, int32_t *schema);
 
 /*
  * CHUNK_WIDE whole XOR chunks at once, into t[i] and v[i] (room for the count of each). 0, or 1: something is odd

@@ -103,8 +103,10 @@ static void later_float(struct hist_state *s, size_t n)
 	bits_get_xor(&s->b, &s->sum, &s->sum_w);
 	if (s->sum == STALE_NAN_BITS)
 		return;
+	struct bits b = s->b;
 	for (size_t i = 0; i < n; i++)
-		bits_get_xor(&s->b, &s->value[i], &s->window[i]);
+		bits_get_xor_inline(&b, &s->value[i], &s->window[i]);
+	s->b = b;
 }
 
 /* Integer buckets become absolute: each is the one before it plus its delta. */

@@ -131,6 +131,20 @@ int hist_layout_get(struct bits *b, struct arena *a, struct hist_layout *out,
 	return layout_check(out, e);
 }
 
+int chunk_hist_schema(struct chunk_part c, int32_t *schema)
+{
+	struct bits b;
+	if (c.n < 3 || c.enc == CHUNK_XOR || c.enc == CHUNK_XOR2)
+		return -1;
+	bits_init(&b, c.p + 3, c.n - 3);
+	threshold_get(&b);
+	int64_t s = bits_varbit_int(&b);
+	if (b.bad || s < INT32_MIN || s > 52)
+		return -1;
+	*schema = (int32_t)MIN(s, 8);
+	return 0;
+}
+
 static void spans_put(struct bitw *w, const struct hist_span *s, uint32_t n)
 {
 	bitw_varbit_uint(w, n);

@@ -150,6 +150,7 @@ struct source {
 	struct hist_span span[2];
 	double pos[24], neg[24];
 	bool is_int;
+	bool steady; /* one schema; chunks say that there was no reset before them */
 };
 
 static void observe(struct source *o)
@@ -168,7 +169,7 @@ static void observe(struct source *o)
 	for (uint32_t i = 0; i < h->n_neg; i++)
 		h->count += o->neg[i];
 	h->sum = (double)rnd(100000);
-	if (once_in(60))
+	if (once_in(o->steady ? 1500 : 60))
 		h->sum = once_in(2) ? NAN : f64_of_bits(STALE_NAN_BITS);
 }
 
@@ -180,7 +181,7 @@ static void restart(struct source *o)
 	memset(o->neg, 0, sizeof o->neg);
 	o->span[0] = (struct hist_span){ (int32_t)rnd(40) - 20, (uint32_t)rnd(23) + 1 };
 	o->span[1] = (struct hist_span){ (int32_t)rnd(40) - 20, (uint32_t)rnd(23) + 1 };
-	o->h = (struct hist){ .schema = (int32_t)rnd(4),
+	o->h = (struct hist){ .schema = o->steady ? 2 : (int32_t)rnd(4),
 			      .hint = gauge ? HIST_GAUGE : HIST_UNKNOWN,
 			      .zero_threshold = 1e-30,
 			      .is_int = o->is_int,
@@ -216,9 +217,12 @@ static int64_t hist_chunk(struct series *s, struct source *o, int64_t step, int6
 	enum chunk_enc enc = o->is_int ? CHUNK_HIST : CHUNK_FLOATHIST;
 	struct err e = ERR_INIT;
 	int64_t mint = at;
-	chunk_encoder_begin(s->w, enc);
+	if (o->steady)
+		chunk_encoder_next(s->w, enc);
+	else
+		chunk_encoder_begin(s->w, enc);
 	for (size_t i = 0; i < n; i++) {
-		if (once_in(100))
+		if (once_in(o->steady ? 1000 : 100))
 			restart(o);
 		else
 			observe(o);
@@ -351,9 +355,9 @@ Test(property, histograms)
 {
 	struct downsampler *d = downsampler_new();
 	static struct series s;
-	for (uint64_t id = 0; id < 60; id++) {
+	for (uint64_t id = 0; id < 120; id++) {
 		series_begin(&s, id);
-		struct source o = { .is_int = once_in(2) };
+		struct source o = { .is_int = once_in(2), .steady = once_in(2) };
 		o.h.hint = once_in(3) ? HIST_GAUGE : HIST_UNKNOWN;
 		restart(&o);
 		size_t n = once_in(4) ? 1 : rnd(30) + 1;
@@ -372,7 +376,7 @@ Test(property, floats_become_histograms_and_back)
 	static struct series s;
 	for (uint64_t id = 0; id < 60; id++) {
 		series_begin(&s, id);
-		struct source o = { .is_int = once_in(2) };
+		struct source o = { .is_int = once_in(2), .steady = once_in(2) };
 		struct shape k = any_shape();
 		restart(&o);
 		size_t n = rnd(20) + 2;
