@@ -385,8 +385,11 @@ static int claim(struct lease *l, struct ctx *ctx, struct err *e)
 		if (rc == 0 && found &&
 		    (other.holding || ulid_cmp(&other.id, &l->id) < 0))
 			rc = refuse(l, ctx, &other, e);
-		else if (rc == 0 && found)
+		else if (rc == 0 && found) {
 			nap(ctx, CLAIM_POLL_NS);
+			/* Anew, so that the store's clock tells how old the other one is. */
+			rc = write_own(l, ctx, false, e);
+		}
 		arena_deinit(&a);
 		if (rc < 0 || ctx_check(ctx, e) < 0)
 			return -1;
