@@ -9,8 +9,8 @@
 #include "base/vec.h"
 #include "world.h"
 
-static const struct compactor_work real = { compact_blocks, NULL, compact_disk_bound,
-					    compact_memory_bound };
+static const struct compactor_work real = { compact_blocks, compact_downsample,
+					    compact_disk_bound, compact_memory_bound };
 
 static void copy(struct world *w, const char *from, const char *to)
 {
@@ -146,6 +146,27 @@ Test(real, an_ha_pair_becomes_what_thanos_makes_of_it)
 	world_check_whole(&w);
 	cr_assert_eq(world_iterate(&w, &r, &e), 0, "%s", err_text(&e));
 	cr_assert_eq(r.compactions + r.marked_deletion, 0);
+	arena_deinit(&a);
+	world_end(&w);
+}
+
+Test(real, a_long_block_is_downsampled_twice_as_thanos_does)
+{
+	static const char *const ids[] = { "01M81ZG1AFEYDCZYWWR1WJRBN1",
+					   "01M81ZDJFWJQYDEDZDEFP1PRDF",
+					   "01M81ZDJGRDA0XZ9JMXA18RYSV",
+					   "01M81ZDJHMKCQPPDS0KHA2WSVC" };
+	struct world w;
+	struct arena a;
+	struct compactor_report r;
+	struct err e;
+	arena_init(&a, NULL);
+	begin(&w, "test/golden/compacted/long/bucket", ids, ARRAY_LEN(ids));
+	cr_assert_eq(world_iterate(&w, &r, &e), 0, "%s", err_text(&e));
+	cr_assert_str_eq(found(&w, &a),
+			 recorded(&w, &a, "test/golden/compacted/long/blocks.tsv"));
+	cr_assert_eq(r.downsamplings, 2);
+	world_check_whole(&w);
 	arena_deinit(&a);
 	world_end(&w);
 }
