@@ -462,6 +462,18 @@ static bool idle_frame(int fd, int kind)
 	}
 }
 
+/* On a busy machine all frames may lie in the socket before the server reads the first. */
+static bool is_ended(int fd)
+{
+	struct timeval most = { .tv_sec = 20 };
+	char b[4096];
+	ssize_t n;
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
+	while ((n = recv(fd, b, sizeof(b), 0)) > 0)
+		;
+	return n == 0 || errno == ECONNRESET;
+}
+
 static void idle_frames(struct attack *a)
 {
 	for (int kind = 0; kind < 6; kind++) {
@@ -470,7 +482,8 @@ static void idle_frames(struct attack *a)
 		for (int i = 0; i < 100000 && ok; i++)
 			ok = idle_frame(fd, kind);
 		/* Frames of unknown types cost nothing but their bytes, and nghttp2 does not tell of them. */
-		cr_assert(!ok || kind == 5, "kind %d is let pass for ever", kind);
+		cr_assert(!ok || kind == 5 || is_ended(fd),
+			  "kind %d is let pass for ever", kind);
 		atomic_fetch_add(&a->ended, 1);
 		close(fd);
 	}
