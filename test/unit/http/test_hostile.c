@@ -79,10 +79,13 @@ static void drip(struct attack *a, const char *text)
 		}
 }
 
+/* The time is for busy machines, where all that was sent may lie in the socket before the server reads the first byte. */
 static bool is_ended(int fd)
 {
+	struct timeval most = { .tv_sec = 20 };
 	char b[4096];
 	ssize_t n;
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
 	while ((n = recv(fd, b, sizeof(b), 0)) > 0)
 		;
 	return n == 0 || errno == ECONNRESET;
@@ -460,18 +463,6 @@ static bool idle_frame(int fd, int kind)
 	case 4: return h2raw_frame(fd, H2RAW_WINDOW, 0, 0, one, 4);
 	default: return h2raw_frame(fd, 0x77, 0, 0, zero, 8);
 	}
-}
-
-/* On a busy machine all frames may lie in the socket before the server reads the first. */
-static bool is_ended(int fd)
-{
-	struct timeval most = { .tv_sec = 20 };
-	char b[4096];
-	ssize_t n;
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
-	while ((n = recv(fd, b, sizeof(b), 0)) > 0)
-		;
-	return n == 0 || errno == ECONNRESET;
 }
 
 static void idle_frames(struct attack *a)
