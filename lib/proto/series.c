@@ -238,35 +238,39 @@ int proto_series_frame_decode(struct ctx *ctx, struct arena *a, struct str frame
 
 /* ---- encoding ---- */
 
-static size_t bytes_size(size_t n) /* field numbers below 16 */
+static inline size_t bytes_size(size_t n) /* field numbers below 16 */
 {
 	return 1 + wr_uvarint_len(n) + n;
 }
 
-static size_t varint_size(uint64_t v) /* field numbers below 16 */
+static inline size_t varint_size(uint64_t v) /* field numbers below 16 */
 {
 	return 1 + wr_uvarint_len(v);
 }
 
-static size_t part_size(const struct chunk_part *p, uint64_t hash)
+static inline size_t part_size(const struct chunk_part *p, uint64_t hash)
 {
 	int32_t type = proto_chunk_type(p->enc);
 	return (type ? varint_size((uint64_t)type) : 0) + (p->n ? bytes_size(p->n) : 0) +
 	       (hash ? varint_size(hash) : 0);
 }
 
-static size_t chunk_size(const struct chunk_view *c, bool lanes)
+/* Of a chunk, and of each part that it has: nearly always the raw one alone. */
+static inline size_t chunk_size(const struct chunk_view *c, bool lanes,
+				size_t part[AGGR_N])
 {
 	size_t n = (c->mint_ms ? varint_size((uint64_t)c->mint_ms) : 0) +
 		   (c->maxt_ms ? varint_size((uint64_t)c->maxt_ms) : 0);
-	for (int i = 0; i < AGGR_N; i++)
-		if (c->part[i].p)
-			n += bytes_size(
-				part_size(&c->part[i], i == AGGR_RAW ? c->hash : 0));
+	for (int i = 0; i < AGGR_N; i++) {
+		if (!c->part[i].p)
+			continue;
+		part[i] = part_size(&c->part[i], i == AGGR_RAW ? c->hash : 0);
+		n += bytes_size(part[i]);
+	}
 	return n + (lanes && c->lane ? pb_size_varint(1000, c->lane) : 0);
 }
 
-static size_t label_size(const struct label *l)
+static inline size_t label_size(const struct label *l)
 {
 	return (l->name.n ? bytes_size(l->name.n) : 0) +
 	       (l->value.n ? bytes_size(l->value.n) : 0);
@@ -274,11 +278,11 @@ static size_t label_size(const struct label *l)
 
 size_t proto_series_size(const struct series_in *s, bool lanes)
 {
-	size_t n = 0;
+	size_t n = 0, part[AGGR_N];
 	for (uint32_t i = 0; i < s->labels.n; i++)
 		n += bytes_size(label_size(&s->labels.l[i]));
 	for (size_t i = 0; i < s->n; i++)
-		n += bytes_size(chunk_size(&s->chunks[i], lanes));
+		n += bytes_size(chunk_size(&s->chunks[i], lanes, part));
 	return n;
 }
 
@@ -286,12 +290,26 @@ size_t proto_series_size(const struct series_in *s, bool lanes)
  * Writers into room that was made for the whole series: every size is known before. Field numbers are below 16
  * but for the lane's.
  */
-static uint8_t *put_uvarint(uint8_t *to, uint64_t v)
+static inline uint8_t *put_uvarint(uint8_t *to, uint64_t v)
 {
 	for (; v >= 0x80; v >>= 7)
 		*to++ = (uint8_t)(v | 0x80);
 	*to++ = (uint8_t)v;
 	return to;
+}
+
+/* A hash has nine bytes or ten, one as often as the other: no branch tells. */
+static inline uint8_t *put_hash(uint8_t *to, uint64_t v)
+{
+	if (v >> 56 == 0)
+		return put_uvarint(to, v);
+	for (int i = 0; i < 8; i++)
+		to[i] = (uint8_t)(v >> 7 * i | 0x80);
+	unsigned more = (unsigned)(v >> 63);
+	uint8_t ninth = (uint8_t)(v >> 56 & 0x7f);
+	to[8] = (uint8_t)(ninth | more << 7);
+	to[8 + more] = more ? 1 : ninth;
+	return to + 9 + more;
 }
 
 static uint8_t *put_varint(uint8_t *to, uint32_t num, uint64_t v)
@@ -316,7 +334,8 @@ static uint8_t *put_bytes(uint8_t *to, uint32_t num, const void *p, size_t n)
 
 static uint8_t *put_chunk(uint8_t *to, const struct chunk_view *c, bool lanes)
 {
-	to = put_len(to, 2, chunk_size(c, lanes));
+	size_t part[AGGR_N];
+	to = put_len(to, 2, chunk_size(c, lanes, part));
 	if (c->mint_ms)
 		to = put_varint(to, 1, (uint64_t)c->mint_ms);
 	if (c->maxt_ms)
@@ -326,12 +345,14 @@ static uint8_t *put_chunk(uint8_t *to, const struct chunk_view *c, bool lanes)
 		uint64_t hash = i == AGGR_RAW ? c->hash : 0;
 		if (!p->p)
 			continue;
-		to = put_len(to, (uint32_t)i + 3, part_size(p, hash));
+		to = put_len(to, (uint32_t)i + 3, part[i]);
 		if (proto_chunk_type(p->enc))
 			to = put_varint(to, 1, (uint64_t)proto_chunk_type(p->enc));
 		to = put_bytes(to, 2, p->p, p->n);
-		if (hash)
-			to = put_varint(to, 3, hash);
+		if (hash) {
+			*to++ = 3 << 3 | PB_VARINT;
+			to = put_hash(to, hash);
+		}
 	}
 	if (lanes && c->lane)
 		to = put_varint(to, 1000, c->lane);

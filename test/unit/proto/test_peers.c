@@ -58,6 +58,35 @@ static void end(struct frame *x)
 	arena_deinit(&x->a);
 }
 
+/* Hashes of each length as a varint, at the ends of what has it; nothing is written behind the message. */
+Test(series, hashes_of_any_size_come_back)
+{
+	for (unsigned bits = 0; bits <= 64; bits++)
+		for (int64_t d = -1; d <= 1; d++) {
+			uint64_t h = (bits < 64 ? (uint64_t)1 << bits : 0) + (uint64_t)d;
+			struct chunk_view c = { .mint_ms = 1,
+						.maxt_ms = 2,
+						.hash = h,
+						.part = { { (const uint8_t *)"x", 1,
+							    CHUNK_XOR } } };
+			struct series_in s = { { 0 }, &c, 1 };
+			struct frame x = { 0 };
+			size_t n = proto_series_size(&s, false);
+			uint8_t *exact = xmalloc(n);
+			proto_series_put(&s, false, exact, n);
+			arena_init(&x.a, NULL);
+			buf_init(&x.b, 1 << 16);
+			proto_series_frame_encode(str_n(exact, n), &x.b);
+			cr_assert_eq(proto_series_frame_decode(NULL, &x.a, buf_view(&x.b),
+							       &x.f, &x.e),
+				     0);
+			cr_assert_eq(x.f.series[0].chunks[0].hash, h, "%llx",
+				     (unsigned long long)h);
+			end(&x);
+			free(exact);
+		}
+}
+
 static const struct {
 	const char *sent, *want; /* want NULL: E_CORRUPT that shows `text` */
 	const char *text;
