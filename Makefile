@@ -86,6 +86,7 @@ CMD_OBJS := $(patsubst %,$(O)/%.o,$(wildcard cmd/thanosc/*.c))
 $(BUILD)/thanosc: $(BUILD)/release/thanosc
 	@cp -f $< $@.tmp && strip $@.tmp && mv -f $@.tmp $@
 $(O)/thanosc: $(CMD_OBJS) $(foreach m,$(MODULES),$(call archive,$m)) $(T)/curl/lib/libcurl.a
+	@scripts/check-symbols $(foreach m,$(MODULES),$(call archive,$m))
 	@echo "  LD  $@"
 	@$(CXX) $(LINK_$(MODE)) $(FLAGS) -o $@ $(CMD_OBJS) \
 	  $(call link_mods,$(MODULES)) $(if $(filter release,$(MODE)),$(STATIC_LIBS),$(LIBS))

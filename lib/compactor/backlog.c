@@ -118,7 +118,7 @@ static void play_downsampling(struct play *p)
 			made->meta = b->meta;
 			made->meta.thanos.resolution_ms = to;
 			made->pb.bytes = b->pb.bytes / (to == RES_5M_MS ? 4 : 10);
-			group_add(&p->g, groups_of(&p->g, &made->meta), made);
+			group_add(&p->g, compactor_groups_of(&p->g, &made->meta), made);
 			b->down_to_ms = 0;
 		}
 	}
@@ -156,9 +156,9 @@ void backlog_of(struct compactor *c, const struct catalogue *cat,
 	struct arena a;
 	struct doomed *v;
 	*b = (struct compactor_backlog){ 0 };
-	groups_init(&p.g);
-	if (groups_fill(&p.g, NULL, cat, &none) < 0) {
-		groups_deinit(&p.g);
+	compactor_groups_init(&p.g);
+	if (compactor_groups_fill(&p.g, NULL, cat, &none) < 0) {
+		compactor_groups_deinit(&p.g);
 		return;
 	}
 	if (!c->o.downsampling_disable)
@@ -167,7 +167,7 @@ void backlog_of(struct compactor *c, const struct catalogue *cat,
 		play_group(&p, p.g.v[i]);
 	for (unsigned pass = 0; !c->o.downsampling_disable && pass < 2; pass++)
 		play_downsampling(&p);
-	groups_deinit(&p.g);
+	compactor_groups_deinit(&p.g);
 	arena_init(&a, NULL);
 	b->deletion_blocks = retention_list(c, &a, cat, false, &v);
 	arena_deinit(&a);

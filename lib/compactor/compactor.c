@@ -291,11 +291,11 @@ static int work(struct compactor *c, struct ctx *ctx, const struct catalogue *ca
 		struct compactor_report *r, bool *dirty, bool *transient, struct err *e)
 {
 	struct run run = { .c = c, .ctx = ctx, .r = r, .all_transient = true };
-	groups_init(&run.groups);
+	compactor_groups_init(&run.groups);
 	pthread_mutex_init(&run.mu, NULL);
 	pthread_cond_init(&run.changed, NULL);
 	r->overlapping = 0;
-	int rc = groups_fill(&run.groups, ctx, cat, e);
+	int rc = compactor_groups_fill(&run.groups, ctx, cat, e);
 	if (rc == 0) {
 		tell_backlog(c, ctx, cat);
 		struct ticker *t = ticker_start(&run);
@@ -307,7 +307,7 @@ static int work(struct compactor *c, struct ctx *ctx, const struct catalogue *ca
 	*transient = run.all_transient;
 	pthread_cond_destroy(&run.changed);
 	pthread_mutex_destroy(&run.mu);
-	groups_deinit(&run.groups);
+	compactor_groups_deinit(&run.groups);
 	return rc;
 }
 

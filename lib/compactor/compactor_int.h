@@ -119,12 +119,13 @@ struct groups {
 	struct map by_key;
 	struct map have[2]; /* sources of all 5m blocks, of all 1h blocks */
 };
-void groups_init(struct groups *g);
-void groups_deinit(struct groups *g);
+void compactor_groups_init(struct groups *g);
+void compactor_groups_deinit(struct groups *g);
 /* From a catalogue, which must outlive it. */
-MUST_CHECK int groups_fill(struct groups *g, struct ctx *ctx, const struct catalogue *c,
-			   struct err *e);
-struct group *groups_of(struct groups *g, const struct block_meta *m); /* made at need */
+MUST_CHECK int compactor_groups_fill(struct groups *g, struct ctx *ctx,
+				     const struct catalogue *c, struct err *e);
+struct group *compactor_groups_of(struct groups *g,
+				  const struct block_meta *m); /* made at need */
 void group_add(struct groups *all, struct group *g, struct gblock *b);
 void group_remove(struct group *g, struct gblock *b);
 void group_key(const struct block_meta *m, char out[48]);

@@ -8,7 +8,7 @@
 
 #include "base/vec.h"
 
-void groups_init(struct groups *g)
+void compactor_groups_init(struct groups *g)
 {
 	*g = (struct groups){ 0 };
 	arena_init(&g->arena, NULL);
@@ -17,7 +17,7 @@ void groups_init(struct groups *g)
 	map_init(&g->have[1]);
 }
 
-void groups_deinit(struct groups *g)
+void compactor_groups_deinit(struct groups *g)
 {
 	for (size_t i = 0; i < g->n; i++) {
 		arena_deinit(&g->v[i]->arena);
@@ -44,7 +44,7 @@ struct str group_label(struct arena *a, const struct group *g)
 	return str_fmt(a, "%s@%.*s", g->res, STR_FMT(ls));
 }
 
-struct group *groups_of(struct groups *all, const struct block_meta *m)
+struct group *compactor_groups_of(struct groups *all, const struct block_meta *m)
 {
 	char key[48];
 	group_key(m, key);
@@ -112,8 +112,8 @@ static bool is_resolution(int64_t ms)
 	return ms == 0 || ms == RES_5M_MS || ms == RES_1H_MS;
 }
 
-int groups_fill(struct groups *all, struct ctx *ctx, const struct catalogue *c,
-		struct err *e)
+int compactor_groups_fill(struct groups *all, struct ctx *ctx, const struct catalogue *c,
+			  struct err *e)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		const struct fetched_block *f = &c->block[i];
@@ -129,7 +129,7 @@ int groups_fill(struct groups *all, struct ctx *ctx, const struct catalogue *c,
 		b->pb.index_bytes = index ? index->attrs.size : 0;
 		b->pb.excluded = is_marked(f->known, MARK_NO_COMPACT);
 		b->no_downsample = is_marked(f->known, MARK_NO_DOWNSAMPLE);
-		group_add(all, groups_of(all, &b->meta), b);
+		group_add(all, compactor_groups_of(all, &b->meta), b);
 	}
 	return 0;
 }

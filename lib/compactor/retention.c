@@ -118,7 +118,7 @@ static int by_key_newest(const void *a, const void *b, void *arg UNUSED)
 /* The newest block of each group stays, whatever the budget. */
 static bool is_newest(struct listing *l, const struct fetched_block *b)
 {
-	struct group *g = groups_of(&l->groups, &b->meta);
+	struct group *g = compactor_groups_of(&l->groups, &b->meta);
 	for (size_t i = 0; i < g->n; i++)
 		if (g->v[i]->meta.maxt_ms > b->meta.maxt_ms)
 			return false;
@@ -173,13 +173,13 @@ size_t retention_list(struct compactor *c, struct arena *a, const struct catalog
 	struct err none = ERR_INIT;
 	l.v = ARENA_ARRAY(a, struct doomed, cat->n + 1);
 	l.taken = ARENA_ARRAY(a, bool, cat->n + 1);
-	groups_init(&l.groups);
-	if (groups_fill(&l.groups, NULL, cat, &none) == 0) {
+	compactor_groups_init(&l.groups);
+	if (compactor_groups_fill(&l.groups, NULL, cat, &none) == 0) {
 		list_by_age(&l, early);
 		if (!early)
 			list_by_size(&l);
 	}
-	groups_deinit(&l.groups);
+	compactor_groups_deinit(&l.groups);
 	*out = l.v;
 	return l.n;
 }
