@@ -61,6 +61,9 @@ $(call archive,$1): $(call objs_of,$1) $(if $(filter http,$1),$(LLHTTP))
 endef
 $(foreach m,$(MODULES),$(eval $(call module_rules,$m)))
 
+# taken in as they are
+$(O)/lib/ui/query_box.c.o: lib/ui/query.html lib/ui/query.js
+
 # headers of libcurl come with its build
 $(O)/%.c.o: %.c | $(T)/curl/lib/libcurl.a
 	@mkdir -p $(@D)

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "ui/ui.h"
 #include "wire/codec.h"
 
 #define AT(f) offsetof(struct common_opts, f)
@@ -392,9 +393,11 @@ static int on_root(void *arg, struct ctx *ctx, const struct http_req *q,
 	struct str prefix = link_prefix(r, q);
 	buf_init(&b, 1 << 20);
 	buf_fmt(&b,
-		"<!doctype html><title>thanosc %s</title><h1>thanosc %s</h1><p>version %s, commit %s"
-		"<ul>",
+		"<!doctype html><title>thanosc %s</title><h1>thanosc %s</h1><p>version %s, commit %s\n",
 		r->mode, r->mode, version_text, version_commit);
+	if (strcmp(r->mode, "query") == 0)
+		ui_query_box(prefix, &b);
+	buf_str(&b, STR("<ul>"));
 	static const char *const links[] = { "/-/healthy", "/-/ready", "/metrics" };
 	static const struct {
 		const char *modes, *path;

@@ -6,7 +6,9 @@ Usage: test_web.py. Ends with "N passed, N failed, N skipped".
 import json
 import os
 import re
+import shutil
 import ssl
+import subprocess
 import sys
 import urllib.error
 import urllib.parse
@@ -58,10 +60,55 @@ def check_prefix(c, p):
         for headers, want in cases:
             got = links(q, prefix + "/", **headers)
             c.ok(got == {want}, f"{what}: links with {headers}", got)
+            page = get(q.url + prefix + "/", headers=headers)[1].decode()
+            c.ok(f'.dataset.prefix = "{want}";' in page, f"{what}: the query box asks there", page[:3000])
         q.stop()
     s = p.thanosc("store", f"--objstore.config-file={p.bucket()}", f"--data-dir={p.dir('data')}", "--web.external-prefix=/s")
     c.ok(get(s.url + "/")[0] == 200, "store: --web.external-prefix moves no route")
     s.stop()
+
+
+def check_page(c, p):
+    """The query box: nothing from elsewhere, a script that node reads, and (without a browser) what it asks and shows."""
+    store = FakeStore(lambda request, context: (make_series([("__name__", "m"), ("cluster", "x"), ("n", n)], [(t * 1000, float(i)) for t in range(T - 600, T + 1, 15)])
+                                                for i, n in enumerate(("<b>1</b>", "2"))), [("cluster", "x")])
+    q = p.thanosc("query", f"--endpoint={store.grpc}", "--web.route-prefix=/x", name="query-page")
+    url = q.url + "/x/"
+    wait(lambda: store.grpc in get(url + "api/v1/stores")[1].decode())
+    page = get(url)[1].decode()
+    c.ok('<form id="form">' in page and not re.findall(r"""(?:src|href|action)=["']?(?:https?:)?//|@import|url\(""", page), "the page needs nothing from elsewhere")
+    other = p.thanosc("store", f"--objstore.config-file={p.bucket()}", f"--data-dir={p.dir('data-page')}", name="store-page")
+    c.ok("<form" not in get(other.url + "/")[1].decode(), "a store has no query box")
+    other.stop()
+    if not shutil.which("node"):
+        c.skip("node is not installed: the script of the page is not run")
+        return
+    script = p.file("page.js", re.search(r"<script>(.*?)</script>", page, re.S).group(1))
+    c.ok(subprocess.run(["node", "--check", script]).returncode == 0, "node reads the script")
+
+    def run(query, show):
+        out = subprocess.run(["node", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support/page_run.js"), url, query, show, str(T)],
+                             capture_output=True, text=True, timeout=60, env={**os.environ, "TZ": "UTC"})
+        return json.loads(out.stdout) if out.returncode == 0 else {"asked": out.stderr}
+
+    got = run("m", "table")
+    c.ok(got["asked"] and got["asked"][0][0] == "/x/api/v1/query" and f"time={T}" in got["asked"][0][1], "a table is asked for under the prefix", got)
+    rows = [['m{cluster="x", n="2"}', "1"], ['m{cluster="x", n="<b>1</b>"}', "0"]]
+    c.ok(sorted(got["table"]) == rows and got["said"].startswith("2 series"), "and shown, labels as text", got)
+    c.ok("expr=m" in got["hash"] and "show=table" in got["hash"], "the address keeps the form", got["hash"])
+    got = run("m", "chart")
+    c.ok(got["asked"][0][0] == "/x/api/v1/query_range" and f"start={T - 600}&end={T}&step=3" in got["asked"][0][1], "a chart is asked for", got)
+    c.ok(not got["chart"]["hidden"] and got["chart"]["lines"] > 300 and len(got["legend"]) == 2, "and drawn: a line for each series", got)
+    got = run("1 + 1", "table")
+    c.ok(got["table"] == [["scalar", "2"]], "a scalar", got)
+    got = run("m[45s]", "table")
+    c.ok(sorted(got["table"])[0][1] == f"1 @{T - 30}\n1 @{T - 15}\n1 @{T}", "samples of a range", got)
+    got = run("sum(", "table")
+    c.ok(got["kind"] == "error" and got["said"].startswith("bad_data: ") and "parse error" in got["said"], "an error is told", got)
+    got = run("rate(m[1m])", "table")
+    c.ok(got["kind"] == "warning" and "metric might not be a counter" in got["said"], "notes are told", got)
+    q.stop()
+    store.stop()
 
 
 class Tenants:
@@ -195,6 +242,7 @@ def main():
     with Procs() as p:
         c = Checks(p)
         check_prefix(c, p)
+        check_page(c, p)
         check_header(c, p)
         check_enforced(c, p)
         check_certificate(c, p)
