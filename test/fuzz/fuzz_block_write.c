@@ -100,7 +100,7 @@ static int write_series(struct run *r, struct block_writer *w, struct err *e)
 			name += i ? 1 + step % 2 : 0;
 			s->label[2 * i] = step == 255 ? 0 : name;
 			s->label[2 * i + 1] =
-				i ? step % (r->n_symbols + (step > 250)) : up;
+				i ? step % (MAX(r->n_symbols, 1u) + (step > 250)) : up;
 		}
 		if (up >= r->n_symbols || name >= r->n_symbols)
 			break;

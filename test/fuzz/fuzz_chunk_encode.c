@@ -72,6 +72,23 @@ static void same_hist(const struct hist *want, const struct hist *got)
 	}
 }
 
+/* The encoder of whole columns writes the same bytes. */
+static void check_columns(struct run *r, struct chunk_part want)
+{
+	int64_t t[SAMPLES_MAX];
+	double v[SAMPLES_MAX];
+	struct buf b;
+	struct err e;
+	for (size_t i = 0; i < r->n; i++) {
+		t[i] = r->s[i].t;
+		v[i] = r->s[i].v;
+	}
+	buf_init(&b, 1 << 20);
+	must(chunk_xor_encode(&b, t, v, r->n, &e) == 0);
+	must(str_eq(buf_view(&b), str_n(want.p, want.n)));
+	buf_deinit(&b);
+}
+
 static void check(struct run *r)
 {
 	struct chunk_part part = chunk_encoder_part(r->w);
@@ -95,6 +112,8 @@ static void check(struct run *r)
 				same_hist(s->h, c.h[i]);
 		}
 	must(rc == 0 && at == r->n);
+	if (r->enc == CHUNK_XOR)
+		check_columns(r, part);
 	r->n = 0;
 }
 
