@@ -355,4 +355,5 @@ void compact_flags_opts(const struct compact_flags *f, const struct compact_conf
 	o->retention = c->retention;
 	o->delete_delay_ms = f->delete_delay_ms;
 	o->no_lease = !f->lease;
+	o->retries = 3; /* after 1, 2 and 4 s: what a store that is shortly away costs */
 }

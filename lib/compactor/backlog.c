@@ -118,7 +118,7 @@ static void play_downsampling(struct play *p)
 			made->meta = b->meta;
 			made->meta.thanos.resolution_ms = to;
 			made->pb.bytes = b->pb.bytes / (to == RES_5M_MS ? 4 : 10);
-			group_add(&p->g, compactor_groups_of(&p->g, &made->meta), made);
+			group_add(&p->g, compactor_group_of(&p->g, &made->meta), made);
 			b->down_to_ms = 0;
 		}
 	}

@@ -416,6 +416,8 @@ static void conclude(struct iteration *it, int rc, struct err *e)
 		it->transient &= compactor_is_transient(e->code);
 	it->r->halted = c->halted;
 	it->r->retriable = rc < 0 && it->transient && !c->halted;
+	if (it->r->retriable)
+		compactor_count(c, M_RETRIES);
 	if (rc < 0)
 		return;
 	compactor_count(c, M_ITERATIONS);

@@ -124,8 +124,8 @@ void compactor_groups_deinit(struct groups *g);
 /* From a catalogue, which must outlive it. */
 MUST_CHECK int compactor_groups_fill(struct groups *g, struct ctx *ctx,
 				     const struct catalogue *c, struct err *e);
-struct group *compactor_groups_of(struct groups *g,
-				  const struct block_meta *m); /* made at need */
+struct group *compactor_group_of(struct groups *g,
+				 const struct block_meta *m); /* made at need */
 void group_add(struct groups *all, struct group *g, struct gblock *b);
 void group_remove(struct group *g, struct gblock *b);
 void group_key(const struct block_meta *m, char out[48]);

@@ -44,7 +44,7 @@ struct str group_label(struct arena *a, const struct group *g)
 	return str_fmt(a, "%s@%.*s", g->res, STR_FMT(ls));
 }
 
-struct group *compactor_groups_of(struct groups *all, const struct block_meta *m)
+struct group *compactor_group_of(struct groups *all, const struct block_meta *m)
 {
 	char key[48];
 	group_key(m, key);
@@ -129,7 +129,7 @@ int compactor_groups_fill(struct groups *all, struct ctx *ctx, const struct cata
 		b->pb.index_bytes = index ? index->attrs.size : 0;
 		b->pb.excluded = is_marked(f->known, MARK_NO_COMPACT);
 		b->no_downsample = is_marked(f->known, MARK_NO_DOWNSAMPLE);
-		group_add(all, compactor_groups_of(all, &b->meta), b);
+		group_add(all, compactor_group_of(all, &b->meta), b);
 	}
 	return 0;
 }

@@ -350,7 +350,7 @@ static int take_output(struct job *j, struct err *e)
 		return -1;
 	b->pb.bytes = j->out_bytes;
 	b->pb.index_bytes = j->out_index_bytes;
-	group_add(&r->groups, compactor_groups_of(&r->groups, &b->meta), b);
+	group_add(&r->groups, compactor_group_of(&r->groups, &b->meta), b);
 	return 0;
 }
 

@@ -118,7 +118,7 @@ static int by_key_newest(const void *a, const void *b, void *arg UNUSED)
 /* The newest block of each group stays, whatever the budget. */
 static bool is_newest(struct listing *l, const struct fetched_block *b)
 {
-	struct group *g = compactor_groups_of(&l->groups, &b->meta);
+	struct group *g = compactor_group_of(&l->groups, &b->meta);
 	for (size_t i = 0; i < g->n; i++)
 		if (g->v[i]->meta.maxt_ms > b->meta.maxt_ms)
 			return false;
