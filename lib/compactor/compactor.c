@@ -255,13 +255,17 @@ struct catalogue *compactor_loaded(struct compactor *c)
 	return l;
 }
 
+/* On failure *cat stays what it was. */
 static int resync(struct compactor *c, struct ctx *ctx, struct catalogue **cat,
 		  struct err *e)
 {
+	struct catalogue *fresh;
+	if (compactor_sync(c, ctx, &fresh, e) < 0)
+		return -1;
 	if (*cat)
 		ref_put(&(*cat)->ref);
-	*cat = NULL;
-	return compactor_sync(c, ctx, cat, e);
+	*cat = fresh;
+	return 0;
 }
 
 /* ---- the iteration ---- */
@@ -353,6 +357,33 @@ static int recover(struct iteration *it, struct err *e)
 	return resync(it->c, it->ctx, &it->cat, e);
 }
 
+/* A step again while what fails may go away by itself; a full disk does not within seconds. */
+static int insist(struct iteration *it, int (*step)(struct iteration *, struct err *),
+		  struct err *e)
+{
+	const struct compactor_opts *o = &it->c->o;
+	uint64_t wait = o->retry_backoff_ns ? o->retry_backoff_ns : NS_PER_S;
+	for (uint32_t i = 0;; i++, wait *= 2) {
+		struct err why = ERR_INIT;
+		if (step(it, &why) == 0)
+			return 0;
+		if (!compactor_is_transient(why.code) || why.code == E_NOSPACE ||
+		    i >= o->retries || ctx_is_over(it->ctx)) {
+			*e = why;
+			return -1;
+		}
+		compactor_count(it->c, M_RETRIES);
+		log_warn(it->ctx, "tried again in %llu ms: %s",
+			 (unsigned long long)(wait / NS_PER_MS), err_text(&why));
+		nap(it->ctx, wait);
+	}
+}
+
+static int look(struct iteration *it, struct err *e)
+{
+	return resync(it->c, it->ctx, &it->cat, e);
+}
+
 static int work_all(struct iteration *it, struct err *e)
 {
 	for (bool dirty = true; dirty;) {
@@ -374,26 +405,40 @@ static int work_all(struct iteration *it, struct err *e)
 		tidy_staging(it->c, it->ctx);
 		if (it->c->halted || it->first.code != E_OK)
 			return 0;
-		if (dirty && resync(it->c, it->ctx, &it->cat, e) < 0)
+		if (dirty && insist(it, look, e) < 0)
 			return -1;
 	}
 	return 0;
 }
 
+static int take_lease(struct iteration *it, struct err *e)
+{
+	return it->c->lease ? lease_take(it->c->lease, it->ctx, e) : 0;
+}
+
+static int retire_early(struct iteration *it, struct err *e)
+{
+	return retention_apply(it->c, it->ctx, it->cat, true, it->r, e);
+}
+
+static int retire(struct iteration *it, struct err *e)
+{
+	return retention_apply(it->c, it->ctx, it->cat, false, it->r, e);
+}
+
 static int steps(struct iteration *it, struct err *e)
 {
 	struct compactor *c = it->c;
-	if (c->lease && lease_take(c->lease, it->ctx, e) < 0)
+	if (insist(it, take_lease, e) < 0)
 		return -1;
 	gauge(c, M_LEASE, c->lease != NULL);
-	if (resync(c, it->ctx, &it->cat, e) < 0 || recover(it, e) < 0 ||
-	    retention_apply(c, it->ctx, it->cat, true, it->r, e) < 0 ||
-	    work_all(it, e) < 0)
+	if (insist(it, look, e) < 0 || insist(it, recover, e) < 0 ||
+	    insist(it, retire_early, e) < 0 || work_all(it, e) < 0)
 		return -1;
 	if (c->halted)
 		return 0;
-	if (compactor_confirm(c, it->ctx, e) < 0 || resync(c, it->ctx, &it->cat, e) < 0 ||
-	    retention_apply(c, it->ctx, it->cat, false, it->r, e) < 0)
+	if (compactor_confirm(c, it->ctx, e) < 0 || insist(it, look, e) < 0 ||
+	    insist(it, retire, e) < 0)
 		return -1;
 	cleanup_partial(c, it->ctx, it->cat, it->r);
 	struct compactor_backlog b;

@@ -138,6 +138,41 @@ Test(crash, the_same_when_blocks_are_deleted_at_once)
 	fail_at_each_call(true, false, 0, true);
 }
 
+/* With retries a single failure of whatever call costs nothing but time. */
+Test(crash, one_failure_at_any_call_is_made_good_by_retries)
+{
+	struct world x;
+	struct arena a;
+	bool done = false;
+	arena_init(&a, NULL);
+	start(&x, 0);
+	const char *served = expected(&x, &a);
+	world_end(&x);
+	for (uint64_t nth = 1; !done; nth += getenv("TORTURE") ? 1 : 3) {
+		struct world w;
+		struct compactor_report r;
+		struct err e;
+		char at[64];
+		snprintf(at, sizeof(at), "call %d", (int)nth);
+		start(&w, 0);
+		w.o.no_lease = false;
+		w.o.retries = 2;
+		fill(&w);
+		uint64_t before = bucket_mem_calls(w.bucket);
+		bucket_mem_fail(w.bucket, nth, false, nth % 2 == 0);
+		int rc = world_iterate(&w, &r, &e);
+		done = bucket_mem_calls(w.bucket) - before < nth;
+		bucket_mem_fail(w.bucket, 0, false, false);
+		if (rc < 0) /* deletions are left to the next iteration */
+			cr_assert(r.retriable, "%s: %s", at, err_text(&e));
+		cr_assert_eq(r.failed, 0, "%s", at);
+		cr_assert_geq(r.compactions, 1, "%s", at);
+		finish(&w, served, at);
+		world_end(&w);
+	}
+	arena_deinit(&a);
+}
+
 /* ---- death ---- */
 
 /* A bucket that ends the process when the nth call comes, or after it took effect; and in the middle of a put. */
