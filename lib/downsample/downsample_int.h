@@ -23,6 +23,7 @@ struct samples_buf {
 	int64_t *t;
 	double *v; /* histograms: the sum */
 	size_t n, t_cap, v_cap;
+	bool nan; /* floats: there is one among them */
 };
 struct chunk_span {
 	size_t first, end; /* samples kept */

@@ -40,12 +40,20 @@ static size_t filter(struct samples_buf *s, size_t from, size_t end, size_t to)
 	return to;
 }
 
-static bool any_stale(const double *v, size_t n)
+/* NaN of any kind; four at a time, since nearly all chunks have none and every sample is looked at. */
+static bool any_nan(const double *v, size_t n)
 {
-	bool any = false;
-	for (size_t i = 0; i < n; i++)
-		any |= is_stale_nan(v[i]);
-	return any;
+	bool a = false, b = false, c = false, d = false;
+	size_t i = 0;
+	for (; i + 4 <= n; i += 4) {
+		a |= v[i] != v[i];
+		b |= v[i + 1] != v[i + 1];
+		c |= v[i + 2] != v[i + 2];
+		d |= v[i + 3] != v[i + 3];
+	}
+	for (; i < n; i++)
+		a |= v[i] != v[i];
+	return a | b | c | d;
 }
 
 static int by_columns(struct downsampler *d, struct chunk_part p, struct err *e)
@@ -156,10 +164,12 @@ static int gather(struct downsampler *d, struct parts in, struct err *e)
 	size_t k = 0;
 	if (decode_all(d, in, e) < 0)
 		return -1;
+	s->nan = false;
 	for (size_t i = 0; i < in.n; i++) {
 		size_t first = d->span[i].first, n = d->span[i].end - first, from = k;
-		if (d->span[i].schema && (n == 0 || s->t[first] >= 0) &&
-		    !any_stale(s->v + first, n)) {
+		bool nan = any_nan(s->v + first, n);
+		s->nan |= nan;
+		if (d->span[i].schema && (n == 0 || s->t[first] >= 0) && !nan) {
 			if (k != first) {
 				memmove(s->t + k, s->t + first, n * sizeof *s->t);
 				memmove(s->v + k, s->v + first, n * sizeof *s->v);
@@ -331,6 +341,8 @@ static int raw_batch(struct downsampler *d, struct column s, int64_t resolution_
 static size_t numbers_only(struct samples_buf *s, size_t i, size_t end)
 {
 	size_t k = i;
+	if (!s->nan)
+		return end - i;
 	for (size_t j = i; j < end; j++) {
 		if (s->v[j] != s->v[j])
 			continue;

@@ -28,6 +28,7 @@ struct hist_run {
 	double *vals;
 	bool same,
 		plain; /* prev has h's layout; no bucket reaches into the zero bucket */
+	bool aligned;  /* and sums have it, too: columns are added */
 };
 
 void hist_run_begin(struct hist_run *r, struct downsampler *d, struct hist_batch b);

@@ -114,6 +114,94 @@ static void add_counter(struct hist_run *r, const struct hist *h, const struct h
 	}
 }
 
+/* Are the buckets of the sum those of h, one by one? */
+static bool has_buckets_of(const struct hist_side *s, const struct hist_span *span,
+			   uint32_t n_spans, uint32_t n)
+{
+	int32_t index = 0;
+	uint32_t k = 0;
+	if (s->n != n)
+		return false;
+	for (uint32_t i = 0; i < n_spans; i++) {
+		index += span[i].offset;
+		for (uint32_t j = 0; j < span[i].length; j++)
+			if (s->index[k++] != index++)
+				return false;
+	}
+	return true;
+}
+
+static bool has_layout_of(const struct hist_acc *x, const struct hist *h)
+{
+	if (x->schema != h->schema || x->n_bounds != h->n_bounds ||
+	    (h->schema != HIST_CUSTOM && x->zero_threshold != h->zero_threshold))
+		return false;
+	for (uint32_t i = 0; i < h->n_bounds; i++)
+		if (x->bounds[i] != h->bounds[i])
+			return false;
+	return has_buckets_of(&x->pos, h->pos_spans, h->n_pos_spans, h->n_pos) &&
+	       has_buckets_of(&x->neg, h->neg_spans, h->n_neg_spans, h->n_neg);
+}
+
+static void add_increases(double *restrict counter, double *restrict prev,
+			  const double *restrict v, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		counter[i] += v[i] - prev[i];
+		prev[i] = v[i];
+	}
+}
+
+static void add_values(double *restrict sum, const double *restrict v, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		sum[i] += v[i];
+}
+
+static void set_values(double *to, const double *v, uint32_t n)
+{
+	if (n)
+		memcpy(to, v, n * sizeof *v);
+}
+
+static void add_totals(struct hist_acc *x, double count, double zero, double sum)
+{
+	x->count += count;
+	x->sum += sum;
+	if (x->schema != HIST_CUSTOM)
+		x->zero_count += zero;
+}
+
+/* What mostly comes: sums, the one before and h have the same buckets, and there was no reset. */
+static void add_same(struct hist_run *r, const struct hist *h)
+{
+	struct hist *p = &r->own;
+	struct hist_acc *s = &r->sum;
+	if (r->b.want_counter) {
+		add_totals(&r->counter, h->count - p->count,
+			   h->zero_count - p->zero_count, h->sum - p->sum);
+		add_increases(r->counter.pos.v, r->vals, h->pos, h->n_pos);
+		add_increases(r->counter.neg.v, r->vals + h->n_pos, h->neg, h->n_neg);
+		p->count = h->count;
+		p->sum = h->sum;
+		p->zero_count = h->zero_count;
+	}
+	if (r->b.want_sum && r->count == 0) {
+		s->hint = h->hint;
+		s->count = h->count;
+		s->sum = h->sum;
+		s->zero_count = s->schema == HIST_CUSTOM ? 0 : h->zero_count;
+		set_values(s->pos.v, h->pos, h->n_pos);
+		set_values(s->neg.v, h->neg, h->n_neg);
+	} else if (r->b.want_sum) {
+		add_totals(s, h->count, h->zero_count, h->sum);
+		add_values(s->pos.v, h->pos, h->n_pos);
+		add_values(s->neg.v, h->neg, h->n_neg);
+	}
+	r->count++;
+	r->total++;
+}
+
 static void keep_prev(struct hist_run *r, const struct hist *x, bool fresh)
 {
 	size_t n = (size_t)x->n_pos + x->n_neg;
@@ -181,7 +269,6 @@ void hist_run_begin(struct hist_run *r, struct downsampler *d, struct hist_batch
 
 void hist_run_add(struct hist_run *r, int64_t t, const struct hist *h, bool fresh)
 {
-	struct arena *a = &r->d->scratch[r->turn ^= 1];
 	struct hist unknown;
 	if (fresh && h->hint == HIST_NOT_RESET) {
 		unknown = *h;
@@ -189,13 +276,18 @@ void hist_run_add(struct hist_run *r, int64_t t, const struct hist *h, bool fres
 		h = &unknown;
 	}
 	const struct hist *x = h;
-	if (a->chunks)
-		arena_reset(a);
 	if (r->count == 0 || t > r->end_ms) {
 		hist_run_close(r);
 		r->end_ms = window_end(t, r->b.resolution_ms, r->b.last_ms);
 	}
 	bool own = h->schema == r->b.schema;
+	if (!fresh && r->aligned && h->hint == r->own.hint) {
+		add_same(r, h);
+		return;
+	}
+	struct arena *a = &r->d->scratch[r->turn ^= 1];
+	if (a->chunks)
+		arena_reset(a);
 	if (!own)
 		x = reduced(a, h, r->b.schema);
 	if (fresh || !own) {
@@ -214,6 +306,11 @@ void hist_run_add(struct hist_run *r, int64_t t, const struct hist *h, bool fres
 	} else {
 		r->prev = x;
 	}
+	/* from the second of a chunk on: hints stay as they are, and so do layouts */
+	r->aligned = own && !fresh && r->plain &&
+		     (h->hint == HIST_NOT_RESET || h->hint == HIST_GAUGE) &&
+		     (!r->b.want_sum || has_layout_of(&r->sum, x)) &&
+		     (!r->b.want_counter || has_layout_of(&r->counter, x));
 	r->count++;
 	r->total++;
 }

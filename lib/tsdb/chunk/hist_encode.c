@@ -226,8 +226,68 @@ static void put_int_side(struct chunk_encoder *w, struct enc_side *c, const doub
 	}
 }
 
+#define XOR_BYTES                                                                        \
+	10 /* two control bits, a window of 11, 64 bits: what one value takes at most */
+
+/* Values behind the first sample's: the stream in registers, the code of a value in one store or two. */
+static void put_xors(struct bitw *w, struct enc_side *c, const double *v)
+{
+	uint64_t acc = (uint64_t)w->last << 56;
+	unsigned fill = w->pending;
+	uint8_t *p = w->out.p + w->out.n;
+#define PUT(x, bits)                                                                     \
+	do {                                                                             \
+		acc |= (uint64_t)(x) << (64 - (bits)) >> fill;                           \
+		fill += (bits);                                                          \
+		uint64_t be = __builtin_bswap64(acc);                                    \
+		memcpy(p, &be, 8);                                                       \
+		p += fill >> 3;                                                          \
+		acc <<= fill & 56;                                                       \
+		fill &= 7;                                                               \
+	} while (0)
+	for (uint32_t i = 0; i < c->n; i++) {
+		uint64_t x = f64_bits(v[i]) ^ f64_bits(c->last[i]);
+		struct bits_window *win = &c->window[i];
+		if (x == 0) {
+			PUT(0, 1);
+			continue;
+		}
+		unsigned lead = MIN((unsigned)__builtin_clzll(x), 31u),
+			 trail = (unsigned)__builtin_ctzll(x);
+		uint64_t code = 2;
+		unsigned n = 2;
+		if (win->leading == 0xff || lead < win->leading ||
+		    trail < win->trailing) {
+			*win = (struct bits_window){ (uint8_t)lead, (uint8_t)trail };
+			code = 3u << 11 | lead << 6 | ((64 - lead - trail) & 63);
+			n = 13;
+		}
+		unsigned sig = 64u - win->leading - win->trailing;
+		x >>= win->trailing;
+		if (n + sig <= 56) {
+			PUT(code << sig | x, n + sig);
+			continue;
+		}
+		PUT(code, n);
+		if (sig > 32) {
+			PUT(x >> 32, sig - 32);
+			x &= 0xffffffffu;
+			sig = 32;
+		}
+		PUT(x, sig);
+	}
+#undef PUT
+	w->last = (uint8_t)(acc >> 56);
+	w->pending = fill;
+	w->out.n = (size_t)(p - w->out.p);
+}
+
 static void put_float_side(struct chunk_encoder *w, struct enc_side *c, const double *v)
 {
+	if (w->count > 0 && buf_room(&w->w.out, (size_t)c->n * XOR_BYTES + 8)) {
+		put_xors(&w->w, c, v);
+		return;
+	}
 	for (uint32_t i = 0; i < c->n; i++) {
 		uint64_t bits = f64_bits(v[i]);
 		if (w->count == 0)
