@@ -191,12 +191,15 @@ print-tsan-programs:
 print-replay-programs:
 	@echo $(patsubst %,$(O)/test/replay_%,$(FUZZ))
 
-## torture: every fault point (base/fault.h) failing and killing once, 200 kills of a shipping sidecar; `make test` runs a part of it
+## torture: every fault point (base/fault.h) failing and killing once, 200 kills of a shipping sidecar, 300 of a compactor; `make test` runs a part of it
 TORTURE := $(patsubst test/unit/%/test_torture.c,%,$(wildcard test/unit/*/test_torture.c))
 torture:
 	@$(MAKE) --no-print-directory MODE=asan $(TORTURE:%=$(BUILD)/asan/test/unit_%) $(BUILD)/asan/thanosc
 	@for d in $(TORTURE); do TORTURE=all $(BUILD)/asan/test/unit_$$d --filter 'torture*/*' || exit 1; done
 	@test/torture/kill_sidecar
+	@third_party/install s3
+	@$(MAKE) --no-print-directory all
+	@test/torture/kill_compact fs rgw
 
 ## lint: layers, formatting, static analysis, shell scripts
 lint:

@@ -6,6 +6,7 @@
 #include "api/blocks_api.h"
 #include "base/log.h"
 #include "base/time.h"
+#include "model/relabel.h"
 #include "runtime.h"
 #include "store/store.h"
 
@@ -15,6 +16,7 @@ struct store_opts {
 	struct str data_dir;
 	struct conf_time min_time, max_time;
 	int64_t consistency_ms, ignore_marks_ms, sync_ms;
+	struct conf_text selector;
 	struct str web_label;
 	bool web_disable, no_admin;
 	int64_t max_concurrent, limit_bytes, sync_concurrency, meta_concurrency;
@@ -36,6 +38,10 @@ static const struct opt rows[] = {
 	  .off = AT(max_time),
 	  .def = "9999-12-31T23:59:59Z",
 	  .help = "End of time range limit to serve." },
+	{ .name = "selector.relabel-config",
+	  .type = OPT_TEXT,
+	  .off = AT(selector),
+	  .help = "YAML file with relabeling configuration that allows selecting blocks to act on based on their external labels (keep, drop, hashmod; __block_id is the block's ULID)." },
 	{ .name = "consistency-delay",
 	  .type = OPT_DURATION_MS,
 	  .off = AT(consistency_ms),
@@ -108,6 +114,7 @@ struct store_run {
 	struct bucket *bucket;
 	struct bucket_store *store;
 	struct store_service *service;
+	struct relabel *selector;
 	struct blocks_api *api; /* NULL: --web.disable */
 	struct task_timer *timer;
 };
@@ -154,6 +161,9 @@ static int open_store(struct store_run *s, struct err *e)
 	if (bucket_from_yaml(NULL, yaml, "--objstore.config", loops_next(&s->rt.loops),
 			     s->rt.metrics, &s->bucket, e) < 0)
 		return -1;
+	if (relabel_parse(NULL, s->o.selector.content, RELABEL_SELECTOR, &s->selector,
+			  e) < 0)
+		return err_wrap(NULL, e, "flag '--selector.relabel-config'");
 	open_api(s);
 	struct bucket_store_opts o = {
 		.bucket = s->bucket,
@@ -164,6 +174,7 @@ static int open_store(struct store_run *s, struct err *e)
 		.min_time = s->o.min_time,
 		.max_time = s->o.max_time,
 		.consistency_delay_ms = s->o.consistency_ms,
+		.selector = relabel_rules(s->selector) ? s->selector : NULL,
 		.ignore_deletion_marks_ms = s->o.ignore_marks_ms,
 		.block_sync_concurrency = (uint32_t)s->o.sync_concurrency,
 		.meta_concurrency = (uint32_t)s->o.meta_concurrency,
@@ -210,6 +221,7 @@ int cmd_store(int argc, char **argv)
 		task_timer_stop(s.timer);
 		store_service_free(s.service);
 		bucket_store_free(s.store);
+		relabel_free(s.selector);
 		blocks_api_free(s.api);
 		bucket_close(s.bucket);
 		runtime_end(&s.rt);

@@ -32,7 +32,6 @@ const struct opt not_yet_store_rows[] = {
 	CONTENT("index-cache.config", "Index cache."),
 	FLAG("chunk-pool-size", "2GB", "Size of the pool of chunks."),
 	FLAG("matcher-cache-size", "0", "Entries of the cache of matchers."),
-	CONTENT("selector.relabel-config", "Blocks by external labels."),
 	{ .name = "block-discovery-strategy",
 	  .type = OPT_NOT_YET,
 	  .def = "concurrent",

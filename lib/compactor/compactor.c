@@ -290,6 +290,18 @@ static void tell_backlog(struct compactor *c, struct ctx *ctx,
 		left);
 }
 
+/* Families by resolution show 0 before anything happens, as Thanos' do: alerts compare rates. */
+static void show_zeros(const struct compactor *c, const struct groups *g)
+{
+	static const unsigned by_res[] = { M_COMPACTIONS,	 M_RUNS_STARTED,
+					   M_RUNS_COMPLETED,	 M_FAILURES,
+					   M_VERTICAL,		 M_DOWNSAMPLES,
+					   M_DOWNSAMPLE_FAILURES };
+	for (size_t i = 0; c->metrics && i < g->n; i++)
+		for (size_t k = 0; k < ARRAY_LEN(by_res); k++)
+			metric_at(c->metrics, by_res[k], str_of(g->v[i]->res));
+}
+
 /* Compact and downsample once through; *dirty: something was done. */
 static int work(struct compactor *c, struct ctx *ctx, const struct catalogue *cat,
 		struct compactor_report *r, bool *dirty, bool *transient, struct err *e)
@@ -301,6 +313,7 @@ static int work(struct compactor *c, struct ctx *ctx, const struct catalogue *ca
 	r->overlapping = 0;
 	int rc = compactor_groups_fill(&run.groups, ctx, cat, e);
 	if (rc == 0) {
+		show_zeros(c, &run.groups);
 		tell_backlog(c, ctx, cat);
 		struct ticker *t = ticker_start(&run);
 		rc = run_all(&run, e);

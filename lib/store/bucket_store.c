@@ -170,6 +170,7 @@ int bucket_store_new(struct ctx *ctx, const struct bucket_store_opts *o,
 		.ignore_deletion_marks_ms = o->ignore_deletion_marks_ms,
 		.concurrency = o->meta_concurrency,
 		.dedup_sources = true,
+		.selector = o->selector,
 		.metrics = o->metrics,
 		.pool = o->pool });
 	arena_deinit(&tmp);

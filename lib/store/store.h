@@ -34,6 +34,7 @@ const struct rpc_method *store_service_methods(struct store_service *s, size_t *
 /* ---- bucket store (thanosc store) ---- */
 struct bucket_store;
 struct catalogue; /* blocks/blocks.h */
+struct relabel;	  /* model/relabel.h */
 struct bucket_store_opts {
 	struct bucket *bucket;
 	const char *data_dir; /* index-headers, meta-syncer */
@@ -42,6 +43,8 @@ struct bucket_store_opts {
 	struct metric_registry *metrics;     /* thanos_bucket_store_* */
 	struct conf_time min_time, max_time; /* what is served; may move with the clock */
 	int64_t consistency_delay_ms, ignore_deletion_marks_ms;
+	const struct relabel *
+		selector; /* which blocks are served; NULL: all; lives as long as the store */
 	uint32_t block_sync_concurrency, meta_concurrency;
 	struct store_limits limits;
 	uint64_t downloaded_bytes_limit;

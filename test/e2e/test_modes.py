@@ -23,7 +23,7 @@ MODES = ("sidecar", "store", "query")
 # Flags of Thanos that are known and not obeyed yet, by mode, at a value that is not Thanos' default.
 NOT_YET = {
     "sidecar": [],
-    "store": ["--index-cache-size=1GB", "--selector.relabel-config=x", "--block-discovery-strategy=other"],
+    "store": ["--index-cache-size=1GB", "--chunk-pool-size=1GB", "--block-discovery-strategy=other"],
     "query": ["--query.mode=distributed", "--deduplication.func=chain", "--query.partition-label=region"],
 }
 NEAR = {"sidecar": ("--prometheus.ulr=http://x", "--prometheus.url"), "store": ("--data-dri=x", "--data-dir"),
@@ -55,6 +55,11 @@ def check_flags(c, p, mode):
         c.ok(out.returncode != 0 and flag.split("=")[0] in out.stderr, f"{mode} refuses {flag}", out.stderr)
     if mode == "query":
         return
+    if mode == "store":
+        out = run(mode, "--selector.relabel-config=[{action: replace, target_label: a}]", f"--objstore.config-file={p.bucket(p.dir('no-blocks'))}",
+                  f"--data-dir={p.dir('selector')}")
+        c.ok(out.returncode != 0 and "'--selector.relabel-config': unsupported relabel action: replace" in out.stderr,
+             "store: actions that select no blocks are refused", out.stderr[-400:])
     for text, line, near in (("type: FILESYSTEM\nconfig:\n  directry: /tmp\n", "3:3", "directory"), ("type: FILESYSTEM\nconfig: {\n", r"line \d+, column \d+", ""),
                              ("type: TAPE\n", r"1:\d+", ""), ("tpye: FILESYSTEM\n", "1:1", "type")):
         for flags in ([f"--objstore.config={text}"], [f"--objstore.config-file={p.file('wrong.yml', text)}"]):

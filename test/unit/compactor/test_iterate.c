@@ -56,6 +56,14 @@ Test(iterate, compacts_level_by_level_until_nothing_is_left)
 		     30);
 	cr_assert_eq(world_metric(&w, "thanos_compact_iterations_total"), 1);
 	cr_assert_eq(world_metric(&w, "thanos_compact_todo_compactions"), 0);
+	cr_assert_eq(
+		world_metric(
+			&w, "thanos_compact_downsample_failures_total{resolution=\"0\"}"),
+		0);
+	cr_assert_eq(
+		world_metric(&w,
+			     "thanos_compact_downsample_failed_total{resolution=\"0\"}"),
+		0);
 	/* Nothing is left to do, and nothing is done. */
 	runs(&w, &r);
 	cr_assert_eq(r.compactions + r.downsamplings + r.marked_deletion, 0);
