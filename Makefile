@@ -36,7 +36,7 @@ CXXFLAGS := -std=c++17 $(FLAGS) $(filter-out -Wlogical-op -Wduplicated-branches 
 # Static libraries of the product; jemalloc first. Sanitized builds link shared ones, without jemalloc.
 LIBS := $(T)/curl/lib/libcurl.a -luv -lcares -lnghttp2 -lssl -lcrypto -ljansson -llz4 -lzstd -lz \
 	-lsnappy -lyaml -lre2 -lxxhash -lexpat -lcrypt -lstdc++ -lm
-LINK_release := -static -Wl,--no-warnings
+LINK_release := -static
 STATIC_LIBS := -ljemalloc $(patsubst -luv,-luv_a,$(LIBS))
 
 -include $(BUILD)/layers.mk
@@ -91,8 +91,10 @@ $(BUILD)/thanosc: $(BUILD)/release/thanosc
 $(O)/thanosc: $(CMD_OBJS) $(foreach m,$(MODULES),$(call archive,$m)) $(T)/curl/lib/libcurl.a
 	@scripts/check-symbols $(foreach m,$(MODULES),$(call archive,$m))
 	@echo "  LD  $@"
+	@# what glibc says of static programs is left out; ld's own way of being quiet passes over missing and doubled names, too
 	@$(CXX) $(LINK_$(MODE)) $(FLAGS) -o $@ $(CMD_OBJS) \
-	  $(call link_mods,$(MODULES)) $(if $(filter release,$(MODE)),$(STATIC_LIBS),$(LIBS))
+	  $(call link_mods,$(MODULES)) $(if $(filter release,$(MODE)),$(STATIC_LIBS),$(LIBS)) 2>$@.log; rc=$$?; \
+	  grep -v 'in statically linked applications\|: in function ' $@.log >&2; rm -f $@.log; exit $$rc
 
 $(T)/curl/lib/libcurl.a: third_party/build-curl
 	third_party/build-curl $(T)

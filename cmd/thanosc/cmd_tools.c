@@ -12,11 +12,17 @@
 
 static const struct tool_row *tool_at(size_t i)
 {
-	return i < n_tools_block ? &tools_block[i] : NULL;
+	if (i < n_tools_block)
+		return &tools_block[i];
+	i -= n_tools_block;
+	return i < n_tools_bucket ? &tools_bucket[i] : NULL;
 }
 
-const struct conf_cmd tools_cmd = { "tools", "Looks at blocks and buckets.",
-				    tools_block_tables, "GROUP TOOL" };
+static const struct opt *const tools_tables[] = { tools_inspect_rows, tools_dump_rows,
+						  tools_take_rows, tools_restore_rows,
+						  NULL };
+const struct conf_cmd tools_cmd = { "tools", "Looks at blocks and buckets.", tools_tables,
+				    "GROUP TOOL" };
 
 int tool_bucket(struct tool_env *t, const struct conf_text *conf, const char *flag,
 		struct bucket **out, struct err *e)
@@ -89,8 +95,9 @@ static void print_manual(void)
 {
 	struct buf b;
 	buf_init(&b, 1 << 22);
-	for (size_t i = 0; tool_at(i); i++) {
-		const struct conf_cmd *c = tool_at(i)->cmd;
+	const struct tool_row *t;
+	for (size_t i = 0; (t = tool_at(i)); i++) {
+		const struct conf_cmd *c = t->cmd;
 		buf_fmt(&b, ".SH \"%s\"\n%s\n.PP\n.B thanosc %s\n.RI [ flags ]\n.I %s\n",
 			strchr(c->name, ' ') + 1, c->brief, c->name,
 			c->args ? c->args : "");
@@ -104,9 +111,9 @@ static void usage(FILE *f)
 {
 	fprintf(f, "usage: thanosc tools <group> <tool> [<flags>] [<args>]\n\n"
 		   "Tools that look at blocks and buckets once and end.\n\nTools:\n");
-	for (size_t i = 0; tool_at(i); i++)
-		fprintf(f, "  %-18s  %s\n", strchr(tool_at(i)->cmd->name, ' ') + 1,
-			tool_at(i)->cmd->brief);
+	const struct tool_row *t;
+	for (size_t i = 0; (t = tool_at(i)); i++)
+		fprintf(f, "  %-18s  %s\n", strchr(t->cmd->name, ' ') + 1, t->cmd->brief);
 	fprintf(f, "\n`thanosc tools <group> <tool> --help` lists a tool's flags.\n");
 }
 
@@ -123,9 +130,10 @@ int cmd_tools(int argc, char **argv)
 	}
 	if (argc >= 2) {
 		snprintf(name, sizeof(name), "tools %s %s", argv[0], argv[1]);
-		for (size_t i = 0; tool_at(i); i++)
-			if (strcmp(tool_at(i)->cmd->name, name) == 0)
-				return start_tool(tool_at(i), argc - 2, argv + 2);
+		const struct tool_row *t;
+		for (size_t i = 0; (t = tool_at(i)); i++)
+			if (strcmp(t->cmd->name, name) == 0)
+				return start_tool(t, argc - 2, argv + 2);
 		fprintf(stderr, "thanosc tools: unknown tool '%s %s'\n\n", argv[0],
 			argv[1]);
 	}

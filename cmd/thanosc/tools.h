@@ -27,10 +27,13 @@ MUST_CHECK int tool_bucket(struct tool_env *t, const struct conf_text *conf,
 
 extern const struct tool_row tools_block[];
 extern const size_t n_tools_block;
+extern const struct tool_row tools_bucket[];
+extern const size_t n_tools_bucket;
 
 /* All flags of all tools, for completion. */
 extern const struct conf_cmd tools_cmd;
-extern const struct opt *const tools_block_tables[];
+extern const struct opt tools_inspect_rows[], tools_dump_rows[], tools_take_rows[],
+	tools_restore_rows[];
 int cmd_tools(int argc, char **argv);
 
 #endif

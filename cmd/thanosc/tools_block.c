@@ -30,7 +30,7 @@ struct block_opts {
 		.bits = OPTF_SECRET,                                                                    \
 		.help = "YAML file that contains object store configuration. Arguments are ULIDs then." \
 	}
-static const struct opt inspect_rows[] = {
+const struct opt tools_inspect_rows[] = {
 	BUCKET_ROW,
 	{ .name = "extended",
 	  .type = OPT_BOOL,
@@ -71,7 +71,7 @@ static const struct opt verify_rows[] = {
 	  .help = "Text, or one line of JSON a block." },
 	{ 0 }
 };
-static const struct opt dump_rows[] = {
+const struct opt tools_dump_rows[] = {
 	BUCKET_ROW,
 	{ .name = "match",
 	  .type = OPT_STRING,
@@ -521,12 +521,10 @@ static int run_ls(struct tool_env *t, struct err *e)
 	return 0;
 }
 
-static const struct opt *const inspect_tables[] = { inspect_rows, NULL },
+static const struct opt *const inspect_tables[] = { tools_inspect_rows, NULL },
 			       *const verify_tables[] = { verify_rows, NULL },
-			       *const dump_tables[] = { dump_rows, NULL },
+			       *const dump_tables[] = { tools_dump_rows, NULL },
 			       *const ls_tables[] = { ls_rows, NULL };
-/* Each flag once or more often: words for the shell. */
-const struct opt *const tools_block_tables[] = { inspect_rows, dump_rows, NULL };
 static const struct conf_cmd inspect_cmd = { "tools block inspect",
 					     "What a block holds, in numbers.",
 					     inspect_tables, "DIR|ULID..." },

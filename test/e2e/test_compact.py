@@ -7,6 +7,7 @@ Usage: test_compact.py. Ends with "N passed, N failed, N skipped".
 import csv
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -222,6 +223,36 @@ def damaged(c, p, run):
     c.ok(code == 0, "the next run finds nothing new: 0", f"{code} {log[-800:]}")
 
 
+def halting(c, p, run):
+    """--debug.halt-on-error: nothing more is done, the process stays and says so."""
+    bucket = ha_bucket(p, "halted")
+    with open(os.path.join(bucket, HA[5], "index"), "r+b") as f:
+        f.truncate(1000)
+    x = run.start(bucket, "--debug.halt-on-error", *PENALTY)
+    c.ok(wait(lambda: x.metric("thanos_compact_halted") == 1, 30) and x.alive(), "--debug.halt-on-error halts", x.text()[-800:])
+    c.ok(not os.path.exists(os.path.join(bucket, HA[5], "no-compact-mark.json")), "and marks nothing")
+    c.ok(x.stop() == 0, "SIGTERM ends it")
+
+
+def on_terminal(c, p, run):
+    """Progress is a line on standard error where that is a terminal."""
+    master, slave = pty.openpty()
+    bucket = ha_bucket(p, "terminal", ["one", "two"])
+    child = subprocess.Popen(run.argv(bucket, f"--http-address=127.0.0.1:{port()}", *PENALTY), stderr=slave, stdout=subprocess.DEVNULL)
+    os.close(slave)
+    text = b""
+    while True:
+        try:
+            piece = os.read(master, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        text += piece
+    os.close(master)
+    c.ok(child.wait() == 0 and b"\r\x1b[K" in text and b"done; left: 9 compactions of 18 blocks" in text, "the line of progress", text[-800:])
+
+
 def post(url, **params):
     with urllib.request.urlopen(urllib.request.Request(url, urllib.parse.urlencode(params).encode(), method="POST"), timeout=30) as r:
         return r.status, r.read()
@@ -339,6 +370,8 @@ def main():
         debian(c, p, bucket)
         wrong_flags(c, p, run)
         damaged(c, p, run)
+        halting(c, p, run)
+        on_terminal(c, p, run)
         waiting(c, p, run)
         interrupted(c, p, run)
         full_disk(c, p, run)

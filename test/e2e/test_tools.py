@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
 
@@ -138,6 +139,51 @@ def listing(c):
     c.ok(len(got) == 13 and all(b["meta"]["ulid"] == b["ulid"] and b["bytes"] > 0 for b in got), "ls as JSON")
 
 
+def tree(folder):
+    """{path: bytes} below the block folders."""
+    out = {}
+    for base, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.relpath(os.path.join(base, name), folder)
+            if len(path.split("/")[0]) == 26:
+                with open(os.path.join(base, name), "rb") as f:
+                    out[path] = f.read()
+    return out
+
+
+def snapshots(c, p):
+    live = p.path("live")
+    shutil.copytree(BUCKET, live)
+    second = p.dir("second")
+    flags = f"--objstore.config-file={p.bucket(live)}", f"--snapshot.objstore.config-file={p.bucket(second)}"
+
+    def bucket(what, *more):
+        return subprocess.run([THANOSC, "tools", "bucket", what, *more], capture_output=True, text=True, timeout=120)
+
+    got = bucket("snapshot", *flags, '--match={cluster="eu"}', "--dry-run")
+    c.ok(got.returncode == 0 and "6 blocks" in got.stdout and tree(second) == {}, "a snapshot tried", got.stdout + got.stderr)
+    got = bucket("snapshot", *flags, '--match={cluster="eu"}', "--name=eu")
+    c.ok(got.returncode == 0 and "6 copied" in got.stdout and len({k.split("/")[0] for k in tree(second)}) == 6, "of some blocks", got.stdout + got.stderr)
+    time.sleep(1.1)  # a snapshot's time is in seconds
+    got = bucket("snapshot", *flags, "--name=all", "--keep=0d")
+    c.ok(got.returncode == 0 and "7 copied, 6 there already" in got.stdout and tree(second) == tree(live), "of all: what is new is copied",
+         got.stdout + got.stderr)
+    got = bucket("snapshots", flags[1])
+    c.ok([line.split("\t")[0] for line in got.stdout.splitlines()] == ["eu", "all"], "snapshots lists them", got.stdout + got.stderr)
+    before = tree(live)
+    shutil.rmtree(live)
+    os.mkdir(live)
+    got = bucket("restore", *flags, "--name=eu", "--max-time=2026-09-21T09:00:00Z")
+    c.ok(got.returncode == 0 and len(os.listdir(live)) == 2, "a part of one is restored", got.stdout + got.stderr)
+    got = bucket("restore", *flags)
+    c.ok(got.returncode == 0 and tree(live) == before, "the newest one is restored whole", got.stdout + got.stderr)
+    c.ok("ok" in run("verify", live, code=0).stdout, "and is sound")
+    got = bucket("restore", *flags, "--name=none")
+    c.ok(got.returncode == 1 and "none" in got.stderr, "a snapshot that is not there", got.stderr)
+    got = bucket("snapshot", flags[0])
+    c.ok(got.returncode == 1 and "snapshot.objstore.config" in got.stderr, "where to is required", got.stderr)
+
+
 def main():
     with Procs() as p:
         c = Checks(p)
@@ -148,6 +194,7 @@ def main():
         dump(c, p)
         verify(c, p)
         listing(c)
+        snapshots(c, p)
         return c.end()
 
 
