@@ -183,6 +183,17 @@ Test(gather, few_bytes_come_soon_and_the_connection_is_as_before)
 		     err_text(&f.e));
 	cr_assert_eq(take(&f), 1);
 	cr_assert_eq(take(&f), 0);
+	http_body_close(f.b);
+
+	f.at = 0; /* curl's buffer is larger than it was for the last one */
+	ask(&f, 8 * GATHER, 0, false);
+	head(&f, CHUNKED_HEAD);
+	for (int i = 0; i < 4; i++)
+		piece(&f, (uint64_t)i * 100000, 100000);
+	say_text(&f, "0\r\n\r\n");
+	while (take(&f) > 0)
+		;
+	cr_assert_eq(f.at, 400000);
 	fix_stop(&f);
 }
 
