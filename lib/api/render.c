@@ -32,26 +32,61 @@ void api_render_labels(struct labels ls, struct buf *b)
 	buf_byte(b, '}');
 }
 
-/* A matrix is made of millions of these: each is put together first. */
-static void put_float(struct buf *b, int64_t t_ms, double v)
+/* The digits of seconds that stay the same from step to step. */
+struct times {
+	uint64_t high;
+	size_t n; /* 0: none yet */
+	char text[32];
+};
+
+/* As num_ts_json. */
+static size_t ts_text(struct times *c, char *out, int64_t t_ms)
 {
-	char s[32 + NUM_MAX + 8], *p = s;
+	uint64_t s = (uint64_t)t_ms / 1000, high = s / 10000;
+	unsigned low = (unsigned)(s % 10000), frac = (unsigned)((uint64_t)t_ms % 1000);
+	if (t_ms < 10000 * 1000 || frac)
+		return num_ts_json(out, t_ms);
+	if (c->n == 0 || c->high != high) {
+		c->n = num_ts_json(c->text, (int64_t)high * 1000);
+		c->high = high;
+	}
+	char *p = out + c->n;
+	memcpy(out, c->text, sizeof(c->text) - 4);
+	p[0] = (char)('0' + low / 1000);
+	p[1] = (char)('0' + low / 100 % 10);
+	p[2] = (char)('0' + low / 10 % 10);
+	p[3] = (char)('0' + low % 10);
+	return c->n + 4;
+}
+
+/* A matrix is made of millions of these. */
+static void put_float(struct buf *b, struct times *times, bool comma, int64_t t_ms,
+		      double v)
+{
+	char *begin = (char *)buf_room(b, 1 + 32 + NUM_MAX + 8), *p = begin;
+	if (!p)
+		return;
+	*p = ',';
+	p += comma;
 	*p++ = '[';
-	p += num_ts_json(p, t_ms);
+	p += ts_text(times, p, t_ms);
 	*p++ = ',';
 	*p++ = '"';
 	p += num_f64_json(p, v);
 	*p++ = '"';
 	*p++ = ']';
-	buf_add(b, s, (size_t)(p - s));
+	buf_commit(b, (size_t)(p - begin));
 }
 
-static void put_point(struct buf *b, const struct promql_series *s, uint32_t i)
+static void put_point(struct buf *b, struct times *times, bool comma,
+		      const struct promql_series *s, uint32_t i)
 {
 	if (!s->h || !s->h[i]) {
-		put_float(b, s->t_ms[i], s->v[i]);
+		put_float(b, times, comma, s->t_ms[i], s->v[i]);
 		return;
 	}
+	if (comma)
+		buf_byte(b, ',');
 	buf_byte(b, '[');
 	put_ts(b, s->t_ms[i]);
 	buf_byte(b, ',');
@@ -79,17 +114,18 @@ static int put_points(struct api_out *o, const struct promql_series *s, bool his
 		      struct err *e)
 {
 	struct buf *b = o->b;
+	struct times times = { 0 };
 	bool any = false;
 	if (hists && !s->h)
 		return 0;
 	for (uint32_t i = 0; i < s->n; i++) {
 		if (is_hist(s, i) != hists)
 			continue;
-		buf_str(b, any	   ? STR(",")
-			   : hists ? STR(",\"histograms\":[")
-				   : STR(",\"values\":["));
+		if (!any)
+			buf_str(b,
+				hists ? STR(",\"histograms\":[") : STR(",\"values\":["));
+		put_point(b, &times, any, s, i);
 		any = true;
-		put_point(b, s, i);
 		if (flush(o, e) < 0)
 			return -1;
 	}
@@ -106,7 +142,7 @@ static int put_series(struct api_out *o, const struct promql_series *s, bool vec
 	api_render_labels(s->labels, b);
 	if (vector) {
 		buf_str(b, is_hist(s, 0) ? STR(",\"histogram\":") : STR(",\"value\":"));
-		put_point(b, s, 0);
+		put_point(b, &(struct times){ 0 }, false, s, 0);
 	} else if (put_points(o, s, false, e) < 0 || put_points(o, s, true, e) < 0) {
 		return -1;
 	}

@@ -48,18 +48,37 @@ static unsigned length(uint64_t v)
 	return n + (v >= ten[n]);
 }
 
-/* Exactly eight digits; the halves do not wait for each other. */
+/*
+ * Exactly eight digits, side by side in a word: split in two numbers of four digits, these in numbers of two, these in digits. A
+ * quotient is a product shifted; no lane's product reaches the next lane.
+ */
 static void put8(char *out, uint32_t v)
 {
-	uint32_t high = v / 10000, low = v % 10000;
-	memcpy(out, pairs + high / 100 * 2, 2);
-	memcpy(out + 2, pairs + high % 100 * 2, 2);
-	memcpy(out + 4, pairs + low / 100 * 2, 2);
-	memcpy(out + 6, pairs + low % 100 * 2, 2);
+	uint64_t x = (uint64_t)(v / 10000) | (uint64_t)(v % 10000) << 32;
+	uint64_t high = x * 10486 >> 20 & 0x0000007f0000007fu; /* / 100 */
+	x = high | (x - 100 * high) << 16;
+	high = x * 103 >> 10 & 0x000f000f000f000fu; /* / 10 */
+	x = (high | (x - 10 * high) << 8) + 0x3030303030303030u;
+	memcpy(out, &x, 8); /* little endian: the first digit is the lowest byte */
+}
+
+/* 9 to 17 digits, as most doubles have: how many does not lead to a branch, which would be guessed wrong often. */
+static unsigned put_many(char *out, uint64_t v)
+{
+	char all[17 + 17] = { 0 };
+	uint64_t high = v / 100000000;
+	unsigned n = length(v);
+	all[0] = (char)('0' + high / 100000000);
+	put8(all + 1, (uint32_t)(high % 100000000));
+	put8(all + 9, (uint32_t)(v % 100000000));
+	memcpy(out, all + (17 - n), 17); /* the first n of them count */
+	return n;
 }
 
 unsigned num_u64(char out[NUM_U64_MAX], uint64_t v)
 {
+	if (v - 100000000 < 100000000000000000u - 100000000)
+		return put_many(out, v);
 	unsigned n = length(v), at = n;
 	for (; v >= 100000000; v /= 100000000)
 		put8(out + (at -= 8), (uint32_t)(v % 100000000));
