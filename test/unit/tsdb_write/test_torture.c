@@ -111,6 +111,26 @@ Test(torture_write, each_point_failing_from_then_on_leaves_no_block)
 	every_point(FAULT_FOR_GOOD);
 }
 
+Test(torture_write, every_file_and_every_folder_is_synced)
+{
+	struct world w;
+	struct copy c;
+	struct fs_names segments;
+	world_begin(&w);
+	copy_open(&w, GOLDEN "/bucket/" EU, &c);
+	fault_arm(0, FAULT_ONCE);
+	cr_assert_eq(write_once(&w, &c), 0, "%s", err_text(&w.e));
+	cr_assert_eq(fs_list(&w.ctx, &w.a, world_path(&w, "%s/" EU "/chunks", w.dir),
+			     &segments, &w.e),
+		     0);
+	cr_assert_gt(segments.n, 1);
+	cr_assert_eq(fault_passed_at(FAULT_FS_SYNC),
+		     segments.n + 2);			     /* index, meta.json */
+	cr_assert_eq(fault_passed_at(FAULT_FS_SYNC_DIR), 3); /* chunks, block, parent */
+	copy_close(&c);
+	world_end(&w);
+}
+
 Test(torture_write, death_at_each_point_leaves_a_block_whole_or_not_at_all)
 {
 	struct world w;
