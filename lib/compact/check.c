@@ -1,8 +1,9 @@
 /*
  * compact/check.c - what was written is read once more, from the files, and must be what was given to the writer.
  *
- * A hash over label ordinals, chunk times and bytes, in order, is kept while series go to the writer; the same is made
- * of the finished block, whose checksums are compared on the way. That re-encoded chunks hold the right samples was
+ * A hash over label ordinals, chunk times and checksums, in order, is kept while series go to the writer: those of
+ * copied chunks come from their input, so they vouch for the whole way. The same is made of the finished block, where
+ * each is compared with the bytes. That re-encoded chunks hold the right samples was
  * seen when they were made (recut.c).
  */
 #include <inttypes.h>
@@ -10,17 +11,31 @@
 #include "base/hash.h"
 #include "compact/compact_int.h"
 
+/* The checksum that stands, or will, behind the chunk in its segment. */
+static uint32_t stored_crc(const struct chunk_view *c)
+{
+	if (c->hash) /* what a scan has read and copied to here */
+		return (uint32_t)c->hash;
+	const struct chunk_part *raw = &c->part[AGGR_RAW];
+	uint8_t enc = raw->p ? raw->enc : CHUNK_AGGR;
+	uint32_t crc = crc32c(0, &enc, 1);
+	if (raw->p)
+		return crc32c(crc, raw->p, raw->n);
+	struct buf b;
+	buf_init(&b, SIZE_MAX / 2);
+	chunk_aggr_join(c, &b);
+	crc = crc32c(crc, b.p, b.n);
+	buf_deinit(&b);
+	return crc;
+}
+
 uint64_t check_hash(uint64_t h, const uint32_t *label, uint32_t n_labels,
 		    const struct chunk_view *c, size_t n)
 {
 	h = hash_xx64(label, (size_t)n_labels * 2 * sizeof(*label), h);
 	for (size_t i = 0; i < n; i++) {
-		int64_t bounds[2] = { c[i].mint_ms, c[i].maxt_ms };
-		h = hash_xx64(bounds, sizeof(bounds), h);
-		for (unsigned p = 0; p < AGGR_N; p++)
-			if (c[i].part[p].p)
-				h = hash_xx64(c[i].part[p].p, c[i].part[p].n,
-					      h ^ (p << 8 | c[i].part[p].enc));
+		int64_t one[3] = { c[i].mint_ms, c[i].maxt_ms, stored_crc(&c[i]) };
+		h = hash_xx64(one, sizeof(one), h);
 	}
 	return h;
 }

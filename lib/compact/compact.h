@@ -51,7 +51,7 @@ struct compact_result {
 	uint64_t in_series, in_chunks;
 	uint64_t copied_chunks,
 		merged_chunks; /* of the inputs; what was left out as double, deleted or outside is neither */
-	uint64_t check_ns;	  /* what the check of the output took */
+	uint64_t check_ns;	  /* CPU that reading back the output took */
 	enum compact_fault fault; /* on failure */
 	size_t fault_input;	  /* index of the input to blame; SIZE_MAX: none */
 };

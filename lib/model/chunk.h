@@ -27,8 +27,9 @@ struct chunk_part {
 };
 struct chunk_view {
 	int64_t mint_ms, maxt_ms; /* inclusive */
-	uint64_t hash;		  /* xxhash64 of the raw part's data; 0: not computed */
-	uint64_t lane;		  /* replica identity, 0: unknown */
+	/* xxhash64 of the raw part's data, or of a block_scan 2^32 plus the CRC-32C in the segment; 0: not computed */
+	uint64_t hash;
+	uint64_t lane;	 /* replica identity, 0: unknown */
 	uint32_t origin; /* leg of the merge that it came through, 1..; 0: unknown */
 	struct chunk_part part[AGGR_N];
 };

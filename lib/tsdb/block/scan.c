@@ -150,7 +150,7 @@ static void keep_pin(struct block_scan *s, struct view *v)
 
 /* The entry at `off` through a window: what is left behind is pinned. */
 static int read_entry(struct block_scan *s, struct ctx *ctx, struct range_window *w,
-		      uint64_t off, struct chunk_part *out, struct err *e)
+		      uint64_t off, struct chunk_part *out, uint32_t *crc, struct err *e)
 {
 	uint64_t left = w->end - off;
 	struct view old = { 0 };
@@ -174,24 +174,25 @@ static int read_entry(struct block_scan *s, struct ctx *ctx, struct range_window
 	keep_pin(s, &old);
 	r = rd_n(p + head, len + ENTRY_EXTRA);
 	const uint8_t *body = rd_take(&r, len + 1);
-	if (crc32c(0, body, len + 1) != rd_be32(&r))
+	*crc = crc32c(0, body, len + 1);
+	if (*crc != rd_be32(&r))
 		return err_set(ctx, e, E_CORRUPT, "checksum mismatch");
 	*out = (struct chunk_part){ body + 1, (uint32_t)len, body[0] };
 	return 0;
 }
 
 static int read_apart(struct block_scan *s, struct ctx *ctx, struct range_source *from,
-		      uint64_t off, struct chunk_part *out, struct err *e)
+		      uint64_t off, struct chunk_part *out, uint32_t *crc, struct err *e)
 {
 	struct range_window w = { .src = from, .end = from->size, .ahead = APART_BYTES };
-	int rc = read_entry(s, ctx, &w, off, out, e);
+	int rc = read_entry(s, ctx, &w, off, out, crc, e);
 
 	keep_pin(s, &w.pin);
 	return rc;
 }
 
 static int read_chunk(struct block_scan *s, struct ctx *ctx, uint64_t ref,
-		      struct chunk_part *out, struct err *e)
+		      struct chunk_part *out, uint32_t *crc, struct err *e)
 {
 	uint64_t seg = ref >> 32, off = (uint32_t)ref;
 
@@ -208,17 +209,19 @@ static int read_chunk(struct block_scan *s, struct ctx *ctx, uint64_t ref,
 		s->seg = seg;
 	}
 	if (seg < s->seg || off < s->win.off)
-		return read_apart(s, ctx, from, off, out, e);
-	return read_entry(s, ctx, &s->win, off, out, e);
+		return read_apart(s, ctx, from, off, out, crc, e);
+	return read_entry(s, ctx, &s->win, off, out, crc, e);
 }
 
 static int show_chunk(struct block_scan *s, struct ctx *ctx, const struct idx_chunk *c,
 		      struct chunk_view *v, struct err *e)
 {
 	struct chunk_part part = { 0 };
+	uint32_t crc = 0;
 
 	*v = (struct chunk_view){ .mint_ms = c->mint_ms, .maxt_ms = c->maxt_ms };
-	int rc = read_chunk(s, ctx, c->ref, &part, e);
+	int rc = read_chunk(s, ctx, c->ref, &part, &crc, e);
+	v->hash = (uint64_t)1 << 32 | crc;
 	if (rc == 0 && part.enc == CHUNK_AGGR)
 		rc = chunk_aggr_split(part.p, part.n, v, e);
 	else
