@@ -207,7 +207,7 @@ static int fix_chunks(struct downsampler *d, const struct chunk_view *in, size_t
 		    raw_run(d, p, DOWNSAMPLE_5M, &d->fixed, e) < 0)
 			return -1;
 	}
-	d->tally.samples = 0; /* counted by the windows */
+	d->tally.samples = 0; /* the counts will be added up */
 	return check_order(d->fixed.v, d->fixed.n, e);
 }
 

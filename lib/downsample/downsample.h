@@ -25,9 +25,10 @@ MUST_CHECK int downsample_series(struct downsampler *d, const struct chunk_view 
 				 size_t n, int64_t resolution_ms,
 				 const struct chunk_view **out, size_t *n_out,
 				 struct err *e);
-/* Samples that the last call read (for 3600000: what the counts of the chunks add up to), and those it left out. */
+/* What the counts of the last call's chunks must add up to: samples read, or the counts of the AggrChunks; raw samples left out. */
 struct downsample_tally {
-	uint64_t samples, dropped;
+	double samples;
+	uint64_t dropped;
 };
 struct downsample_tally downsampler_tally(const struct downsampler *d);
 

@@ -331,7 +331,7 @@ static int raw_batch(struct downsampler *d, struct column s, int64_t resolution_
 				e) < 0)
 			return -1;
 		emit(d, to, w->t[1], w->t[w->n], part);
-		d->tally.samples += used;
+		d->tally.samples += (double)used;
 		s = (struct column){ s.t + used, s.v + used, s.n - used };
 	}
 	return 0;
@@ -382,6 +382,8 @@ int fold(struct downsampler *d, struct parts in, int64_t resolution_ms, struct e
 	if (gather(d, in, e) < 0)
 		return -1;
 	struct column c = { s->t, s->v, s->n };
+	for (size_t i = 0; in.aggr == AGGR_COUNT && i < s->n; i++)
+		d->tally.samples += s->v[i];
 	if (make_windows(&d->w, c, resolution_ms, in.aggr) < s->n)
 		return err_set(NULL, e, E_LIMIT,
 			       "chunks %zu to %zu: more than %u windows", in.first,
@@ -459,8 +461,6 @@ int aggr_floats(struct downsampler *d, struct parts in, int64_t resolution_ms,
 			continue;
 		mint = MIN(mint, w->t[1]);
 		maxt = MAX(maxt, w->t[w->n]);
-		for (size_t k = 1; i == AGGR_COUNT && k <= w->n; k++)
-			d->tally.samples += (uint64_t)w->v[i][k];
 	}
 	if (mint <= maxt)
 		emit(d, to, mint, maxt, part);

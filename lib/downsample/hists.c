@@ -171,7 +171,7 @@ static int raw_samples(struct downsampler *d, struct parts in, size_t first, siz
 		const struct hist_windows *w = &d->sum;
 		struct hist_pieces p = { d->counter, *w, w->t, w->count, w->n };
 		for (size_t k = 0; k < w->n; k++)
-			d->tally.samples += (uint64_t)w->count[k];
+			d->tally.samples += w->count[k];
 		if (hist_emit(d, &p, to, e) < 0)
 			return -1;
 	}
@@ -282,7 +282,7 @@ static int flow_end_batch(struct flow *f, struct views *to, struct err *e)
 	const struct hist_windows *w = &d->sum;
 	struct hist_pieces p = { d->counter, *w, w->t, w->count, w->n };
 	for (size_t k = 0; k < w->n; k++)
-		d->tally.samples += (uint64_t)w->count[k];
+		d->tally.samples += w->count[k];
 	return hist_emit(d, &p, to, e);
 }
 
@@ -492,8 +492,6 @@ int aggr_hists(struct downsampler *d, struct parts in, int64_t resolution_ms,
 	else if (rc == 0) {
 		struct hist_pieces p = { counter, d->sum, w->t + 1, w->v[AGGR_COUNT] + 1,
 					 w->n };
-		for (size_t k = 1; k <= w->n; k++)
-			d->tally.samples += (uint64_t)w->v[AGGR_COUNT][k];
 		rc = hist_emit(d, &p, to, e);
 	}
 	arena_deinit(&a);

@@ -214,7 +214,8 @@ static int series(const char *dir, int64_t resolution)
 	struct block_scan *scan;
 	struct scan_series s;
 	struct downsampler *d = downsampler_new();
-	uint64_t samples = 0, chunks = 0;
+	double samples = 0;
+	uint64_t chunks = 0;
 	double reading = 0, working = 0;
 	int rc;
 	ctx_init(&ctx, NULL, 0);
@@ -241,7 +242,7 @@ static int series(const char *dir, int64_t resolution)
 		die(&e);
 	printf("{\"chunks\": %llu, \"reading_s\": %.3f, ", (unsigned long long)chunks,
 	       reading);
-	report(working, wall, samples);
+	report(working, wall, (uint64_t)samples);
 	block_scan_close(scan);
 	block_source_close(&src);
 	downsampler_free(d);

@@ -142,12 +142,12 @@ static void both_levels(struct fix *f, double samples)
 	cr_assert_eq(run(f, DOWNSAMPLE_5M), 0, "%s", err_text(&f->e));
 	cr_assert_gt(f->n_out, 1);
 	cr_assert_eq(counted(f), samples);
-	cr_assert_eq(downsampler_tally(f->d).samples, (uint64_t)samples);
+	cr_assert_eq(downsampler_tally(f->d).samples, samples);
 	again(f);
 	cr_assert_eq(run(f, DOWNSAMPLE_1H), 0, "%s", err_text(&f->e));
 	cr_assert_gt(f->n_out, 1);
 	cr_assert_eq(counted(f), samples);
-	cr_assert_eq(downsampler_tally(f->d).samples, (uint64_t)samples);
+	cr_assert_eq(downsampler_tally(f->d).samples, samples);
 }
 
 Test(edges, another_zero_threshold_begins_a_chunk_and_nothing_is_forgotten)
@@ -266,5 +266,52 @@ Test(edges, what_cannot_be_downsampled_is_named)
 	hists(&f, 1000000, 15000, 10, 1, (struct kind){ 0 });
 	f.in[1].part[AGGR_RAW].n /= 2;
 	refused(&f, DOWNSAMPLE_5M, E_CORRUPT, "chunk 1: float histogram chunk: ");
+	end(&f);
+}
+
+/* Chunks of all kinds with some bytes changed: an error or some result, never more than that. */
+Test(edges, garbage_is_refused_or_survived)
+{
+	struct fix f;
+	uint64_t seed = 5;
+	size_t fine = 0;
+	begin(&f);
+	floats(&f, 0, 15000, 300, 1);
+	hists(&f, 4500000, 15000, 300, 5, (struct kind){ .zero_threshold = 1e-3 });
+	hists(&f, 9000000, 15000, 100, 5,
+	      (struct kind){ .schema = HIST_CUSTOM, .bound = 1 });
+	floats(&f, 10500000, 15000, 20, -5);
+	struct chunk_view raw[4], aggr[8];
+	memcpy(raw, f.in, sizeof raw);
+	cr_assert_eq(run(&f, DOWNSAMPLE_5M), 0);
+	cr_assert_leq(f.n_out, ARRAY_LEN(aggr));
+	again(&f);
+	size_t n_aggr = f.n;
+	memcpy(aggr, f.in, n_aggr * sizeof *aggr);
+	for (int round = 0; round < 20000; round++) {
+		struct arena a;
+		bool second = round % 2;
+		arena_init(&a, NULL);
+		f.n = second ? n_aggr : 4;
+		memcpy(f.in, second ? aggr : raw, f.n * sizeof *f.in);
+		for (int k = 0; k < 1 + round % 3; k++) {
+			seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+			struct chunk_part *p =
+				&f.in[(seed >> 33) % f.n].part[(seed >> 40) % AGGR_N];
+			if (!p->p)
+				continue;
+			uint8_t *b =
+				(uint8_t *)(uintptr_t)str_dup(&a, str_n(p->p, p->n)).p;
+			size_t front = round % 5 ? p->n : MIN(p->n, 24u);
+			b[(seed >> 20) % front] ^= (uint8_t)(1u << (seed >> 50) % 8);
+			p->p = b;
+			if (round % 7 == 0)
+				p->n = (uint32_t)((seed >> 12) % p->n) + 1;
+		}
+		fine += run(&f, second || round % 4 == 0 ? DOWNSAMPLE_1H
+							 : DOWNSAMPLE_5M) == 0;
+		arena_deinit(&a);
+	}
+	cr_assert(fine > 100 && fine < 19000, "%zu", fine);
 	end(&f);
 }
