@@ -198,6 +198,8 @@ TORTURE := $(patsubst test/unit/%/test_torture.c,%,$(wildcard test/unit/*/test_t
 torture:
 	@$(MAKE) --no-print-directory MODE=asan $(TORTURE:%=$(BUILD)/asan/test/unit_%) $(BUILD)/asan/thanosc
 	@for d in $(TORTURE); do TORTURE=all $(BUILD)/asan/test/unit_$$d --filter 'torture*/*' || exit 1; done
+	@$(MAKE) --no-print-directory MODE=asan $(BUILD)/asan/test/unit_compactor
+	@TORTURE=all $(BUILD)/asan/test/unit_compactor --filter 'crash/*'
 	@test/torture/kill_sidecar
 	@third_party/install s3
 	@$(MAKE) --no-print-directory all

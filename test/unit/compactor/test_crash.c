@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "world.h"
 
 #define A "\"a\":\"1\""
@@ -339,4 +340,74 @@ Test(crash, death_before_any_call)
 Test(crash, death_behind_any_call)
 {
 	kill_at_each_call(true, 11, 0);
+}
+
+/* ---- the local disk ---- */
+
+/* Each place where a call of the system stands fails: once, for good; and the process ends there. */
+static void disk_at_each_point(enum fault_kind kind, uint64_t step)
+{
+	struct world x;
+	struct arena a;
+	bool done = false;
+	uint64_t points = 0;
+	arena_init(&a, NULL);
+	start(&x, 48 * HOUR_MS);
+	const char *served = expected(&x, &a);
+	world_end(&x);
+	for (uint64_t nth = 1; !done; nth += step_of(step)) {
+		struct world w;
+		struct compactor_report r;
+		struct err e;
+		char at[64], dir[128];
+		cr_assert_lt(nth, 2000);
+		snprintf(at, sizeof(at), "point %d", (int)nth);
+		points = nth;
+		start(&w, 48 * HOUR_MS);
+		if (kind ==
+		    FAULT_EXIT) { /* a memory bucket would be gone with the process */
+			bucket_close(w.bucket);
+			snprintf(dir, sizeof(dir), "%s/bucket", w.dir);
+			cr_assert_eq(fs_mkdir_p(&w.ctx, dir, &e), 0);
+			cr_assert_eq(bucket_fs_open(&w.ctx, dir, &w.bucket, &e), 0);
+		}
+		fill(&w);
+		if (kind == FAULT_EXIT) {
+			pid_t child = fork();
+			if (child == 0) {
+				fault_arm(nth, kind);
+				_exit(world_iterate(&w, &r, &e) == 0 ? 0 : 1);
+			}
+			int status;
+			cr_assert_eq(waitpid(child, &status, 0), child);
+			done = WEXITSTATUS(status) == 0;
+			cr_assert(done || WEXITSTATUS(status) == FAULT_STATUS, "%s", at);
+		} else {
+			fault_arm(nth, kind);
+			world_iterate(&w, &r, &e);
+			done = fault_passed() < nth;
+			fault_arm(0, FAULT_ONCE);
+		}
+		cr_assert_eq(world_iterate(&w, &r, &e), 0, "%s: %s", at, err_text(&e));
+		cr_assert_eq(r.quarantined, 0, "%s", at);
+		finish(&w, served, at);
+		world_end(&w);
+	}
+	cr_assert_gt(points, 50);
+	arena_deinit(&a);
+}
+
+Test(crash, the_disk_fails_once_at_any_point)
+{
+	disk_at_each_point(FAULT_ONCE, 5);
+}
+
+Test(crash, the_disk_goes_away_at_any_point)
+{
+	disk_at_each_point(FAULT_FOR_GOOD, 7);
+}
+
+Test(crash, death_at_any_point_of_the_disk)
+{
+	disk_at_each_point(FAULT_EXIT, 17);
 }

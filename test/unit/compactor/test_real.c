@@ -124,7 +124,7 @@ static const char *const ha[] = {
 	"01M81YVC55WBG00SVR84EHFB03", "01M81YVC6WDF4WE3GFR0FN50G7",
 };
 
-Test(real, an_ha_pair_becomes_what_thanos_makes_of_it)
+static void ha_pair(bool penalty, const char *want)
 {
 	struct world w;
 	struct arena a;
@@ -135,12 +135,11 @@ Test(real, an_ha_pair_becomes_what_thanos_makes_of_it)
 	begin(&w, "test/golden/blocks/bucket", ha, ARRAY_LEN(ha));
 	w.o.replica_labels = replica;
 	w.o.n_replica_labels = 1;
-	w.o.dedup_penalty = true;
+	w.o.dedup_penalty = penalty;
 	w.o.downsampling_disable = true;
 	w.o.hash_sha256 = true;
 	cr_assert_eq(world_iterate(&w, &r, &e), 0, "%s", err_text(&e));
-	cr_assert_str_eq(found(&w, &a),
-			 recorded(&w, &a, "test/golden/compacted/ha-penalty/blocks.tsv"));
+	cr_assert_str_eq(found(&w, &a), recorded(&w, &a, want));
 	cr_assert_eq(r.compactions, 3);
 	cr_assert_eq(r.marked_deletion, 6);
 	world_check_whole(&w);
@@ -148,6 +147,12 @@ Test(real, an_ha_pair_becomes_what_thanos_makes_of_it)
 	cr_assert_eq(r.compactions + r.marked_deletion, 0);
 	arena_deinit(&a);
 	world_end(&w);
+}
+
+Test(real, an_ha_pair_becomes_what_thanos_makes_of_it)
+{
+	ha_pair(true, "test/golden/compacted/ha-penalty/blocks.tsv");
+	ha_pair(false, "test/golden/compacted/ha-1to1/blocks.tsv");
 }
 
 Test(real, a_long_block_is_downsampled_twice_as_thanos_does)
