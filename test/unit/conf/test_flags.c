@@ -518,3 +518,28 @@ Test(values, addresses)
 	}
 	arena_deinit(&a);
 }
+
+Test(flags, arguments_that_are_no_flags_are_taken_where_a_command_has_them)
+{
+	static const struct opt rows[] = {
+		{ .name = "to", .type = OPT_STRING, .off = AT(dir) }, { 0 }
+	};
+	static const struct opt *const t[] = { rows, NULL };
+	const struct conf_cmd c = { "tools x", "X.", t, "DIR..." };
+	struct err e = ERR_INIT;
+	struct buf b;
+	char arg[5][8] = { "one", "--to=2", "two", "--", "--to" };
+	char *argv[] = { arg[0], arg[1], arg[2], arg[3], arg[4] };
+
+	arena_init(&arena, NULL);
+	cr_assert_eq(conf_parse(NULL, &arena, &c, 5, argv, &o, sizeof(o), &res, &e), 0);
+	cr_assert_eq(res.n_args, 3);
+	cr_assert(str_eqz(res.args[0], "one") && str_eqz(res.args[1], "two") &&
+		  str_eqz(res.args[2], "--to"));
+	buf_init(&b, 10000);
+	conf_help(&c, false, &b);
+	cr_assert(str_has_prefix(buf_view(&b),
+				 STR("usage: thanosc tools x [<flags>] DIR...\n\nX.\n")));
+	buf_deinit(&b);
+	arena_deinit(&arena);
+}
