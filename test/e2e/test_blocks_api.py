@@ -66,6 +66,9 @@ def main():
         closed = p.store(yaml, "--disable-admin-operations", name="closed")
         status, doc = post(closed.url + "/api/v1/blocks/mark", id=ulids[0], action="DELETION")
         c.ok(status == 400 and doc["error"] == "Admin operations are disabled", "--disable-admin-operations", doc)
+        moved = p.store(yaml, "--web.route-prefix=/x", name="moved")
+        c.ok(get(moved.url + "/x/api/v1/blocks?view=loaded")[0] == 200 and get(moved.url + "/api/v1/blocks")[0] == 404 and
+             get(moved.url + "/metrics")[0] == 200 and b"/x/api/v1/status/flags" in get(moved.url + "/x/")[1], "--web.route-prefix")
         off = p.store(yaml, "--web.disable", name="off")
         c.ok(get(off.url + "/api/v1/blocks")[0] == 404 and get(off.url + "/-/ready")[0] == 200, "--web.disable")
         return c.end()

@@ -343,6 +343,39 @@ def full_disk(c, p, run):
         subprocess.run(["umount", tiny], check=False)
 
 
+def filling_disk(c, p, run):
+    """The disk of the data folder becomes full in the middle of work."""
+    small = p.dir("small")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", small], capture_output=True).returncode != 0:
+        c.skip("a disk that becomes full: no right to mount a tmpfs")
+        return
+    try:
+        clusters = ["x1", "x2", "x3", "x4"]
+        bucket, undisturbed = ha_bucket(p, "filling", clusters), ha_bucket(p, "unfilled", clusters)
+        data = os.path.join(small, "data")
+        x = run.start(bucket, *PENALTY, data=data, ready=False)
+        c.ok(wait(lambda: any(f == "index" for _, _, fs in os.walk(os.path.join(data, "compact")) for f in fs), 30, 0.0005), "it writes")
+        try:
+            with open(os.path.join(small, "filler"), "wb", buffering=0) as f:
+                while f.write(bytes(1 << 16)):
+                    pass
+        except OSError:
+            pass
+        c.ok(x.p.wait(60) == 1 and ("pace" in x.text() or "bytes of disk" in x.text()), "a full disk in the middle: an error", x.text()[-800:])
+        c.ok(all(os.path.exists(os.path.join(bucket, u, "index")) for u in live(bucket)) and
+             not any(os.path.exists(os.path.join(bucket, u, "no-compact-mark.json")) for u in blocks(bucket)), "no block is blamed for it")
+        v = tools("verify", bucket)
+        c.ok(v.returncode == 0, "every block is whole", v.stdout[-500:])
+        left = [f for _, _, fs in os.walk(os.path.join(data, "compact")) for f in fs]
+        c.ok(not [f for f in left if f in ("index", "000001")], "no rubbish", left)
+        os.remove(os.path.join(small, "filler"))
+        code, log = run.once(bucket, *PENALTY, data=data)
+        c.ok(code == 0 and run.once(undisturbed, *PENALTY)[0] == 0 and state(bucket) == state(undisturbed), "with room it ends as if nothing had happened",
+             log[-500:])
+    finally:
+        subprocess.run(["umount", small], check=False)
+
+
 def downsampled(c, p, run):
     """From the raw blocks of `long`: the blocks of 5m and 1h that Thanos made."""
     bucket = p.dir("long")
@@ -375,6 +408,7 @@ def main():
         waiting(c, p, run)
         interrupted(c, p, run)
         full_disk(c, p, run)
+        filling_disk(c, p, run)
         downsampled(c, p, run)
         return c.end()
 
