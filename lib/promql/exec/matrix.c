@@ -75,52 +75,36 @@ static uint64_t weight_of(const struct sample_cols *c)
 	return n;
 }
 
+struct reading {
+	const struct expr *sel;
+	struct series_vec *out;
+};
+
 /* One series' samples, not the stale markers. What was read is held, what is shown is counted. */
-static int take_series(struct exec *x, const struct expr *sel, const struct range_call *w,
-		       struct arena *a, struct sample_cols *c, struct err *e)
+static int take_series(void *arg, struct exec *x, const struct range_call *w,
+		       struct labels labels, struct sample_cols *c, struct arena *a,
+		       struct err *e)
 {
+	const struct reading *r = arg;
 	select_drop_stale(c);
-	if (held_read(x, x->held, weight_of(c), e) < 0 || shape(x, sel, w, a, c, e) < 0)
+	if (held_read(x, x->held, weight_of(c), e) < 0 ||
+	    shape(x, r->sel, w, a, c, e) < 0)
 		return -1;
 	uint64_t n = weight_of(c), step[1] = { n };
 	samples_add(x->count,
 		    &(struct sample_tally){
 			    .n = n, .read = n, .by_step = step, .read_by_step = step });
-	return 0;
+	return add_series(x, r->out, labels, c->t_ms, c->v, c->h, c->n, e);
 }
 
 static int read_selector(struct exec *x, const struct expr *sel, struct series_vec *out,
 			 struct err *e)
 {
-	struct select_spec spec;
-	struct range_call w;
-	struct series_set *set;
-	const struct series_in *in;
-	struct arena scratch;
-	int rc;
-	struct grid g = { x->q->start_ms, 0, 1 };
-	select_spec_init(x, sel, NULL, g, &spec, &w);
-	if (select_open(x, &spec, &set, e) < 0)
-		return -1;
-	arena_init(&scratch, x->ctx->budget);
-	while ((rc = series_set_next(set, x->ctx, &in, e)) > 0) {
-		struct sample_cols c = { 0 };
-		select_count(x, NULL, in);
-		rc = select_decode(x, &spec, set, in->labels, in->chunks, in->n, &scratch,
-				   &c, e);
-		if (rc == 0)
-			rc = take_series(x, sel, &w, &scratch, &c, e);
-		if (rc == 0)
-			rc = add_series(x, out, in->labels, c.t_ms, c.v, c.h, c.n, e);
-		if (rc == 0)
-			rc = ctx_check(x->ctx, e);
-		if (rc < 0)
-			break;
-		arena_reset(&scratch);
-	}
-	arena_deinit(&scratch);
-	series_set_close(set);
-	return rc;
+	struct reading r = { sel, out };
+	struct select_each each = {
+		.sel = sel, .g = { x->q->start_ms, 0, 1 }, .take = take_series, .arg = &r
+	};
+	return select_each(x, &each, e);
 }
 
 static int read_subquery(struct exec *x, const struct expr *sub, struct series_vec *out,

@@ -255,10 +255,12 @@ static int not_float(struct exec *x, struct labels ls, struct err *e)
 }
 
 /* The time of the newest sample at each step, where it is not stale. */
-static int add_info(struct op_info *o, struct exec *x, struct labels ls,
-		    const struct range_call *w, const struct sample_cols *c,
+static int add_info(void *arg, struct exec *x, const struct range_call *w,
+		    struct labels ls, struct sample_cols *c, struct arena *scratch,
 		    struct err *e)
 {
+	struct op_info *o = arg;
+	(void)scratch;
 	uint32_t n = o->op.grid.n;
 	size_t k = 0;
 	if (o->n_info == o->cap_info)
@@ -293,32 +295,13 @@ static int add_info(struct op_info *o, struct exec *x, struct labels ls,
 static int read_info(struct op_info *o, struct exec *x, const struct expr *sel,
 		     struct err *e)
 {
-	struct select_spec spec;
-	struct range_call w;
-	struct series_set *set;
-	const struct series_in *in;
-	struct arena scratch;
-	int rc;
-	select_spec_init(x, sel, NULL, o->op.grid, &spec, &w);
-	spec.req.query_hints.func = STR("info");
-	if (select_open(x, &spec, &set, e) < 0)
-		return -1;
-	arena_init(&scratch, x->ctx->budget);
-	while ((rc = series_set_next(set, x->ctx, &in, e)) > 0) {
-		struct sample_cols c = { 0 };
-		select_count(x, &o->op.read, in);
-		rc = select_decode(x, &spec, set, in->labels, in->chunks, in->n, &scratch,
-				   &c, e);
-		if (rc == 0) {
-			rc = add_info(o, x, in->labels, &w, &c, e);
-		}
-		if (rc < 0)
-			break;
-		arena_reset(&scratch);
-	}
-	arena_deinit(&scratch);
-	series_set_close(set);
-	return rc;
+	struct select_each each = { .sel = sel,
+				    .g = o->op.grid,
+				    .func = STR("info"),
+				    .of = &o->op.read,
+				    .take = add_info,
+				    .arg = o };
+	return select_each(x, &each, e);
 }
 
 /* ---- matching ---- */

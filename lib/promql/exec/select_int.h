@@ -41,6 +41,22 @@ MUST_CHECK int select_decode(struct exec *x, const struct select_spec *spec,
 			     struct chunk_view *chunks, size_t n, struct arena *a,
 			     struct sample_cols *c, struct err *e);
 
+/*
+ * All series of a selector, one after another, with all samples that any step of `g` looks at: for whatever is no select
+ * operator. `window` is what the steps look at. Columns and their histograms lie in `scratch` until the next one. WORKER
+ */
+struct select_each {
+	const struct expr *sel;
+	struct grid g;
+	struct str func;    /* for the stores' hints; may be empty */
+	struct op_read *of; /* where it is counted beside the query; may be NULL */
+	int (*take)(void *arg, struct exec *x, const struct range_call *window,
+		    struct labels labels, struct sample_cols *c, struct arena *scratch,
+		    struct err *e);
+	void *arg;
+};
+MUST_CHECK int select_each(struct exec *x, const struct select_each *s, struct err *e);
+
 /* The matchers of a selector that is planned now: its own and those that are pushed to it. */
 struct matcher *pushed_with(struct exec *x, const struct select_node *s, size_t *n);
 void pushed_print(const struct pushed *p, struct buf *b);

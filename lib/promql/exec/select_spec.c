@@ -185,3 +185,35 @@ void select_count(struct exec *x, struct op_read *of, const struct series_in *in
 	if (of)
 		count(of, &one);
 }
+
+int select_each(struct exec *x, const struct select_each *s, struct err *e)
+{
+	struct select_spec spec;
+	struct range_call window;
+	struct series_set *set;
+	const struct series_in *in;
+	struct arena scratch;
+	int rc;
+	select_spec_init(x, s->sel, NULL, s->g, &spec, &window);
+	if (s->func.n)
+		spec.req.query_hints.func = s->func;
+	if (select_open(x, &spec, &set, e) < 0)
+		return -1;
+	arena_init(&scratch, x->ctx->budget);
+	while ((rc = series_set_next(set, x->ctx, &in, e)) > 0) {
+		struct sample_cols c = { 0 };
+		select_count(x, s->of, in);
+		rc = select_decode(x, &spec, set, in->labels, in->chunks, in->n, &scratch,
+				   &c, e);
+		if (rc == 0)
+			rc = s->take(s->arg, x, &window, in->labels, &c, &scratch, e);
+		if (rc == 0)
+			rc = ctx_check(x->ctx, e);
+		if (rc < 0)
+			break;
+		arena_reset(&scratch);
+	}
+	arena_deinit(&scratch);
+	series_set_close(set);
+	return rc;
+}
