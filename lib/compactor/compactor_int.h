@@ -176,6 +176,8 @@ MUST_CHECK int compactor_mark(struct compactor *c, struct ctx *ctx, enum mark_ki
 			      const struct ulid *id, const struct known *k,
 			      struct str reason, struct str details, bool *marked,
 			      struct err *e);
+/* Has it a meta.json now? Asked by name, since a listing may be old; true if the bucket does not say. */
+bool compactor_is_block(struct compactor *c, struct ctx *ctx, const struct ulid *id);
 bool compactor_is_transient(enum err_code c);
 
 /* ---- one iteration ---- */

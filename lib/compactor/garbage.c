@@ -164,7 +164,8 @@ void cleanup_partial(struct compactor *c, struct ctx *ctx, const struct catalogu
 	pthread_mutex_lock(&c->cleanup_mu);
 	for (size_t i = 0; i < cat->metas->n; i++) {
 		const struct known *k = &cat->metas->v[i];
-		if (!cleanup_is_aborted(c, k) || has_grown(c, k))
+		if (!cleanup_is_aborted(c, k) || has_grown(c, k) ||
+		    compactor_is_block(c, ctx, &k->id))
 			continue;
 		compactor_count(c, M_PARTIAL_ATTEMPTS);
 		v[n++] = k->id;

@@ -35,6 +35,19 @@ static int is_there(struct compactor *c, struct ctx *ctx, enum mark_kind kind,
 	return rc;
 }
 
+bool compactor_is_block(struct compactor *c, struct ctx *ctx, const struct ulid *id)
+{
+	char text[27], name[64];
+	bool there = true;
+	struct err none = ERR_INIT;
+	ulid_format(id, text);
+	int n = snprintf(name, sizeof(name), "%s/meta.json", text);
+	/* Not known: it counts as one, so that nothing is deleted. */
+	return bucket_exists(c->o.bucket, ctx, str_n(name, (size_t)n), &there, &none) <
+		       0 ||
+	       there;
+}
+
 int compactor_mark(struct compactor *c, struct ctx *ctx, enum mark_kind kind,
 		   const struct ulid *id, const struct known *k, struct str reason,
 		   struct str details, bool *marked, struct err *e)
@@ -46,6 +59,9 @@ int compactor_mark(struct compactor *c, struct ctx *ctx, enum mark_kind kind,
 	if (!there && is_there(c, ctx, kind, id, &there, e) < 0)
 		return -1;
 	if (there)
+		return 0;
+	/* The listing may be older than the block's deletion: a mark alone would lie there for --delete-delay. */
+	if (kind == MARK_DELETION && !compactor_is_block(c, ctx, id))
 		return 0;
 	struct block_mark m = { *id, compactor_now_ms(c) / 1000, details, reason };
 	if (mark_put(c->o.bucket, ctx, kind, &m, e) < 0)

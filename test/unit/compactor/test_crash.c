@@ -411,3 +411,150 @@ Test(crash, death_at_any_point_of_the_disk)
 {
 	disk_at_each_point(FAULT_EXIT, 17);
 }
+
+/* ---- listings that are old ---- */
+
+struct entry {
+	char name[64];
+	struct bucket_attrs at;
+};
+struct listing {
+	struct entry *v;
+	size_t n;
+};
+/* Every second listing is that of up to six changes ago; objects asked for by name are those of now. */
+struct stale {
+	struct bucket base;
+	struct bucket *inner;
+	struct ctx *ctx;
+	struct listing was[4000];
+	size_t n;
+	unsigned seed;
+};
+
+static int note_entry(void *arg, struct str name, const struct bucket_attrs *at,
+		      struct err *e)
+{
+	struct listing *l = arg;
+	l->v = xreallocarray(l->v, l->n + 1, sizeof(*l->v));
+	snprintf(l->v[l->n].name, sizeof(l->v->name), "%.*s", STR_FMT(name));
+	l->v[l->n++].at = *at;
+	return 0;
+}
+
+static struct stale *stale_of(struct bucket *b)
+{
+	return CONTAINER_OF(b, struct stale, base);
+}
+
+static void changed(struct stale *s)
+{
+	struct err e = ERR_INIT;
+	cr_assert_lt(s->n, ARRAY_LEN(s->was));
+	cr_assert_eq(bucket_iter(s->inner, s->ctx, STR(""), true, note_entry,
+				 &s->was[s->n++], &e),
+		     0);
+}
+
+static int s_iter(struct bucket *b, struct ctx *ctx, struct str dir, bool recursive,
+		  int (*fn)(void *arg, struct str name, const struct bucket_attrs *a,
+			    struct err *e),
+		  void *arg, struct err *e)
+{
+	struct stale *s = stale_of(b);
+	size_t back = rand_r(&s->seed) % 2 ? (size_t)rand_r(&s->seed) % 7 : 0;
+	const struct listing *l = &s->was[s->n - 1 - MIN(back, s->n - 1)];
+	cr_assert(recursive);
+	for (size_t i = 0; i < l->n; i++) {
+		struct str name = str_of(l->v[i].name);
+		if (dir.n && !(str_has_prefix(name, dir) && name.n > dir.n &&
+			       (name.p[dir.n] == '/' || dir.p[dir.n - 1] == '/')))
+			continue;
+		if (fn(arg, name, &l->v[i].at, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int s_get(struct bucket *b, struct ctx *ctx, struct str name, struct buf *out,
+		 struct err *e)
+{
+	return stale_of(b)->inner->ops->get(stale_of(b)->inner, ctx, name, out, e);
+}
+
+static int s_open(struct bucket *b, struct ctx *ctx, struct str name,
+		  struct range_source **out, struct err *e)
+{
+	return stale_of(b)->inner->ops->open(stale_of(b)->inner, ctx, name, out, e);
+}
+
+static int s_put(struct bucket *b, struct ctx *ctx, struct str name,
+		 struct put_source *src, struct err *e)
+{
+	int rc = stale_of(b)->inner->ops->put(stale_of(b)->inner, ctx, name, src, e);
+	changed(stale_of(b));
+	return rc;
+}
+
+static int s_attrs(struct bucket *b, struct ctx *ctx, struct str name,
+		   struct bucket_attrs *out, struct err *e)
+{
+	return stale_of(b)->inner->ops->attrs(stale_of(b)->inner, ctx, name, out, e);
+}
+
+static int s_del(struct bucket *b, struct ctx *ctx, struct str name, struct err *e)
+{
+	int rc = stale_of(b)->inner->ops->del(stale_of(b)->inner, ctx, name, e);
+	changed(stale_of(b));
+	return rc;
+}
+
+static void with_old_listings(unsigned seed, int64_t delay_ms)
+{
+	static const struct bucket_ops ops = { .iter = s_iter,
+					       .get = s_get,
+					       .open = s_open,
+					       .put = s_put,
+					       .attrs = s_attrs,
+					       .del = s_del };
+	struct stale *s = xcalloc(1, sizeof(*s));
+	struct world w;
+	struct arena a;
+	char at[64];
+	arena_init(&a, NULL);
+	start(&w, delay_ms);
+	const char *served = expected(&w, &a);
+	world_end(&w);
+	start(&w, delay_ms);
+	fill(&w);
+	*s = (struct stale){
+		.base = { &ops, "stale" }, .inner = w.bucket, .ctx = &w.ctx, .seed = seed
+	};
+	changed(s);
+	snprintf(at, sizeof(at), "seed %u", seed);
+	w.o.retries = 3;
+	for (int i = 0; i < 6; i++) {
+		struct compactor_report r;
+		struct err e;
+		struct bucket *inner = w.bucket;
+		w.bucket = &s->base;
+		int rc = world_iterate(&w, &r, &e);
+		w.bucket = inner;
+		cr_assert(rc == 0 || r.retriable, "%s: %s", at, err_text(&e));
+		cr_assert_eq(r.quarantined, 0, "%s", at);
+		if (i) /* the block that is due has gone */
+			cr_assert_str_eq(world_served(&w, &a), served, "%s", at);
+	}
+	finish(&w, served, at);
+	for (size_t i = 0; i < s->n; i++)
+		free(s->was[i].v);
+	free(s);
+	arena_deinit(&a);
+	world_end(&w);
+}
+
+Test(crash, old_listings_lose_nothing)
+{
+	for (unsigned seed = 1; seed <= (getenv("TORTURE") ? 100 : 8); seed++)
+		with_old_listings(seed, seed % 2 ? 48 * HOUR_MS : 0);
+}
