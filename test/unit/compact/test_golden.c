@@ -57,6 +57,9 @@ static void same_meta(const struct block_meta *got, const struct block_meta *wan
 	cr_assert_eq(got->thanos.resolution_ms, want->thanos.resolution_ms);
 	cr_assert(str_eq(got->thanos.source, want->thanos.source));
 	cr_assert(str_eq(got->thanos.extensions, want->thanos.extensions));
+	/* Thanos looks at the distances of all chunks of a series but the last ones. */
+	cr_assert_eq(got->thanos.series_max_size, want->thanos.series_max_size);
+	cr_assert_geq(got->thanos.chunk_max_size, want->thanos.chunk_max_size);
 	cr_assert_eq(got->thanos.n_segment_files, want->thanos.n_segment_files);
 	cr_assert_eq(got->thanos.n_files, want->thanos.n_files);
 	for (size_t i = 0; i < got->thanos.n_files; i++) {
