@@ -237,6 +237,8 @@ int job_finish(struct job *j, bool keep_stats, struct err *e)
 	char id[27];
 	uint64_t start;
 
+	if (wide_check_end(&j->merger->cut.wide, j->ctx, e) < 0)
+		return -1;
 	struct block_writer *w = j->w;
 	j->w = NULL;
 	if (block_writer_finish(w, j->ctx, &j->r->meta, keep_stats, &j->r->stats, e) < 0)
@@ -308,10 +310,11 @@ int compact_blocks(struct ctx *ctx, struct arena *a, const struct block_source *
 		r->empty = true;
 	} else if (rc == 0) {
 		meta_make(&j, &r->meta);
-		rc = wide_check_end(&j.merger->cut.wide, ctx, e) < 0
-			     ? -1
-			     : job_finish(&j, false, e);
+		rc = job_finish(&j, false, e);
 	}
+	if (rc < 0 && e->code == E_INTERNAL && r->fault == COMPACT_FAULT_NONE)
+		r->fault =
+			COMPACT_FAULT_OUTPUT; /* a chunk that was made held other samples */
 	job_end(&j);
 	return rc;
 }

@@ -42,7 +42,7 @@ int chunk_failed(struct job *j, const struct chunk_ref *x, struct err *e)
 {
 	char why[160];
 
-	if (e->code != E_CORRUPT)
+	if (e->code != E_CORRUPT && e->code != E_INVALID)
 		return -1;
 	snprintf(why, sizeof(why), "%s", err_text(e));
 	return job_fault(j, x->in, COMPACT_FAULT_UNREADABLE, E_CORRUPT, e,
@@ -151,8 +151,12 @@ static int merge_run(struct job *j, struct merger *m, const struct chunk_ref *ru
 				 "raw and downsampled chunks overlap in [%" PRId64
 				 ", %" PRId64 "]",
 				 run[0].c->mint_ms, run[n - 1].c->maxt_ms);
-	return aggr ? aggr_run(j, m, run, n, penalty, e)
-		    : merge_raw(j, m, run, n, penalty, e);
+	int rc = aggr ? aggr_run(j, m, run, n, penalty, e)
+		      : merge_raw(j, m, run, n, penalty, e);
+	/* Samples that decode, but no encoder takes. */
+	if (rc < 0 && e->code == E_INVALID && j->r->fault == COMPACT_FAULT_NONE)
+		return chunk_failed(j, &run[0], e);
+	return rc;
 }
 
 /* ---- all chunks of a series ---- */

@@ -136,3 +136,38 @@ Test(compact_golden, penalty_as_thanos)
 		for (int swap = 0; swap < 2; swap++)
 			as_thanos("ha-penalty", i, id[i], COMPACT_PENALTY, swap);
 }
+
+/* Chunks of three windows one behind the other, as they stand; series that only one block has, too. */
+Test(compact_golden, horizontal_keeps_every_chunk)
+{
+	uint64_t samples = 0, chunks = 0;
+	struct block_meta m;
+	struct rows rows;
+	struct world w;
+
+	world_begin(&w);
+	for (size_t i = 3; i-- > 0;) /* the order they are given in does not matter */
+		world_add(&w, str_fmt(&w.f.a, GOLDEN "/bucket/%s", replicas[i][0]).p);
+	world_add(&w, GOLDEN "/bucket/01M81YVCHCC17VDZ0DT7QR6H2J");
+	for (size_t i = 0; i < w.n; i++) {
+		samples += w.src[i].meta->stats.samples;
+		chunks += w.src[i].meta->stats.chunks;
+	}
+	world_must_compact(&w);
+	cr_assert_eq(w.r.merged_chunks, 0);
+	cr_assert_eq(w.r.copied_chunks, chunks);
+	cr_assert_eq(w.r.stats.chunks, chunks);
+	cr_assert_eq(w.r.stats.samples, samples);
+	world_rows(&w, &rows);
+	cr_assert_eq(rows.samples, samples);
+	for (size_t i = 1; i < rows.n; i++)
+		cr_assert_lt(labels_cmp(rows.v[i - 1].labels, rows.v[i].labels), 0);
+	read_meta(&w, str_fmt(&w.f.a, "%s/meta.json", w.out).p, &m);
+	cr_assert(m.mint_ms == 1789977600000 && m.maxt_ms == 1789999200000);
+	cr_assert_eq(m.compaction.n_parents, 4);
+	const struct ulid *first = &m.compaction.parents[0].ulid; /* both begin then */
+	cr_assert(ulid_cmp(first, &w.src[3].meta->ulid) == 0 ||
+		  ulid_cmp(first, &w.src[2].meta->ulid) == 0);
+	free(rows.v);
+	world_end(&w);
+}
