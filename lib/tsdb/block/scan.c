@@ -3,7 +3,8 @@
  *
  * Series and chunks lie in the same order, so chunks come through one window over the segments that only moves
  * forward. While a series is shown, the views that the window left behind stay pinned. A reference behind the window,
- * or to an earlier segment, is read apart: such blocks are odd but legal.
+ * to an earlier segment, or far ahead of the series' chunk before is read apart: such blocks are odd but legal, and must
+ * not pin a window for each chunk.
  */
 #include "tsdb/block/scan.h"
 
@@ -18,10 +19,11 @@
 #include "wire/rd.h"
 
 #define READ_AHEAD   (1u << 20)
-#define APART_BYTES  16000   /* what is read of a chunk whose length is not known */
-#define LEN_MAX	     10	     /* of a uvarint */
-#define ENTRY_EXTRA  (1 + 4) /* encoding byte, CRC */
-#define CHUNKS_BEGIN 8	     /* behind the header of a segment */
+#define GAP_BYTES    (64u << 10) /* between chunks of a series that the window goes over */
+#define APART_BYTES  16000	 /* what is read of a chunk whose length is not known */
+#define LEN_MAX	     10		 /* of a uvarint */
+#define ENTRY_EXTRA  (1 + 4)	 /* encoding byte, CRC */
+#define CHUNKS_BEGIN 8		 /* behind the header of a segment */
 
 struct block_scan {
 	const struct block_source *src;
@@ -29,6 +31,7 @@ struct block_scan {
 	struct idx_scan *index;
 	struct range_window win; /* of segment `seg` */
 	size_t seg;
+	uint64_t next; /* behind the chunk read last through the window */
 	size_t ahead;
 	struct view *
 		pin; /* what chunks of the series shown lie in, but for the window itself */
@@ -178,6 +181,8 @@ static int read_entry(struct block_scan *s, struct ctx *ctx, struct range_window
 	if (*crc != rd_be32(&r))
 		return err_set(ctx, e, E_CORRUPT, "checksum mismatch");
 	*out = (struct chunk_part){ body + 1, (uint32_t)len, body[0] };
+	if (w == &s->win)
+		s->next = off + head + len + ENTRY_EXTRA;
 	return 0;
 }
 
@@ -191,7 +196,7 @@ static int read_apart(struct block_scan *s, struct ctx *ctx, struct range_source
 	return rc;
 }
 
-static int read_chunk(struct block_scan *s, struct ctx *ctx, uint64_t ref,
+static int read_chunk(struct block_scan *s, struct ctx *ctx, uint64_t ref, bool first,
 		      struct chunk_part *out, uint32_t *crc, struct err *e)
 {
 	uint64_t seg = ref >> 32, off = (uint32_t)ref;
@@ -207,20 +212,22 @@ static int read_chunk(struct block_scan *s, struct ctx *ctx, uint64_t ref,
 						.end = from->size,
 						.ahead = s->ahead };
 		s->seg = seg;
+		s->next = CHUNKS_BEGIN;
 	}
-	if (seg < s->seg || off < s->win.off)
+	bool far = !first && off > s->next + GAP_BYTES && !range_window_has(&s->win, off);
+	if (seg < s->seg || off < s->win.off || far)
 		return read_apart(s, ctx, from, off, out, crc, e);
 	return read_entry(s, ctx, &s->win, off, out, crc, e);
 }
 
 static int show_chunk(struct block_scan *s, struct ctx *ctx, const struct idx_chunk *c,
-		      struct chunk_view *v, struct err *e)
+		      bool first, struct chunk_view *v, struct err *e)
 {
 	struct chunk_part part = { 0 };
 	uint32_t crc = 0;
 
 	*v = (struct chunk_view){ .mint_ms = c->mint_ms, .maxt_ms = c->maxt_ms };
-	int rc = read_chunk(s, ctx, c->ref, &part, &crc, e);
+	int rc = read_chunk(s, ctx, c->ref, first, &part, &crc, e);
 	v->hash = (uint64_t)1 << 32 | crc;
 	if (rc == 0 && part.enc == CHUNK_AGGR)
 		rc = chunk_aggr_split(part.p, part.n, v, e);
@@ -250,7 +257,7 @@ int block_scan_series(struct block_scan *s, struct ctx *ctx, struct scan_series 
 		return err_wrap(ctx, e, "block %s: index: series %" PRIu32, s->id,
 				c->ref);
 	for (uint32_t i = 0; i < c->n_chunks; i++)
-		if (show_chunk(s, ctx, &c->chunk[i], &v[i], e) < 0)
+		if (show_chunk(s, ctx, &c->chunk[i], i == 0, &v[i], e) < 0)
 			return -1;
 	*out = (struct scan_series){ .label = c->label,
 				     .n_labels = c->n_labels,

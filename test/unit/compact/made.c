@@ -210,6 +210,8 @@ static void put_entry(struct world *w, struct raw_block *b, const struct raw_ser
 	wr_uvarint(&body, s->n);
 	for (size_t i = 0; i < s->n; i++) {
 		const struct raw_chunk *c = &s->chunk[i];
+		for (size_t k = 0; k < b->gap && c->c.n; k++)
+			buf_byte(&b->segment, 0);
 		if (c->c.n)
 			ref = put_chunk(w, b, &c->c);
 		if (i == 0)
@@ -250,15 +252,22 @@ static void put_symbols(struct buf *out)
 void raw_make(struct world *w, struct raw_block *b, int64_t mint_ms, int64_t maxt_ms,
 	      const struct raw_series *v, size_t n)
 {
+	raw_make_apart(w, b, mint_ms, maxt_ms, v, n, 0);
+}
+
+void raw_make_apart(struct world *w, struct raw_block *b, int64_t mint_ms,
+		    int64_t maxt_ms, const struct raw_series *v, size_t n, size_t gap)
+{
 	uint64_t toc[6];
 
 	*b = (struct raw_block){
-		.meta = { .mint_ms = mint_ms, .maxt_ms = maxt_ms, .has_thanos = true }
+		.gap = gap,
+		.meta = { .mint_ms = mint_ms, .maxt_ms = maxt_ms, .has_thanos = true },
 	};
 	ulid_new(&b->meta.ulid, 1700000000000);
 	b->meta.compaction.level = 1;
 	buf_init(&b->index, 1 << 20);
-	buf_init(&b->segment, 1 << 20);
+	buf_init(&b->segment, 16 << 20);
 	wr_be32(&b->segment, 0x85bd40dd);
 	wr_be32(&b->segment, 1u << 24);
 	wr_be32(&b->index, 0xbaaad700);

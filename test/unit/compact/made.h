@@ -36,12 +36,16 @@ struct raw_series {
 	size_t n;
 };
 struct raw_block {
+	size_t gap; /* bytes before each chunk in the segment */
 	struct buf index, segment;
 	struct block_meta meta;
 	struct range_source *index_src, *segment_src;
 };
 void raw_make(struct world *w, struct raw_block *b, int64_t mint_ms, int64_t maxt_ms,
 	      const struct raw_series *v, size_t n);
+/* The same with `gap` bytes before each chunk. */
+void raw_make_apart(struct world *w, struct raw_block *b, int64_t mint_ms,
+		    int64_t maxt_ms, const struct raw_series *v, size_t n, size_t gap);
 void raw_free(struct raw_block *b); /* after world_end */
 
 #endif

@@ -409,6 +409,45 @@ Test(compact_kinds, decoded_samples_do_not_pile_up)
 	cr_assert_lt(many, few + 500 * 240 * 4 * 2, "%zu, then %zu", few, many);
 }
 
+/* A segment whose chunks lie 100 KB apart: they are read alone, not each with a window that stays. */
+Test(compact_kinds, scattered_chunks_pin_no_windows)
+{
+	enum { N = 100, APART = 100000 };
+	struct raw_chunk *c = xcalloc(N, sizeof(*c));
+	struct raw_series s = { { 1, 3 }, 1, c, N };
+	struct raw_block b;
+	struct world w;
+
+	for (int i = 0; i < N; i++) {
+		c[i].c.n = 2;
+		c[i].c.t[0] = c[i].mint_ms = i * 10;
+		c[i].c.t[1] = c[i].maxt_ms = i * 10 + 5;
+	}
+	world_begin(&w);
+	raw_make_apart(&w, &b, 0, 2000, &s, 1, APART);
+	const char *path = str_fmt(&w.f.a, "%s/in", w.dir).p;
+	cr_assert_eq(fs_write_atomic(&w.f.ctx, path, buf_view(&b.segment), &w.f.e), 0);
+	range_source_unref(
+		b.segment_src); /* a file: what is read of memory is no view of its own */
+	cr_assert_eq(range_source_file(&w.f.ctx, path, &b.segment_src, &w.f.e), 0);
+	struct budget budget;
+	budget_init(&budget, NULL, "test", NULL, 0);
+	w.f.ctx.budget = &budget;
+	struct block_scan *scan;
+	struct scan_series got;
+	cr_assert_eq(block_scan_open(&w.f.ctx, &w.src[0], 1 << 20, &scan, &w.f.e), 0);
+	cr_assert_eq(block_scan_series(scan, &w.f.ctx, &got, &w.f.e), 1, "%s",
+		     err_text(&w.f.e));
+	cr_assert_eq(got.n_chunks, N);
+	cr_assert_lt(atomic_load(&budget.peak), (size_t)(4 << 20));
+	block_scan_close(scan);
+	w.f.ctx.budget = NULL;
+	budget_deinit(&budget);
+	world_end(&w);
+	raw_free(&b);
+	free(c);
+}
+
 Test(compact_kinds, bounds_are_said_before)
 {
 	struct world w;
