@@ -183,7 +183,7 @@ unit-%: $(O)/test/unit_%
 	$<
 .PHONY: unit-programs replay-programs
 unit-programs: $(foreach d,$(unit_dirs),$(O)/test/unit_$d)
-TSAN_MODULES := base task metrics loop net http rpc discovery store compactor
+TSAN_MODULES := base task metrics loop net http rpc discovery store compact compactor
 tsan-programs: $(foreach d,$(filter $(TSAN_MODULES),$(unit_dirs)),$(O)/test/unit_$d)
 replay-programs: $(patsubst %,$(O)/test/replay_%,$(FUZZ))
 print-unit-programs:

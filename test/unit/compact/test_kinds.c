@@ -337,10 +337,10 @@ Test(compact_kinds, aggregates_are_cut_where_counts_are)
 			cr_assert(n > 0 && n <= 120);
 			cr_assert(t[0] == c.chunk[i].mint_ms &&
 				  t[n - 1] == c.chunk[i].maxt_ms);
-			cr_assert_eq(chunk_count(p[AGGR_SUM]), n);
+			cr_assert_eq(chunk_count(p[AGGR_SUM]), (uint32_t)n);
 			if (p[AGGR_COUNTER].enc != CHUNK_XOR)
 				continue;
-			cr_assert_eq(chunk_count(p[AGGR_MIN]), n);
+			cr_assert_eq(chunk_count(p[AGGR_MIN]), (uint32_t)n);
 			n = chunk_xor_decode_any(p[AGGR_COUNTER].p, p[AGGR_COUNTER].n, t,
 						 v, 500, &w.f.e);
 			cr_assert(n > 1 && t[n - 1] == t[n - 2] && v[n - 1] == v[n - 2]);
