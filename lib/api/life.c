@@ -373,7 +373,8 @@ static size_t next_need(const struct query_life *l, const struct query_run *run,
 {
 	const struct budget *t = &l->total;
 	size_t peak = run->budget.peak, most = t->limit - t->spare;
-	size_t others = budget_used(t) - MIN(budget_used(t), run->budget.drawn);
+	/* Then, not now: they may have been refused, and given back, at the same moment. */
+	size_t others = run->budget.starved_by;
 	if (!t->limit || tries == MAX_WAITS || others < t->limit / 16)
 		return 0;
 	size_t need = tries + 1 == MAX_WAITS ? most / 10 * 9

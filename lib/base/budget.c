@@ -29,6 +29,7 @@ void budget_init(struct budget *b, struct budget *parent, const char *name,
 	atomic_init(&b->peak, 0);
 	atomic_init(&b->refused, false);
 	atomic_init(&b->starved, false);
+	atomic_init(&b->starved_by, 0);
 	b->spare = b->little = b->floor = 0;
 }
 
@@ -76,6 +77,14 @@ static size_t spared(const struct budget *b, size_t total)
 	return total > b->parent->little ? b->parent->spare : 0;
 }
 
+static void starved(struct budget *b, size_t drawn)
+{
+	size_t all = atomic_load_explicit(&b->parent->used, memory_order_relaxed);
+	atomic_store_explicit(&b->starved_by, all - MIN(all, drawn),
+			      memory_order_relaxed);
+	atomic_store_explicit(&b->starved, true, memory_order_relaxed);
+}
+
 /* Make drawn >= used. */
 static int draw(struct budget *b, size_t used, struct ctx *ctx, struct err *e)
 {
@@ -86,8 +95,7 @@ static int draw(struct budget *b, size_t used, struct ctx *ctx, struct err *e)
 		if (take(b->parent, NULL, more, spared(b, drawn + more), NULL) < 0) {
 			more = used - drawn;
 			if (take(b->parent, ctx, more, spared(b, used), e) < 0) {
-				atomic_store_explicit(&b->starved, true,
-						      memory_order_relaxed);
+				starved(b, drawn);
 				return -1;
 			}
 		}

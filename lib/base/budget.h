@@ -29,6 +29,8 @@ struct budget {
 	size_t floor;  /* reserved: drawn does not fall below it */
 	_Atomic bool refused; /* a charge was refused, here or above */
 	_Atomic bool starved; /* above */
+	_Atomic size_t
+		starved_by; /* bytes that others had drawn above when that happened */
 };
 
 void budget_init(struct budget *b, struct budget *parent, const char *name,

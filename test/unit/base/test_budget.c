@@ -179,6 +179,8 @@ Test(budget, keeps_a_spare_for_those_that_hold_little)
 	cr_assert_eq(budget_take(&small, NULL, 2 * MIB, &e), 0);
 	cr_assert(!atomic_load(&small.starved) && !budget_refused(&small));
 	cr_assert_eq(budget_take(&small, NULL, 1, &e), -1);
+	cr_assert_eq(atomic_load(&large.starved_by), 0u);
+	cr_assert_eq(atomic_load(&small.starved_by), 12 * MIB);
 	budget_give(&large, 12 * MIB);
 	budget_give(&small, 2 * MIB);
 	budget_deinit(&large);
