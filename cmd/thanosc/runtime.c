@@ -5,7 +5,6 @@
 #include "runtime.h"
 
 #include <signal.h>
-#include <sys/resource.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "fs/fs.h"
 #include "ui/ui.h"
 #include "wire/codec.h"
 
@@ -201,17 +201,11 @@ static void setup_log(const struct common_opts *o)
 		  STDERR_FILENO);
 }
 
-/* 0.9 of the cgroup's or the machine's memory, less a reserve for what is not charged. */
+/* 0.9 of the control group's or the machine's memory, less a reserve for what is not charged. */
 static size_t process_limit(void)
 {
 	size_t ram = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
-	unsigned long long cg;
-	FILE *f = fopen("/sys/fs/cgroup/memory.max", "r");
-	if (f) {
-		if (fscanf(f, "%llu", &cg) == 1 && cg < ram)
-			ram = (size_t)cg;
-		fclose(f);
-	}
+	ram = MIN(ram, fs_cgroup_memory(""));
 	size_t reserve = (size_t)64 << 20;
 	return ram / 10 * 9 > 2 * reserve ? ram / 10 * 9 - reserve : ram / 2;
 }

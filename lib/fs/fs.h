@@ -47,6 +47,9 @@ void fs_lock_close(struct fs_lock *l);
 uint64_t fs_free_bytes(const char *path); /* 0 if unknown */
 /* Bytes that we may still use, and that there are in all; false if unknown. */
 bool fs_space(const char *path, uint64_t *left, uint64_t *total);
+/* Bytes of memory that the control groups of this process allow it (versions 1 and 2, the least on the way up);
+ * UINT64_MAX: no limit, or none that can be read. top: "" (tests: a folder with proc and sys of its own). */
+uint64_t fs_cgroup_memory(const char *top);
 /* "NFS" or another name when the folder lies on another machine; NULL: not, or unknown. */
 const char *fs_network(const char *path);
 const char *fs_network_name(uint32_t magic); /* the same of statfs' f_type */
