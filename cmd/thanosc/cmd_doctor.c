@@ -20,6 +20,7 @@
 #include "objstore/bucket.h"
 #include "proto/convert.h"
 #include "runtime.h"
+#include "tools.h"
 
 #define TRY_NS (10 * NS_PER_S)
 #define DAY_S  86400
@@ -322,9 +323,11 @@ static void try_endpoints(struct doctor *d, const struct conf_result *f)
 
 static void try_named(struct doctor *d, struct parsed *p)
 {
-	static const char *const texts[] = { "objstore.config", "tracing.config",
-					     "request.logging-config", "retention.config",
-					     "selector.relabel-config" };
+	static const char *const texts[] = {
+		"objstore.config",  "snapshot.objstore.config",
+		"tracing.config",   "request.logging-config",
+		"retention.config", "selector.relabel-config"
+	};
 	static const char *const certs[] = { "grpc-server-tls-cert",
 					     "grpc-client-tls-cert" };
 	const struct conf_result *f = &p->f;
@@ -359,6 +362,8 @@ static const struct conf_cmd *mode_of(struct str path)
 {
 	static const struct conf_cmd *const all[] = { &sidecar_cmd, &store_cmd,
 						      &query_cmd, &compact_cmd };
+	if (str_find(path, STR("thanosc-snapshot")) >= 0)
+		return &tools_take_cmd;
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		if (str_find(path, str_of(all[i]->name)) >= 0)
 			return all[i];
@@ -398,7 +403,7 @@ static void try_flags(struct doctor *d, struct str path, struct str line)
 	struct parsed p = { .cmd = cmd };
 	if (!cmd) {
 		FAIL(d, path,
-		     "which mode are these flags for? Name the file thanosc-sidecar, thanosc-store, thanosc-query or thanosc-compact");
+		     "which mode are these flags for? Name the file thanosc-sidecar, thanosc-store, thanosc-query, thanosc-compact or thanosc-snapshot");
 		return;
 	}
 	/* THANOSC_FLAGS="..." : the outer quotes are the file's */

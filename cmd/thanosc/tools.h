@@ -32,6 +32,7 @@ extern const size_t n_tools_bucket;
 
 /* All flags of all tools, for completion. */
 extern const struct conf_cmd tools_cmd;
+extern const struct conf_cmd tools_take_cmd; /* tools bucket snapshot */
 extern const struct opt tools_inspect_rows[], tools_dump_rows[], tools_take_rows[],
 	tools_restore_rows[];
 int cmd_tools(int argc, char **argv);

@@ -260,16 +260,17 @@ static int run_list(struct tool_env *t, struct err *e)
 static const struct opt *const take_tables[] = { tools_take_rows, NULL },
 			       *const restore_tables[] = { tools_restore_rows, NULL },
 			       *const list_tables[] = { list_rows, NULL };
+const struct conf_cmd tools_take_cmd = { "tools bucket snapshot",
+					 "Selected blocks to a second bucket or prefix.",
+					 take_tables, NULL };
 static const struct conf_cmd
-	take_cmd = { "tools bucket snapshot",
-		     "Selected blocks to a second bucket or prefix.", take_tables, NULL },
 	restore_cmd = { "tools bucket restore",
 			"The blocks of a snapshot back into a bucket.", restore_tables,
 			NULL },
 	list_cmd = { "tools bucket snapshots", "What snapshots there are.", list_tables,
 		     NULL };
 const struct tool_row tools_bucket[] = {
-	{ &take_cmd, sizeof(struct bucket_opts), run_take },
+	{ &tools_take_cmd, sizeof(struct bucket_opts), run_take },
 	{ &restore_cmd, sizeof(struct bucket_opts), run_restore },
 	{ &list_cmd, sizeof(struct bucket_opts), run_list },
 };

@@ -29,7 +29,9 @@ lib/systemd/system/thanosc@.service
 lib/systemd/system/thanosc-sidecar.service
 lib/systemd/system/thanosc-store.service
 lib/systemd/system/thanosc-compact.service
-lib/systemd/system/thanosc-query.service""".split()
+lib/systemd/system/thanosc-query.service
+lib/systemd/system/thanosc-snapshot.service
+lib/systemd/system/thanosc-snapshot.timer""".split()
 
 
 def run(*argv, **more):
@@ -60,7 +62,7 @@ def installed(checks, procs):
     out = run("bash", "-c", f"source {script}; COMP_WORDS=(thanosc query --query.repl); COMP_CWORD=2; _thanosc 2>/dev/null; "
               "echo ${COMPREPLY[@]}; COMP_WORDS=(thanosc sid); COMP_CWORD=1; _thanosc; echo ${COMPREPLY[@]}")
     checks.ok(out.stdout.split() == ["--query.replica-label=", "sidecar"], "bash completes flags and modes", out.stdout + out.stderr)
-    for unit in glob.glob(f"{dest}/lib/systemd/system/*"):
+    for unit in glob.glob(f"{dest}/lib/systemd/system/*.service"):
         text = open(unit).read()
         checks.ok("/usr/bin/thanosc" in text and "/usr/local" not in text, f"{os.path.basename(unit)}: the path of the binary")
         copy = procs.path(os.path.basename(unit).replace("@", "@store"))
@@ -68,8 +70,38 @@ def installed(checks, procs):
         out = run("systemd-analyze", "security", "--offline=true", copy)
         score = re.search(r"exposure level for \S+: ([\d.]+)", out.stdout)
         checks.ok(score and float(score[1]) <= 2.0, f"{os.path.basename(unit)}: exposure at most 2.0", out.stdout[-200:])
+    snapshot_units(checks, procs, f"{dest}/lib/systemd/system")
     out = run("make", "-s", "uninstall", f"DESTDIR={dest}", "PREFIX=/usr")
     checks.ok(out.returncode == 0 and files(dest) == [], "make uninstall removes them", files(dest))
+
+
+def snapshot_units(checks, procs, units):
+    """The pair as systemd reads it, its command as systemd would run it: twice, the first snapshot is over its time by then."""
+    service, timer = open(f"{units}/thanosc-snapshot.service").read(), open(f"{units}/thanosc-snapshot.timer").read()
+    checks.ok(all(f"\n{line}\n" in timer for line in ("OnCalendar=daily", "Persistent=yes", "WantedBy=timers.target"))
+              and "\nRandomizedDelaySec=" in timer and "[Install]" not in service, "snapshots: the timer, and nothing but the timer, is enabled")
+    here = procs.dir("units")
+    for name, text in (("service", service.replace("/usr/bin/thanosc", THANOSC)), ("timer", timer)):
+        with open(f"{here}/thanosc-snapshot.{name}", "w") as f:
+            f.write(text)
+    out = run("systemd-analyze", "verify", "--man=no", *(f"{here}/thanosc-snapshot.{name}" for name in ("service", "timer")))
+    checks.ok(out.returncode == 0 and "thanosc-snapshot" not in out.stderr, "snapshots: systemd-analyze verify has nothing to say", out.stderr)
+    live, second = procs.path("live"), procs.dir("second")
+    shutil.copytree(f"{ROOT}/test/golden/blocks/bucket", live)
+    command = re.search(r"^ExecStart=/usr/bin/thanosc (.*) \$THANOSC_FLAGS$", service, re.M)
+    flags = [f"--objstore.config-file={procs.bucket(live)}", f"--snapshot.objstore.config-file={procs.bucket(second)}", "--keep=1s", "--keep-last=0"]
+    kept = []
+    for _ in range(2):
+        out = run(THANOSC, *command[1].split(), *flags) if command else None
+        kept.append(sorted(os.listdir(f"{second}/thanosc/snapshots")) if out and out.returncode == 0 else out and out.stderr)
+        time.sleep(2.1)
+    checks.ok(all(len(k) == 1 and k[0].endswith(".json") for k in kept) and kept[0] != kept[1] and len(os.listdir(second)) == len(os.listdir(live)) + 1,
+              "snapshots: the command of the unit takes one and removes the old one", kept)
+    with open(f"{here}/thanosc-snapshot", "w") as f:
+        f.write(f"THANOSC_FLAGS=\"{' '.join(flags)}\"\n")
+    out = run(THANOSC, "doctor", f"{here}/thanosc-snapshot")
+    checks.ok(out.returncode == 0 and "the flags of thanosc tools bucket snapshot are right" in out.stdout
+              and out.stdout.count("put, get, range, list and delete work") == 2, "snapshots: thanosc doctor tries the file of flags", out.stdout)
 
 
 def packaged(checks, procs):
@@ -88,7 +120,9 @@ def packaged(checks, procs):
     checks.ok(out.returncode == 0, "the package installs in an empty folder", out.stderr)
     out = run(os.path.join(root, "usr/bin/thanosc"), "query", "--version")
     checks.ok(out.stdout.startswith("thanosc, version "), "its binary runs", out.stderr)
-    checks.ok(os.path.exists(os.path.join(root, "etc/default/thanosc-store")), "there are files for the flags")
+    for name in ("sidecar", "store", "query", "compact", "snapshot"):
+        path = os.path.join(root, "etc/default/thanosc-" + name)
+        checks.ok(os.path.exists(path) and 'THANOSC_FLAGS=""' in open(path).read(), f"{name}: there is a file for the flags")
 
 
 def told_to_systemd(checks, procs):
