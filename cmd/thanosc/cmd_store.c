@@ -17,7 +17,7 @@ struct store_opts {
 	struct conf_time min_time, max_time;
 	int64_t consistency_ms, ignore_marks_ms, sync_ms;
 	struct conf_text selector;
-	struct str web_label;
+	struct str web_label, discovery;
 	bool web_disable, no_admin;
 	int64_t max_concurrent, limit_bytes, sync_concurrency, meta_concurrency;
 };
@@ -76,6 +76,12 @@ static const struct opt rows[] = {
 	  .min = 1,
 	  .max = 1000,
 	  .help = "Blocks opened at the same time." },
+	{ .name = "block-discovery-strategy",
+	  .type = OPT_ENUM,
+	  .off = AT(discovery),
+	  .def = "concurrent",
+	  .choices = "concurrent|recursive",
+	  .help = "How the bucket is listed: one call a block folder, or all objects by one listing." },
 	{ .name = "block-meta-fetch-concurrency",
 	  .type = OPT_INT,
 	  .off = AT(meta_concurrency),
@@ -181,6 +187,7 @@ static int open_store(struct store_run *s, struct err *e)
 		.consistency_delay_ms = s->o.consistency_ms,
 		.selector = relabel_rules(s->selector) ? s->selector : NULL,
 		.ignore_deletion_marks_ms = s->o.ignore_marks_ms,
+		.discovery_concurrent = str_eqz(s->o.discovery, "concurrent"),
 		.block_sync_concurrency = (uint32_t)s->o.sync_concurrency,
 		.meta_concurrency = (uint32_t)s->o.meta_concurrency,
 		.downloaded_bytes_limit = (uint64_t)s->o.limit_bytes,

@@ -45,6 +45,7 @@ struct bucket_store_opts {
 	int64_t consistency_delay_ms, ignore_deletion_marks_ms;
 	const struct relabel *
 		selector; /* which blocks are served; NULL: all; lives as long as the store */
+	bool discovery_concurrent; /* --block-discovery-strategy=concurrent: one listing a folder */
 	uint32_t block_sync_concurrency, meta_concurrency;
 	struct store_limits limits;
 	uint64_t downloaded_bytes_limit;

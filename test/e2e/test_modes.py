@@ -15,7 +15,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
-from procs import THANOSC, Checks, Procs, get, port, promtool_clean, wait  # noqa: E402
+from procs import ROOT, THANOSC, Checks, Procs, get, port, promtool_clean, wait  # noqa: E402
 from promdata import LENGTH, REPLICAS, T0, make_blocks, make_noise, openmetrics, samples, to_bucket  # noqa: E402
 from storeapi import Client, FakeStore, labels_of, make_series  # noqa: E402
 
@@ -23,7 +23,7 @@ MODES = ("sidecar", "store", "query")
 # Flags of Thanos that are known and not obeyed yet, by mode, at a value that is not Thanos' default.
 NOT_YET = {
     "sidecar": [],
-    "store": ["--index-cache-size=1GB", "--chunk-pool-size=1GB", "--block-discovery-strategy=other"],
+    "store": ["--index-cache-size=1GB", "--chunk-pool-size=1GB", "--store.grpc.series-sample-limit=1"],
     "query": ["--query.mode=distributed", "--deduplication.func=chain", "--query.partition-label=region"],
 }
 NEAR = {"sidecar": ("--prometheus.ulr=http://x", "--prometheus.url"), "store": ("--data-dri=x", "--data-dir"),
@@ -206,6 +206,23 @@ def check_store(c, p):
     c.ok(frames == 6000, "store: drained to the end of the stream", frames)
 
 
+def check_discovery(c, p):
+    """--block-discovery-strategy is seen by the listings that it costs; what is found is the same."""
+    bucket = os.path.join(ROOT, "test/golden/blocks/bucket")
+    folders = sum(len(name) == 26 for name in os.listdir(bucket))
+    listings, found = {}, {}
+    for how, flags in (("concurrent", []), ("recursive", ["--block-discovery-strategy=recursive"])):
+        proc = p.thanosc("store", f"--objstore.config-file={p.bucket(bucket)}", f"--data-dir={p.dir('discovery-' + how)}", *flags, name="store-" + how)
+        text = get(proc.url + "/metrics")[1].decode()
+        line = re.search(r'^thanos_objstore_bucket_operations_total\{[^}]*operation="iter"[^}]*\} (\S+)', text, re.M)
+        listings[how], found[how] = line and float(line[1]), proc.metric("thanos_bucket_store_blocks_loaded")
+        proc.stop()
+    c.ok(listings == {"concurrent": 1 + folders, "recursive": 1}, "store: block folders are listed by themselves, or all at once", listings)
+    c.ok(found["concurrent"] == found["recursive"] > 0, "store: the same blocks are found both ways", found)
+    out = run("store", "--block-discovery-strategy=other")
+    c.ok(out.returncode != 0 and "'--block-discovery-strategy'" in out.stderr and "recursive" in out.stderr, "store: no third way", out.stderr)
+
+
 def check_sidecar(c, p):
     r = REPLICAS[0]
     prom = p.prometheus(r.name, p.dir("data", r.name), r.external, ready=False)
@@ -359,6 +376,7 @@ def main():
         check_query(c, p)
         check_drain(c, p)
         check_store(c, p)
+        check_discovery(c, p)
         check_binary(c, p)
         check_sidecar(c, p)
         check_refusals(c, p)
