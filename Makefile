@@ -193,7 +193,7 @@ print-tsan-programs:
 print-replay-programs:
 	@echo $(patsubst %,$(O)/test/replay_%,$(FUZZ))
 
-## torture: every fault point (base/fault.h) failing and killing once, 200 kills of a shipping sidecar, 300 of a compactor; `make test` runs a part of it
+## torture: every fault point (base/fault.h) failing and killing once, 200 kills of a shipping sidecar, 300 of a compactor on each kind of bucket; `make test` runs a part of it
 TORTURE := $(patsubst test/unit/%/test_torture.c,%,$(wildcard test/unit/*/test_torture.c))
 torture:
 	@$(MAKE) --no-print-directory MODE=asan $(TORTURE:%=$(BUILD)/asan/test/unit_%) $(BUILD)/asan/thanosc

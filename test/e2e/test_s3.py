@@ -3,8 +3,10 @@ folder; in the open, over TLS, in parts, and through a proxy that breaks a fifth
 Usage: test_s3.py. Ends with "N passed, N failed, N skipped".
 """
 import os
+import re
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
 from compare import close, difference, normal  # noqa: E402
@@ -89,6 +91,33 @@ def check_faults(c, p, rgw, prom, folder):
     proxy.close()
 
 
+def check_stale(c, rgw):
+    """The proxy's old listings: what was true a moment ago, never anything else, and no longer than it is told to."""
+    proxy = FaultProxy(rgw.http, 1, seed=7, stale=1)
+    bucket = rgw.bucket("stale")
+
+    def listed(times):
+        """The different whole answers to a listing through the proxy, as sets of keys."""
+        out = set()
+        for _ in range(times):
+            text = rgw.curl("GET", f"{bucket}?list-type=2", "--connect-to", f"127.0.0.1:{rgw.http}:127.0.0.1:{proxy.port}")
+            if text.endswith("</ListBucketResult>"):
+                out.add(tuple(re.findall("<Key>(.*?)</Key>", text)))
+        return out
+
+    def put(key):
+        rgw.curl("PUT", f"{bucket}/{key}", "-d", "x")
+
+    put("a")
+    c.ok(listed(10) == {("a",)}, "what never was is not listed")
+    put("b")
+    c.ok(listed(30) == {("a",), ("a", "b")}, "an old listing is given beside the new one")
+    time.sleep(1.2)
+    c.ok(listed(10) == {("a", "b")}, "it is given for its time only")
+    c.ok(proxy.done["stale"], "and counted", proxy.done)
+    proxy.close()
+
+
 def check_parts(c, p, rgw):
     """A block of more than a part: multipart, whole, nothing left behind; killed on the way, it goes on."""
     bucket = rgw.bucket("parts")
@@ -169,6 +198,7 @@ def main():
         check_bucket(c, p, rgw, prom, folder, "tls", tls=True)
         check_bucket(c, p, rgw, prom, folder, "prefixed-v1", more="  list_objects_version: v1\n")
         check_faults(c, p, rgw, prom, folder)
+        check_stale(c, rgw)
         check_parts(c, p, rgw)
         check_credentials(c, p, rgw)
         check_refusals(c, p, rgw)
