@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/hash.h"
 #include "base/limits.h"
@@ -27,9 +28,12 @@ struct segment {
 	struct span *span;
 	size_t n, cap;
 };
+/* Chunks lie in the order of series, or nearly so: this many segments have a window at a time. */
+#define WINDOWS 4
 struct inspect_chunks {
 	struct segment *seg;
 	size_t n;
+	struct segment *open[WINDOWS]; /* that may have a window, the last used first */
 	struct inspect_report *r;
 	struct arena arena; /* of histograms */
 	struct chunk_decoder *decoder;
@@ -42,7 +46,7 @@ static int open_segment(struct ctx *ctx, const struct inspect_place *p,
 			struct inspect_chunks *c, struct segment *s, struct err *e)
 {
 	struct err why = ERR_INIT;
-	const uint8_t *b;
+	struct view head;
 	if (inspect_open(ctx, p, s->name, &s->win.src, &why) < 0)
 		return inspect_blame(c->r, INSPECT_FRAME, s->name, &why, e);
 	if (s->win.src->size < HEAD_BYTES) {
@@ -50,11 +54,13 @@ static int open_segment(struct ctx *ctx, const struct inspect_place *p,
 			      (ull)s->win.src->size);
 		return 0;
 	}
-	if (inspect_win_get(&s->win, ctx, 0, HEAD_BYTES, &b, e) < 0)
+	if (range_source_read1(s->win.src, ctx, 0, HEAD_BYTES, &head, e) < 0)
 		return -1;
-	struct rd r = rd_n(b, HEAD_BYTES);
+	struct rd r = rd_n(head.p, HEAD_BYTES);
 	uint32_t magic = rd_be32(&r);
 	unsigned version = rd_u8(&r);
+	bool padded = (rd_u8(&r) | rd_u8(&r) | rd_u8(&r)) == 0;
+	view_put(&head);
 	if (magic != MAGIC)
 		inspect_found(c->r, INSPECT_FRAME, s->name, "invalid magic number %08x",
 			      magic);
@@ -63,7 +69,7 @@ static int open_segment(struct ctx *ctx, const struct inspect_place *p,
 			      "format version %u is unknown", version);
 	else
 		s->good = true;
-	if (s->good && (rd_u8(&r) | rd_u8(&r) | rd_u8(&r)))
+	if (s->good && !padded)
 		inspect_found(c->r, INSPECT_FRAME, s->name, "padding at 5 is not zero");
 	return 0;
 }
@@ -198,6 +204,18 @@ static int blame(struct look *l, enum inspect_kind kind, const char *what)
 		      "chunk at %llu of series %llu %s: %s", (ull)l->off,
 		      (ull)l->s->number, name, what);
 	return 0;
+}
+
+/* The segment used longest ago gives up its window. */
+static void use_segment(struct inspect_chunks *c, struct segment *s)
+{
+	size_t i = 0;
+	while (i < WINDOWS - 1 && c->open[i] != s)
+		i++;
+	if (c->open[i] && c->open[i] != s)
+		view_put(&c->open[i]->win.v);
+	memmove(c->open + 1, c->open, i * sizeof(*c->open));
+	c->open[0] = s;
 }
 
 /* 1: *data is what lies behind the encoding byte. */
@@ -338,6 +356,7 @@ int inspect_chunks_check(struct inspect_chunks *c, struct ctx *ctx,
 	l.seg = &c->seg[number];
 	if (!l.seg->good) /* said once, of the whole file */
 		return 0;
+	use_segment(c, l.seg);
 	int rc = read_bytes(&l, &data, e);
 	if (rc <= 0)
 		return rc;

@@ -7,7 +7,7 @@
  *
  * Thread  WORKER, one at a time
  * Memory  symbols as in the file, 4 bytes each symbol and each series, 48 bytes each label pair; one window of 1 MiB
- *         a file; of chunks the ranges that series use (one, where they lie in series order)
+ *         a file, four for all segments; of chunks the ranges that series use (one, where they lie in series order)
  * Source  prometheus.md §1, thanos.md §3
  */
 #ifndef INSPECT_INSPECT_H

@@ -7,6 +7,7 @@ Usage: test_tools.py. Ends with "N passed, N failed, N skipped".
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -132,6 +133,22 @@ def verify(c, p):
         c.ok(got and "error:" in got.stderr, f"verify {args} is refused", got and got.stderr)
 
 
+def verify_is_small(c, p):
+    """Memory does not grow with the number of segments (512 MiB each at full size): some 50 of 1 MiB are read through a few windows."""
+    tools = os.path.join(ROOT, "build/release/test")
+    made = subprocess.run([f"{tools}/tool_compact_blocks", "make", p.dir("made"), "1000", "1766620800", str(1766620800 + 40 * 3600), "15", "0", "a"],
+                          capture_output=True, text=True, timeout=120).stdout.strip()
+    subprocess.run([f"{tools}/tool_rewrite_block", f"--segment={1 << 20}", os.path.join(p.path("made"), made), p.dir("cut")], check=True, timeout=120)
+    segments = len(os.listdir(os.path.join(p.path("cut"), made, "chunks")))
+    v = subprocess.Popen([THANOSC, "tools", "block", "verify", os.path.join(p.path("cut"), made)], stdout=subprocess.PIPE)
+    said = v.stdout.read().decode()
+    _, status, use = os.wait4(v.pid, 0)
+    v.returncode = status
+    c.ok(status == 0 and ": ok" in said and segments > 30, f"{segments} segments are sound", said)
+    forked = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # counts, too: the child began as this process
+    c.ok(use.ru_maxrss < max(20 << 10, forked + (2 << 10)), "in 20 MiB", f"{use.ru_maxrss} KiB, {forked} before")
+
+
 def listing(c):
     rows = [line.split("\t") for line in run("ls", "-o", "tsv", BUCKET, code=0).stdout.splitlines()]
     c.ok(rows[0][:4] == ["ULID", "FROM", "UNTIL", "RANGE"] and len(rows) == 14 and len({len(r) for r in rows}) == 1, "ls as a table")
@@ -193,6 +210,7 @@ def main():
         extended(c)
         dump(c, p)
         verify(c, p)
+        verify_is_small(c, p)
         listing(c)
         snapshots(c, p)
         return c.end()
