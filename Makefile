@@ -209,7 +209,7 @@ torture:
 lint:
 	@scripts/lint
 
-## bench: XOR decoding, one query and ten queries beside Prometheus (Debian's and PROMETHEUS=), a sidecar's blocks beside remote read, what bench-network measures, compaction beside THANOS=; writes test/bench/RESULTS.md
+## bench: XOR decoding, one query and ten queries beside Prometheus (Debian's and PROMETHEUS=), a sidecar's blocks beside remote read, what bench-network measures, compaction and downsampling beside THANOS= (without: ours only); writes test/bench/RESULTS.md
 BENCHES := $(patsubst test/bench/%.c,%,$(wildcard test/bench/bench_*.c))
 BENCH_PROGRAMS := $(patsubst %,$(BUILD)/release/test/%,$(BENCHES))
 BENCH_TEXTS := $(BUILD)/release/test/series_text $(BUILD)/release/test/promql_text
@@ -222,6 +222,7 @@ bench: $(BUILD)/thanosc $(BENCH_PROGRAMS) $(BENCH_TEXTS) tools
 	@test/bench/bench_sidecar
 	@test/bench/bench_network
 	@THANOS="$(THANOS)" test/bench/bench_compact
+	@THANOS="$(THANOS)" test/bench/bench_downsample
 
 ## bench-network: gRPC streams, Series through the sidecar, S3 objects; writes its part of test/bench/RESULTS.md
 bench-network: $(BUILD)/thanosc $(BENCH_PROGRAMS) $(BENCH_TEXTS) tools
