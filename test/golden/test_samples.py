@@ -51,6 +51,14 @@ MORE = [
     
 ]
 MORE += ["up{job='node'} / on (job) group_left sum by (job) (up)", "sum by (job) (rate(up[5m])) / count by (job) (rate(up[5m])) > 0"]
+# One selector asks for a part of another's series: which is read once here, and counted for each.
+MORE += [
+    "sum(rate(http_requests_total{code='500'}[5m])) / sum(rate(http_requests_total[5m]))", "sum(up) - on () count(up{job='node'})",
+    "sum(up{job='node'}) / sum(up) + count(up{job='node'}) + count(up{job!='node'}) + sum(up)", "max_over_time((sum(up{job='node'}) / sum(up))[5m:1m])",
+    "sum(up{job='node'} smoothed) / sum(up smoothed)", "sum(rate(http_requests_total[5m] anchored)) - sum(rate(http_requests_total{code=~'5..'}[5m] anchored))",
+    "sum(quantile_over_time(0.5, up{job='node'}[5m])) / sum(quantile_over_time(0.5, up[5m]))", "sum(up{job='node'} @ end()) / sum(up @ end()) + sum(up)",
+    "count(timestamp(up{job='node'})) / count(timestamp(up))", "sum(up{job='none'}) or sum(up)",
+]
 HIST_RANGE = {"start": "1789977615", "end": "1789979100", "step": "135"}
 HISTS = [
     "h_schema", "rate(h_schema[5m])", "last_over_time({__name__=~'h_.+'}[10m])", "last_over_time({__name__=~'h_.+'}[1m])", "sum({__name__=~'h_.+', __name__!~'.*custom.*'})",
@@ -58,6 +66,7 @@ HISTS = [
     "last_over_time((-h_both_sides)[5m:30s])", "h_schema @ end() + h_schema", "absent_over_time(h_schema[5m])", "h_both_sides smoothed", "label_replace(h_both_sides, 'a', 'b', '', '') * 3",
     "topk(3, h_schema)", "limitk(3, h_schema)", "limitk(3, h_schema) or h_both_sides", "count_values('v', h_both_sides)", "timestamp(h_schema)", "h_schema[5m]", "h_schema[5m:30s]", "sum_over_time(h_both_sides[5m] @ end())",
 ]
+HISTS += ["sum(rate(h_both_sides{instance='none'}[5m])) or sum(rate(h_both_sides{instance!='none'}[5m])) or sum(rate(h_both_sides[5m]))", "count(h_schema{schema='3'}) / count(h_schema)"]
 LIMIT = 300
 REFUSAL = f"query processing would load too many samples into memory in query execution (limit of {LIMIT} set by --query.max-samples) in "
 # Part of the request -> why.

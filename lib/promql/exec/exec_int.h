@@ -31,6 +31,8 @@ struct row {
 	const struct hist **h; /* NULL: floats only */
 	uint64_t *bits;	       /* presence, (n + 63) / 64 words */
 	bool drop_name; /* the metric name goes at the end of the query: see row_drop_name */
+	uint32_t
+		among; /* of a selector that feeds several: bits of those filters that let it pass */
 };
 #define BITS_WORDS(n) (((size_t)(n) + 63) / 64)
 static inline bool bit_get(const uint64_t *b, uint32_t i)
@@ -153,7 +155,9 @@ struct op {
 	bool nameless; /* no row carries a metric name */
 	const struct expr *expr;
 	struct op *in[2];
-	struct op *along;  /* reads no input: this one feeds it, too */
+	struct op *along; /* reads no input: this one feeds it, too */
+	struct select_filter
+		*only;	   /* takes those rows of its selector alone; NULL: all */
 	struct held *held; /* whose result its rows are; NULL: not counted */
 	/* for explain and analyze */
 	struct op *up; /* whose input it is; NULL: the root */
@@ -375,13 +379,24 @@ static inline int64_t range_ref(const struct range_call *c, uint32_t i)
 int op_select_new(struct exec *x, const struct expr *sel, const struct expr *call,
 		  struct grid g, struct op **out, struct err *e);
 /*
- * May aggregation `aggr` be fed the rows of this operator? It may if that is the selector that it would have for itself; what is
- * said about those rows is then said at the later place, as if it had been read again.
+ * May aggregation `aggr` be fed the rows of this operator? It may if that is the selector that it would have for itself, or one of
+ * the two asks for all that the other does and more: then the operator reads the general one (from now on, if need be).
+ * What is said about those rows is then said at the later place, as if it had been read again.
  */
-bool op_select_share(struct exec *x, struct op *op, const struct expr *aggr);
-/* Of the rows an aggregation looks only at the labels of its groups (NULL: at all). Called once for each reader. */
+struct select_share {
+	struct select_filter *mine; /* which rows `aggr` takes; NULL: all */
+	struct select_filter
+		*others; /* which those take that took all until now; NULL: still all */
+};
+bool op_select_share(struct exec *x, struct op *op, const struct expr *aggr,
+		     struct select_share *out);
+/*
+ * Of the rows an aggregation looks only at the labels of its groups (NULL: at all), and takes some only (NULL: all). Called once
+ * for each reader.
+ */
 struct groups;
-void op_select_needs(struct exec *x, struct op *op, const struct groups *g);
+void op_select_needs(struct exec *x, struct op *op, const struct groups *g,
+		     struct select_filter *only);
 int op_subquery_new(struct exec *x, const struct expr *sub, const struct expr *call,
 		    struct grid g, struct op **out, struct err *e);
 /* No rows; those of `in` (may be NULL) are computed, since that may fail. */

@@ -88,6 +88,8 @@ static struct str name_of(struct exec *x, const struct op *op)
 		op_select_print_needs(op, &b);
 	} else if (op->expr && !op->wrapper) {
 		put_detail(&b, op);
+		if (op->only)
+			select_filter_print(op->only, &b);
 		if (op->along)
 			put_along(&b, op);
 	}

@@ -313,9 +313,15 @@ struct held *held_of(struct exec *x, const struct expr *e)
 
 void held_watch(struct exec *x, struct op *op, const struct expr *e)
 {
-	struct held *h = held_of(x, e);
-	if (h && !h->same && !h->one && op->grid.n >= h->n)
+	struct held *h = held_watching(x, op->grid, e);
+	if (h)
 		op->held = h;
+}
+
+struct held *held_watching(struct exec *x, struct grid g, const struct expr *e)
+{
+	struct held *h = held_of(x, e);
+	return h && !h->same && !h->one && g.n >= h->n ? h : NULL;
 }
 
 void held_alias(struct exec *x, const struct expr *e, const struct expr *as)
@@ -397,6 +403,16 @@ int held_rows(struct exec *x, struct op *op, const struct batch *b, struct err *
 	uint64_t before = h->weight;
 	for (size_t k = 0; k < b->n; k++)
 		if (count_row(x, h, &b->row[k], e) < 0)
+			return -1;
+	return look(x, h->weight - before, e);
+}
+
+int held_rows_among(struct exec *x, struct held *h, const struct batch *b, uint32_t bit,
+		    struct err *e)
+{
+	uint64_t before = h->weight;
+	for (size_t k = 0; k < b->n; k++)
+		if ((b->row[k].among & bit) && count_row(x, h, &b->row[k], e) < 0)
 			return -1;
 	return look(x, h->weight - before, e);
 }

@@ -21,6 +21,11 @@ struct held *held_of(struct exec *x, const struct expr *e);
 void held_alias(struct exec *x, const struct expr *e, const struct expr *as);
 /* A batch of the operator's rows; E_LIMIT with Prometheus' text once the query cannot stay below max_samples. */
 int held_rows(struct exec *x, struct op *op, const struct batch *b, struct err *e);
+/* Those rows of the batch that have this bit in `among`, for whom a filter lets pass what another selector reads. */
+int held_rows_among(struct exec *x, struct held *h, const struct batch *b, uint32_t bit,
+		    struct err *e);
+/* Whether rows of an operator on this grid are the result of `e`, and whose then; NULL: nobody counts them. */
+struct held *held_watching(struct exec *x, struct grid g, const struct expr *e);
 /* So many samples more of a selector that no operator gives out. */
 int held_read(struct exec *x, struct held *h, uint64_t n, struct err *e);
 /* The steps at which info() has an info series. */

@@ -2,8 +2,8 @@
  * promql/exec/op_reduce.c - sum avg min max count group stddev stdvar: each row is folded into its group
  * as it comes and dropped, so that memory follows groups x steps, not the series read.
  *
- * Aggregations of the same selector read it together: whichever is asked first folds each row into all of them, so that
- * nothing is kept for the others.
+ * Aggregations of the same selector, or of a part of its series, read it together: whichever is asked first folds each
+ * row into all of them, so that nothing is kept for the others.
  *
  * Rows are folded in series order whatever thread decoded them, so a compensated sum has the same bits as
  * Prometheus'.  Source  prometheus.md §2.7
@@ -18,6 +18,7 @@
 #include "promql/exec/held.h"
 #include "promql/exec/lanes.h"
 #include "promql/exec/reduce_hist.h"
+#include "promql/exec/select_int.h"
 
 struct group {
 	double *v, *c, *n; /* running value, compensation or mean, count: each grid.n */
@@ -219,6 +220,17 @@ static int fold_row(struct op_reduce *r, struct exec *x, const struct row *row,
 	return 0;
 }
 
+static int fold_rows(struct op_reduce *r, struct exec *x, const struct batch *b,
+		     struct err *e)
+{
+	uint32_t bit = r->op.only ? r->op.only->bit : 0;
+	for (size_t k = 0; k < b->n; k++)
+		if ((!bit || (b->row[k].among & bit)) &&
+		    fold_row(r, x, &b->row[k], e) < 0)
+			return -1;
+	return 0;
+}
+
 /* Rows of the selector into all that read it. */
 static int read_rows(struct op_reduce *first, struct exec *x, struct err *e)
 {
@@ -226,9 +238,8 @@ static int read_rows(struct op_reduce *first, struct exec *x, struct err *e)
 	int rc;
 	while ((rc = op_next(first->op.in[0], x, &b, e)) > 0)
 		for (struct op_reduce *r = first; r; r = r->along)
-			for (size_t k = 0; k < b->n; k++)
-				if (fold_row(r, x, &b->row[k], e) < 0)
-					return -1;
+			if (fold_rows(r, x, b, e) < 0)
+				return -1;
 	return rc;
 }
 
@@ -285,8 +296,9 @@ static void reduce_close(struct op *op)
 
 static const struct op_ops reduce_ops = { "reduce", NULL, reduce_next, reduce_close };
 
-/* An aggregation that was planned before and reads the selector that `r` would read, on the same grid. */
-static struct op_reduce *same_rows(struct exec *x, const struct op_reduce *r)
+/* An aggregation that was planned before and reads, on the same grid, what `r` would read. */
+static struct op_reduce *same_rows(struct exec *x, const struct op_reduce *r,
+				   struct select_share *how)
 {
 	for (size_t i = 0; i < x->n_ops; i++) {
 		struct op_reduce *o = (struct op_reduce *)x->ops[i];
@@ -294,7 +306,7 @@ static struct op_reduce *same_rows(struct exec *x, const struct op_reduce *r)
 		    o->op.grid.start_ms == r->op.grid.start_ms &&
 		    o->op.grid.step_ms == r->op.grid.step_ms &&
 		    o->op.grid.n == r->op.grid.n &&
-		    op_select_share(x, o->op.in[0], r->op.expr))
+		    op_select_share(x, o->op.in[0], r->op.expr, how))
 			return o;
 	}
 	return NULL;
@@ -310,18 +322,23 @@ int op_reduce_new(struct exec *x, const struct expr *e, struct grid g, struct op
 	r->op.unique = true;
 	r->op.nameless = groups_nameless(&r->groups);
 	*out = &r->op;
-	struct op_reduce *first = same_rows(x, r);
+	struct select_share how = { 0 };
+	struct op_reduce *first = same_rows(x, r, &how);
 	if (first) {
 		r->first = first;
 		r->op.along = &first->op;
 		r->along = first->along;
 		first->along = r;
-		held_alias(x, e->aggr.e, first->op.expr->aggr.e);
+		for (struct op_reduce *o = first; o; o = o->along)
+			if (o != r && !o->op.only)
+				o->op.only = how.others;
+		r->op.only = how.mine;
 	} else {
 		r->first = r;
 		if (aggr_input_plan(x, e, g, &r->op.in[0], err) < 0)
 			return -1;
 	}
-	op_select_needs(x, r->first->op.in[0], e->aggr.without ? NULL : &r->groups);
+	op_select_needs(x, r->first->op.in[0], e->aggr.without ? NULL : &r->groups,
+			r->op.only);
 	return 0;
 }

@@ -31,6 +31,7 @@ struct raw {
 	struct str type;   /* its __type__, where that tells what is a counter */
 	struct chunk_view *chunks;
 	size_t n;
+	uint32_t among; /* bits of the filters that let it pass */
 };
 struct raw_batch {
 	struct op_select *sel;
@@ -39,8 +40,9 @@ struct raw_batch {
 	size_t n_raw, cap_raw, bytes;
 	struct row *row;
 	size_t n_row;
-	struct sample_tally tally;
-	struct held_windows windows;
+	/* by how many readers behind filters a series has; and windows of all series, and of those that pass a filter */
+	struct sample_tally tally[SELECT_FILTERS + 1];
+	struct held_windows windows, passed[SELECT_FILTERS];
 	int rc;
 	struct err err;
 };
@@ -55,8 +57,12 @@ struct op_select {
 	struct sample_count *count;
 	struct held *held; /* of windows; NULL: it has none */
 	uint32_t
-		readers; /* aggregations that are fed its rows, each counts its samples; 0: one reader */
-	const struct str *keep; /* the labels that leave it; NULL: all */
+		readers; /* aggregations that are fed all its rows, each counts its samples; 0: one reader */
+	struct select_filter filter
+		[SELECT_FILTERS]; /* what others are fed: those that a narrower selector would read */
+	uint32_t n_filters, behind; /* `behind`: readers behind any filter */
+	bool windows;		    /* samples are held by windows over them */
+	const struct str *keep;	    /* the labels that leave it; NULL: all */
 	size_t n_keep;
 	const struct pushed *pushed;
 	bool keep_all; /* a reader looks at any label */
@@ -145,6 +151,38 @@ static int eval(const struct op_select *s, const struct range_call *call,
 	return 0;
 }
 
+/*
+ * Readers behind filters that look at the series, too. Annotations are of the place that comes last in the text: Prometheus would
+ * say them at each.
+ */
+static uint32_t serves(const struct op_select *s, uint32_t among, struct range_call *call)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < s->n_filters; i++) {
+		const struct select_filter *f = &s->filter[i];
+		if (!(among & f->bit))
+			continue;
+		n += f->readers;
+		if (f->at->end > call->at->end) {
+			call->call = f->call;
+			call->at = f->at;
+		}
+	}
+	return n;
+}
+
+/* The peer would hold windows over it for each selector that it is of. */
+static void note_windows(const struct op_select *s, struct raw_batch *b, uint32_t among,
+			 const struct sample_tally *t, const struct row *out)
+{
+	uint32_t steps = s->op.grid.n;
+	if (s->held)
+		held_series(&b->windows, t, steps, out);
+	for (uint32_t i = 0; i < s->n_filters && s->windows; i++)
+		if (among & s->filter[i].bit)
+			held_series(&b->passed[i], t, steps, out);
+}
+
 static int decode_series(struct op_select *s, struct raw_batch *b, struct arena *scratch,
 			 struct raw *r, struct err *e)
 {
@@ -175,12 +213,12 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 	/* COMPAT: Prometheus 3.14 does not count samples of smoothed instant selectors, but holds them */
 	struct sample_tally uncounted = { 0 };
 	bool smooth = !s->fn && call.smoothed;
-	call.tally = smooth ? &uncounted : &b->tally;
+	uint32_t more = serves(s, r->among, &call);
+	call.tally = smooth ? &uncounted : &b->tally[more];
 	if (tally_series(x, scratch, &cols, call.tally, e) < 0 ||
 	    eval(s, &call, &cols, &env, &row) < 0)
 		return -1;
-	if (s->held)
-		held_series(&b->windows, call.tally, s->op.grid.n, smooth ? NULL : &row);
+	note_windows(s, b, r->among, call.tally, smooth ? NULL : &row);
 	if (!bits_any(row.bits, s->op.grid.n))
 		return 0;
 	if (row.h) {
@@ -197,6 +235,7 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 	if (s->wants_counter)
 		range_note_counter(x, &call, r->metric, r->type, &row);
 	row.labels = r->labels;
+	row.among = r->among;
 	row.drop_name = s->drop_name && x->q->delayed_names;
 	b->row[b->n_row++] = row;
 	return 0;
@@ -286,6 +325,9 @@ static int add_raw(struct op_select *s, struct raw_batch *b, const struct series
 	struct labels ls = in->labels;
 	ls.hash = 0;
 	struct label few[64], *tmp = few;
+	for (uint32_t i = 0; i < s->n_filters; i++)
+		if (select_filter_passes(&s->filter[i], ls))
+			r.among |= s->filter[i].bit;
 	if (s->fn || s->call.smoothed)
 		r.metric = str_dup(&b->arena, labels_get(ls, LABEL_NAME));
 	if (s->wants_counter && x->q->type_labels)
@@ -327,11 +369,14 @@ static int fill(struct op_select *s, struct raw_batch *b, struct err *e)
 	arena_reset(&b->arena);
 	b->n_raw = b->n_row = b->bytes = 0;
 	b->rc = 0;
-	b->tally = (struct sample_tally){ 0 };
 	b->windows = (struct held_windows){ 0 };
-	if ((s->count->by_step || s->count->read_by_step) &&
-	    tally_by_step(s->x, &b->arena, s->op.grid.n, &b->tally, e) < 0)
-		return -1;
+	memset(b->passed, 0, sizeof(b->passed));
+	for (uint32_t i = 0; i <= s->behind; i++) {
+		b->tally[i] = (struct sample_tally){ 0 };
+		if ((s->count->by_step || s->count->read_by_step) &&
+		    tally_by_step(s->x, &b->arena, s->op.grid.n, &b->tally[i], e) < 0)
+			return -1;
+	}
 	while (!s->ended && b->bytes < BATCH_BYTES && b->n_raw < rows_max) {
 		int rc = series_set_next(s->set, s->x->ctx, &in, e);
 		if (rc < 0)
@@ -343,6 +388,19 @@ static int fill(struct op_select *s, struct raw_batch *b, struct err *e)
 	}
 	b->row = arena_try(&b->arena, s->x->ctx, b->n_raw * sizeof(*b->row) + 1, e);
 	return b->row ? 0 : -1;
+}
+
+/* What Prometheus would count and hold for each reader. */
+static int count_batch(struct op_select *s, const struct raw_batch *b, struct err *e)
+{
+	struct exec *x = s->x;
+	for (uint32_t i = 0; i <= s->behind; i++)
+		for (uint32_t k = 0; b->tally[i].n && k < MAX(s->readers, 1u) + i; k++)
+			samples_add(s->count, &b->tally[i]);
+	for (uint32_t i = 0; i < s->n_filters && s->windows; i++)
+		if (held_add_windows(x, s->filter[i].windows, &b->passed[i], e) < 0)
+			return -1;
+	return held_add_windows(x, s->held, &b->windows, e);
 }
 
 static int refill(struct op_select *s, struct err *e)
@@ -361,9 +419,7 @@ static int refill(struct op_select *s, struct err *e)
 		struct raw_batch *b = &s->ring[i];
 		if (b->rc < 0)
 			return err_copy(x->ctx, e, &b->err);
-		for (uint32_t k = 0; k < MAX(s->readers, 1u); k++)
-			samples_add(s->count, &b->tally);
-		if (held_add_windows(x, s->held, &b->windows, e) < 0)
+		if (count_batch(s, b, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -372,7 +428,6 @@ static int refill(struct op_select *s, struct err *e)
 static int sel_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
 {
 	struct op_select *s = (struct op_select *)op;
-	(void)x;
 	for (;;) {
 		while (s->at < s->ready) {
 			struct raw_batch *b = &s->ring[s->at++];
@@ -380,6 +435,11 @@ static int sel_next(struct op *op, struct exec *x, struct batch **out, struct er
 				continue;
 			s->out = (struct batch){ b->row, b->n_row };
 			*out = &s->out;
+			for (uint32_t i = 0; i < s->n_filters; i++)
+				if (s->filter[i].held &&
+				    held_rows_among(x, s->filter[i].held, &s->out,
+						    s->filter[i].bit, e) < 0)
+					return -1;
 			return 1;
 		}
 		if (s->ended)
@@ -447,7 +507,8 @@ int op_select_new(struct exec *x, const struct expr *sel, const struct expr *cal
 	s->fn = fn;
 	bool in_call = call && call->kind == EXPR_CALL;
 	s->count = x->count;
-	if (fn || node->smoothed)
+	s->windows = fn || node->smoothed;
+	if (s->windows)
 		s->held = held_of(x, in_call ? call : sel);
 	s->pushed = x->pushed;
 	s->timestamps = !fn && in_call && call->call.fn == FN_ID_timestamp;
@@ -491,31 +552,145 @@ static bool same_text(const struct op *sel, const struct expr *input)
 	return same;
 }
 
-bool op_select_share(struct exec *x, struct op *op, const struct expr *aggr)
+/* What the operator reads: a selector, or a function of it. */
+static const struct expr *input_of(const struct op_select *s)
+{
+	const struct expr *e = s->op.expr;
+	return e->kind == EXPR_AGGR ? expr_strip(e->aggr.e) : e;
+}
+
+static void set_place(struct exec *x, struct op_select *s, const struct expr *in)
+{
+	if (in->kind == EXPR_VECTOR)
+		s->call.at = in;
+	else
+		s->call.call = in;
+	if (s->fn)
+		s->call.at = range_place(x, in);
+}
+
+/* The last filter; `in` is whose selector's series pass it. */
+static struct select_filter *new_filter(struct op_select *s, const struct expr *in)
+{
+	struct select_filter *f = &s->filter[s->n_filters];
+	*f = (struct select_filter){ .in = in, .bit = 1u << s->n_filters++ };
+	return f;
+}
+
+/* `in` reads some of the series only. */
+static void share_part(struct exec *x, struct op_select *s, const struct expr *in,
+		       const struct matcher *const *m, size_t n, struct select_share *out)
+{
+	struct range_call had = s->call;
+	struct select_filter *f = s->filter;
+	while (f < s->filter + s->n_filters && !select_filter_is(f, m, n))
+		f++;
+	if (f < s->filter + s->n_filters) {
+		held_alias(x, in, f->in);
+	} else {
+		f = new_filter(s, in);
+		select_filter_add(x, f, m, n);
+		f->held = held_watching(x, s->op.grid, in);
+		f->windows = s->windows ? held_of(x, in) : NULL;
+	}
+	set_place(x, s, in);
+	f->call = s->call.call;
+	f->at = s->call.at;
+	s->call = had;
+	out->mine = f;
+}
+
+/* `in` reads more than was read until now: so be it, and who is there already takes what passes a filter. */
+static void share_whole(struct exec *x, struct op_select *s, const struct expr *aggr,
+			const struct matcher *const *m, size_t n,
+			struct select_share *out)
+{
+	const struct expr *in = expr_strip(aggr->aggr.e);
+	for (uint32_t i = 0; i < s->n_filters; i++)
+		select_filter_add(x, &s->filter[i], m, n);
+	struct select_filter *f = new_filter(s, input_of(s));
+	select_filter_add(x, f, m, n);
+	f->held = s->op.held;
+	f->windows = s->held;
+	f->call = s->call.call;
+	f->at = s->call.at;
+	f->readers = s->readers;
+	s->behind += s->readers;
+	s->readers = 0;
+	out->others = f;
+	s->op.expr = in->kind == EXPR_VECTOR ? aggr : in;
+	s->op.held = held_watching(x, s->op.grid, in);
+	s->held = s->windows ? held_of(x, in) : NULL;
+	s->spec.sel = select_within(in);
+	s->spec.call = in->kind == EXPR_VECTOR ? aggr : in;
+	s->spec.req.matchers =
+		pushed_with(x, &s->spec.sel->s.sel, &s->spec.req.n_matchers);
+	set_place(x, s, in);
+}
+
+#define FINEST_DOWNSAMPLED_MS 300000
+
+/* Where downsampled data may come, which differs from series to series, people are told of whose selector it was. */
+static bool share_some(struct exec *x, struct op_select *s, const struct expr *aggr,
+		       struct select_share *out)
+{
+	const struct expr *in = expr_strip(aggr->aggr.e), *have = input_of(s);
+	const struct matcher **more, **less;
+	if (s->spec.req.max_resolution_ms >= FINEST_DOWNSAMPLED_MS ||
+	    !select_alike(have, in))
+		return false;
+	const struct expr *mine = select_within(in), *theirs = s->spec.sel;
+	size_t n_more = select_beyond(x, mine, theirs, &more),
+	       n_less = select_beyond(x, theirs, mine, &less);
+	if (n_more && n_less)
+		return false;
+	if (n_less) {
+		if (s->behind + s->readers > SELECT_FILTERS ||
+		    s->n_filters == SELECT_FILTERS ||
+		    !select_can_filter(x, mine, less, n_less))
+			return false;
+		share_whole(x, s, aggr, less, n_less, out);
+		return true;
+	}
+	if (s->behind == SELECT_FILTERS || s->n_filters == SELECT_FILTERS ||
+	    !select_can_filter(x, theirs, more, n_more))
+		return false;
+	if (n_more) {
+		share_part(x, s, in, more, n_more, out);
+	} else {
+		set_place(x, s, in);
+		held_alias(x, in, have);
+	}
+	return true;
+}
+
+bool op_select_share(struct exec *x, struct op *op, const struct expr *aggr,
+		     struct select_share *out)
 {
 	const struct expr *in = expr_strip(aggr->aggr.e);
 	if (op->ops != &sel_ops || (in->kind != EXPR_VECTOR && in->kind != EXPR_CALL))
 		return false;
 	struct op_select *s = (struct op_select *)op;
 	bool plain = in->kind == EXPR_VECTOR, by_aggr = op->expr->kind == EXPR_AGGR;
-	if (s->count != x->count || s->pushed != x->pushed ||
-	    s->stats != (x->in_stats && !x->in_buckets) || !same_text(op, in))
+	*out = (struct select_share){ 0 };
+	if (s->set || s->count != x->count || s->pushed != x->pushed ||
+	    s->stats != (x->in_stats && !x->in_buckets))
 		return false;
 	/* of downsampled data each aggregation wants its own */
 	if (plain && x->q->max_resolution_ms &&
 	    (!by_aggr || s->spec.want != select_want(aggr)))
 		return false;
+	if (same_text(op, in)) {
+		held_alias(x, in, input_of(s));
+		set_place(x, s, in);
+	} else if (!share_some(x, s, aggr, out)) {
+		return false;
+	}
 	if (by_aggr) { /* the stores' hints name one aggregation */
 		struct query_hints *h = &s->spec.req.query_hints;
 		*h = (struct query_hints){ .step_ms = h->step_ms,
 					   .range_ms = h->range_ms };
 	}
-	if (plain)
-		s->call.at = in;
-	else
-		s->call.call = in;
-	if (s->fn)
-		s->call.at = range_place(x, in);
 	return true;
 }
 
@@ -532,13 +707,19 @@ static size_t add_name(struct str *v, size_t n, struct str name)
 }
 
 /* Equal labels are looked for among all of them, unless there can be none. The metric's name is for annotations. */
-void op_select_needs(struct exec *x, struct op *op, const struct groups *g)
+void op_select_needs(struct exec *x, struct op *op, const struct groups *g,
+		     struct select_filter *only)
 {
 	if (op->ops != &sel_ops)
 		return;
 	struct op_select *s = (struct op_select *)op;
 	bool cut = s->drop_name && !x->q->delayed_names;
-	s->readers++;
+	if (only) {
+		only->readers++;
+		s->behind++;
+	} else {
+		s->readers++;
+	}
 	s->keep_all |= !g || !op->unique;
 	if (s->keep_all) {
 		s->keep = NULL;

@@ -60,6 +60,40 @@ MUST_CHECK int select_each(struct exec *x, const struct select_each *s, struct e
 /* The matchers of a selector that is planned now: its own and those that are pushed to it. */
 struct matcher *pushed_with(struct exec *x, const struct select_node *s, size_t *n);
 void pushed_print(const struct pushed *p, struct buf *b);
+/*
+ * select_among.c - selectors that are the same but for what they ask of labels.
+ *
+ * A filter takes from the series of a selector those that a narrower one would select.
+ */
+#define SELECT_FILTERS 8 /* of one selector, and readers behind them */
+struct select_filter {
+	const struct matcher **m;
+	size_t n;
+	uint32_t bit;	  /* in row.among */
+	uint32_t readers; /* aggregations that take what passes */
+	/* Of the narrower selector, whose rows and windows are counted as well; NULL: they are not. */
+	struct held *held, *windows;
+	/* Of the last of those selectors: what annotations of its series name, and where they point. */
+	const struct expr *in, *call, *at;
+};
+/* Both are selectors, or the same function of selectors with the same constants, that differ in their matchers at most. */
+bool select_alike(const struct expr *a, const struct expr *b);
+/* The selector of such an expression. */
+const struct expr *select_within(const struct expr *e);
+/* The matchers of selector `a` that `b` has not, on the arena. */
+size_t select_beyond(struct exec *x, const struct expr *a, const struct expr *b,
+		     const struct matcher ***out);
+/* The labels that a series leaves its store with tell whether it matches. */
+bool select_can_filter(const struct exec *x, const struct expr *general,
+		       const struct matcher *const *m, size_t n);
+bool select_filter_is(const struct select_filter *f, const struct matcher *const *m,
+		      size_t n);
+/* All of them are asked for, too. */
+void select_filter_add(struct exec *x, struct select_filter *f,
+		       const struct matcher *const *m, size_t n);
+bool select_filter_passes(const struct select_filter *f, struct labels ls);
+void select_filter_print(const struct select_filter *f, struct buf *b);
+
 /* For explain: which labels leave it, if not all do. */
 void op_select_print_needs(const struct op *op, struct buf *b);
 

@@ -2,6 +2,7 @@
  * What the planner makes of a query, as explain shows it, and whole queries over a store in memory: how often it is asked, and
  * that answers have the same bits whatever the number of threads.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,6 +149,39 @@ static const struct {
 	  "\t[reduce] sum by (job)\n"
 	  "\t\t[select] rate(m_total[5m]), labels (job, pod)\n"
 	  "\t[reduce] count by (job, pod), fed by sum by (job)\n" },
+	{ "sum by (job) (rate(m_total{code=\"500\"}[5m])) / sum by (job) (rate(m_total[5m]))",
+	  "[join] /\n"
+	  "\t[reduce] sum by (job), only {code=\"500\"}\n"
+	  "\t\t[select] rate(m_total[5m]), labels (job)\n"
+	  "\t[reduce] sum by (job), fed by sum by (job)\n" },
+	{ "count(m_total{b=\"2\", a=\"1\"}) + sum(m_total{a=\"1\", b=\"2\", c!=\"\"}) + max(m_total{a=\"1\"}) + "
+	  "sum(m_total{a=\"1\", b=\"2\"})",
+	  "[join] +\n"
+	  "\t[join] +\n"
+	  "\t\t[join] +\n"
+	  "\t\t\t[reduce] count, only {b=\"2\"}\n"
+	  "\t\t\t\t[select] m_total{a=\"1\"}, labels (__name__)\n"
+	  "\t\t\t[reduce] sum, only {c!=\"\", b=\"2\"}, fed by count\n"
+	  "\t\t[reduce] max, fed by count\n"
+	  "\t[reduce] sum, only {b=\"2\"}, fed by count\n" },
+	{ "sum(m_total{a=\"1\"}) / sum(m_total{b=\"1\"})", /* neither has all of the other */
+	  "[join] /\n"
+	  "\t[reduce] sum\n"
+	  "\t\t[select] m_total{a=\"1\"}, labels (__name__)\n"
+	  "\t[reduce] sum\n"
+	  "\t\t[select] m_total{b=\"1\"}, labels (__name__)\n" },
+	{ "sum({__name__=~\"m.+\", a=\"1\"}) / sum({__name__=~\"m.+\"})", /* of several names */
+	  "[join] /\n"
+	  "\t[reduce] sum\n"
+	  "\t\t[select] {__name__=~\"m.+\",a=\"1\"}, labels (__name__)\n"
+	  "\t[reduce] sum\n"
+	  "\t\t[select] {__name__=~\"m.+\"}, labels (__name__)\n" },
+	{ "sum(rate(m_total{a=\"1\"}[5m])) / sum(rate(m_total[6m]))",
+	  "[join] /\n"
+	  "\t[reduce] sum\n"
+	  "\t\t[select] rate(m_total{a=\"1\"}[5m]), labels ()\n"
+	  "\t[reduce] sum\n"
+	  "\t\t[select] rate(m_total[6m]), labels ()\n" },
 	{ "sum(m_total) / sum(m_total offset 1m)", /* not the same */
 	  "[join] /\n"
 	  "\t[reduce] sum\n"
@@ -192,6 +226,44 @@ Test(plan, explain_shows_what_is_read)
 	}
 }
 
+static unsigned selects(const struct promql_plan *p)
+{
+	unsigned n = 0;
+	for (; p; p = p->next)
+		n += str_has_prefix(p->name, STR("[select]")) + selects(p->child);
+	return n;
+}
+
+static unsigned selects_of(struct asking *a)
+{
+	struct err e = ERR_INIT;
+	struct promql_plan *p;
+	cr_assert_eq(promql_explain(&a->ctx, &a->arena, &a->q, &p, &e), 0, "%s",
+		     err_text(&e));
+	return selects(p);
+}
+
+Test(plan, a_part_is_read_apart_where_labels_do_not_tell_or_data_may_be_downsampled)
+{
+	struct world w = { .store = { &world_ops } };
+	struct asking a;
+	struct str replica[] = { STR("pod") };
+	ask_init(&a, &w, "sum(rate(m_total{pod=\"1\"}[10m])) / sum(rate(m_total[10m]))",
+		 1);
+	cr_assert_eq(selects_of(&a), 1);
+	a.q.replica_labels = replica;
+	a.q.n_replica_labels = 1;
+	cr_assert_eq(selects_of(&a), 1);
+	a.q.dedup = true; /* the stores leave the label out */
+	cr_assert_eq(selects_of(&a), 2);
+	a.q.dedup = false;
+	a.q.max_resolution_ms = 299999;
+	cr_assert_eq(selects_of(&a), 1);
+	a.q.max_resolution_ms = 300000;
+	cr_assert_eq(selects_of(&a), 2);
+	ask_free(&a);
+}
+
 Test(plan, aggregations_of_one_selector_read_it_once)
 {
 	struct world w;
@@ -221,6 +293,74 @@ Test(plan, aggregations_of_one_selector_read_it_once)
 	arena_deinit(&w.arena);
 }
 
+/* Each of the two aggregations has the bits that it has alone, and samples are counted as if it were. */
+static void check_both(struct world *w, const char *first, const char *second)
+{
+	struct asking one, two, both;
+	struct promql_result r1, r2, r;
+	char text[512];
+	snprintf(
+		text, sizeof(text),
+		"label_replace(%s, \"is\", \"1\", \"\", \"\") or label_replace(%s, \"is\", \"2\", \"\", \"\")",
+		first, second);
+	ask_init(&one, w, first, 2);
+	ask_init(&two, w, second, 2);
+	ask_init(&both, w, text, 2);
+	one.q.step_stats = two.q.step_stats = both.q.step_stats = true;
+	run(&one, &r1);
+	run(&two, &r2);
+	size_t asked = w->asked;
+	run(&both, &r);
+	cr_assert_eq(w->asked, asked + 1, "%s: was read %zu times", text,
+		     w->asked - asked);
+	cr_assert_eq(r.n, r1.n + r2.n, "%s: %zu series", text, r.n);
+	cr_assert_eq(r.samples_total, r1.samples_total + r2.samples_total);
+	cr_assert_eq(r.samples_read, r1.samples_read + r2.samples_read);
+	for (uint32_t i = 0; i < r.n_steps; i++) {
+		cr_assert_eq(r.samples_by_step[i],
+			     r1.samples_by_step[i] + r2.samples_by_step[i]);
+		cr_assert_eq(r.read_by_step[i], r1.read_by_step[i] + r2.read_by_step[i]);
+	}
+	size_t at[2] = { 0 };
+	for (size_t i = 0; i < r.n; i++) {
+		bool is_second =
+			str_eq(labels_get(r.series[i].labels, STR("is")), STR("2"));
+		const struct promql_series *s =
+			&(is_second ? &r2 : &r1)->series[at[is_second]++];
+		cr_assert_eq(r.series[i].n, s->n);
+		cr_assert_eq(memcmp(r.series[i].v, s->v, s->n * 8), 0, "%s", text);
+	}
+	ask_free(&one);
+	ask_free(&two);
+	ask_free(&both);
+}
+
+Test(plan, a_part_of_what_is_read_is_not_read_again)
+{
+	static const char *const parts[] = {
+		"m_total{pod=~\".*[37]\"}", "m_total{job!=\"job-1\"}",
+		"m_total{pod=\"pod-00013\", job=~\"job-.\"}"
+	};
+	static const char *const around[][2] = {
+		{ "sum by (job) (", ")" },
+		{ "avg by (job) (", ")" },
+		{ "sum by (job) (rate(", "[2m]))" },
+	};
+	struct world w;
+	world_init(&w);
+	for (size_t i = 0; i < ARRAY_LEN(around); i++)
+		for (size_t k = 0; k < ARRAY_LEN(parts); k++) {
+			char part[256], whole[256];
+			snprintf(part, sizeof(part), "%s%s%s", around[i][0], parts[k],
+				 around[i][1]);
+			snprintf(whole, sizeof(whole), "%sm_total%s", around[i][0],
+				 around[i][1]);
+			check_both(&w, part, whole);
+			check_both(&w, whole, part);
+		}
+	arena_deinit(&w.arena);
+}
+
 Test(plan, a_join_reads_what_can_match)
 {
 	struct world w;
@@ -240,6 +380,7 @@ static const char *const queries[] = {
 	"sum by (job) (rate(m_total[5m]))",
 	"sum(m_total) / count(m_total)",
 	"avg by (job) (m_total)",
+	"sum by (job) (rate(m_total{pod=~\".*3\"}[2m])) / sum by (job) (rate(m_total[2m]))",
 	"stddev by (job) (m_total)",
 	"topk by (job) (3, m_total)",
 	"quantile by (job) (0.3, rate(m_total[2m]))",
