@@ -118,7 +118,8 @@ struct upload_opts {
 /*
  * Upload the block folder `dir`: chunks, index, then - after a listing has confirmed all sizes - the
  * meta.json given. Files the bucket already has with the right size are passed over, so that a
- * killed upload is completed. o may be NULL.
+ * killed upload is completed. Files of which meta has a hash are read back and compared, unless the bucket
+ * compares by itself what it is given; one that differs is deleted there, E_REMOTE. o may be NULL.
  */
 MUST_CHECK int block_upload(struct bucket *b, struct ctx *ctx, const char *dir,
 			    const struct block_meta *meta, const struct upload_opts *o,

@@ -71,6 +71,11 @@ MUST_CHECK int ship_stage_block(struct ctx *ctx, struct arena *a, const char *fr
 				const char *to, bool sha256, struct block_meta *meta,
 				struct err *e);
 
+struct range_source; /* fs/range_source.h */
+/* SHA-256 of all bytes, as meta.json has it. */
+MUST_CHECK int blocks_hash(struct ctx *ctx, struct arena *a, struct range_source *src,
+			   struct str *out, struct err *e);
+
 /* Not enough for a copy of a block of `need` bytes, or less than 5% of all. */
 bool ship_space_is_low(uint64_t left, uint64_t total, uint64_t need);
 

@@ -140,14 +140,11 @@ int ship_check_block(struct ctx *ctx, const char *dir, struct err *e)
 	return rc;
 }
 
-static int hash_file(struct ctx *ctx, struct arena *a, const char *path, struct str *out,
-		     struct err *e)
+int blocks_hash(struct ctx *ctx, struct arena *a, struct range_source *src,
+		struct str *out, struct err *e)
 {
-	struct range_source *src;
 	uint8_t digest[32];
 	char *hex = arena_zalloc(a, 65);
-	if (range_source_file(ctx, path, &src, e) < 0)
-		return -1;
 	struct sha256 *h = sha256_new();
 	int rc = 0;
 	for (uint64_t off = 0; rc == 0 && off < src->size;) {
@@ -163,9 +160,19 @@ static int hash_file(struct ctx *ctx, struct arena *a, const char *path, struct 
 		off += n;
 	}
 	sha256_done(h, digest);
-	range_source_unref(src);
 	hex_encode(digest, sizeof(digest), hex);
 	*out = str_n(hex, 64);
+	return rc;
+}
+
+static int hash_file(struct ctx *ctx, struct arena *a, const char *path, struct str *out,
+		     struct err *e)
+{
+	struct range_source *src;
+	if (range_source_file(ctx, path, &src, e) < 0)
+		return -1;
+	int rc = blocks_hash(ctx, a, src, out, e);
+	range_source_unref(src);
 	return rc;
 }
 

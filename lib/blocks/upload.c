@@ -2,7 +2,8 @@
  * blocks/upload.c - a block folder into the bucket, so that nobody ever sees half of one.
  *
  * Readers take a block for there when its meta.json is. So: chunks, then index (several at a time if wanted);
- * then the bucket is listed; and only when it has each of them with its size meta.json follows. An upload that was killed leaves a
+ * then the bucket is listed; and only when it has each of them with its size - and its hash, where there is one and the bucket does
+ * not find out by itself whether it keeps what was sent - meta.json follows. An upload that was killed leaves a
  * folder without meta.json, which readers pass over, and the next one goes on where it stopped: objects
  * appear whole or not at all, so one of the right size under the block's unique name is the file.
  * Tombstones are never uploaded.
@@ -98,6 +99,56 @@ static int confirm(struct bucket *b, struct ctx *ctx, const char *id, struct fil
 				       "%.*s has %llu bytes in the bucket, %llu on disk",
 				       STR_FMT(v[i].name), (unsigned long long)v[i].there,
 				       (unsigned long long)v[i].size);
+	}
+	return 0;
+}
+
+/* ---- hashes ---- */
+
+static const struct block_file *described(const struct block_meta *meta, struct str rel)
+{
+	for (size_t i = 0; i < meta->thanos.n_files; i++)
+		if (str_eq(meta->thanos.files[i].rel_path, rel))
+			return &meta->thanos.files[i];
+	return NULL;
+}
+
+/* Other bytes of the right size would be taken for the file by the next try: they go. */
+static int compare_hash(struct bucket *b, struct ctx *ctx, const struct file *f,
+			struct str want, struct err *e)
+{
+	struct arena a;
+	struct str hash;
+	struct range_source *src;
+	if (bucket_open(b, ctx, f->name, &src, e) < 0)
+		return -1;
+	arena_init(&a, NULL);
+	int rc = blocks_hash(ctx, &a, src, &hash, e);
+	range_source_unref(src);
+	if (rc == 0 && !str_eq(hash, want)) {
+		struct err why = ERR_INIT;
+		bool gone = bucket_delete(b, ctx, f->name, &why) == 0;
+		rc = err_set(ctx, e, E_REMOTE,
+			     "the bucket keeps other bytes of %.*s than were sent%s%s",
+			     STR_FMT(f->name), gone ? "" : ", and does not delete them: ",
+			     gone ? "" : err_text(&why));
+	}
+	arena_deinit(&a);
+	return rc;
+}
+
+static int compare_hashes(struct bucket *b, struct ctx *ctx,
+			  const struct block_meta *meta, const struct file *v, size_t n,
+			  struct err *e)
+{
+	if (bucket_checks_puts(b))
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct block_file *d = described(meta, v[i].rel);
+		if (!d || !str_eqz(d->hash_func, "SHA256"))
+			continue;
+		if (compare_hash(b, ctx, &v[i], d->hash, e) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -231,6 +282,8 @@ int block_upload(struct bucket *b, struct ctx *ctx, const char *dir,
 		rc = send_files(b, ctx, o, v, n, e);
 	if (rc == 0)
 		rc = confirm(b, ctx, id, v, n, e);
+	if (rc == 0)
+		rc = compare_hashes(b, ctx, meta, v, n, e);
 	if (rc == 0)
 		rc = send_meta(b, ctx, &a, id, meta, e);
 	arena_deinit(&a);

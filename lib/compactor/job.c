@@ -3,7 +3,7 @@
  *
  *   staging      a folder of its own with the names of the inputs
  *   work         the output appears in it whole, checked and synced (lib/compact)
- *   upload       chunks, index, a listing with all sizes, then meta.json (blocks/upload.c)
+ *   upload       chunks, index, a listing with all sizes, hashes if wanted, then meta.json (blocks/upload.c)
  *   marks        only now the inputs of a compaction are marked for deletion
  *   staging away
  *

@@ -227,6 +227,11 @@ int bucket_put_file(struct bucket *b, struct ctx *ctx, struct str name, const ch
 	return rc;
 }
 
+bool bucket_checks_puts(struct bucket *b)
+{
+	return b->ops->checks_puts && b->ops->checks_puts(b);
+}
+
 int bucket_exists(struct bucket *b, struct ctx *ctx, struct str name, bool *exists,
 		  struct err *e)
 {

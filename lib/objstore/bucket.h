@@ -52,6 +52,8 @@ struct bucket_ops {
 	/* NULL: asked by attrs. */
 	int (*exists)(struct bucket *b, struct ctx *ctx, struct str name, bool *exists,
 		      struct err *e);
+	/* Does a put fail if the store keeps other bytes than were sent? NULL: that is not found out. */
+	bool (*checks_puts)(struct bucket *b);
 };
 struct bucket {
 	const struct bucket_ops *ops;
@@ -80,6 +82,7 @@ MUST_CHECK int bucket_attrs(struct bucket *b, struct ctx *ctx, struct str name,
 			    struct bucket_attrs *out, struct err *e);
 MUST_CHECK int bucket_delete(struct bucket *b, struct ctx *ctx, struct str name,
 			     struct err *e);
+bool bucket_checks_puts(struct bucket *b);
 void bucket_close(struct bucket *b); /* NULL allowed */
 
 MUST_CHECK int bucket_fs_open(struct ctx *ctx, const char *dir, struct bucket **out,

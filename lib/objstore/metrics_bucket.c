@@ -268,6 +268,11 @@ static int metrics_open(struct bucket *b, struct ctx *ctx, struct str name,
 	return 0;
 }
 
+static bool metrics_checks_puts(struct bucket *b)
+{
+	return bucket_checks_puts(self(b)->inner);
+}
+
 static void metrics_close(struct bucket *b)
 {
 	struct metrics_bucket *m = self(b);
@@ -286,6 +291,7 @@ struct bucket *bucket_metrics_new(struct bucket *inner, struct metric_registry *
 		.del = metrics_del,
 		.close = metrics_close,
 		.exists = metrics_exists,
+		.checks_puts = metrics_checks_puts,
 	};
 	struct metrics_bucket *m = xcalloc(1, sizeof(*m));
 	struct metric_set *set = metric_set_new(reg, rows, M_COUNT);

@@ -124,6 +124,11 @@ static int prefix_exists(struct bucket *b, struct ctx *ctx, struct str name, boo
 	return rc;
 }
 
+static bool prefix_checks_puts(struct bucket *b)
+{
+	return bucket_checks_puts(self(b)->inner);
+}
+
 static void prefix_close(struct bucket *b)
 {
 	struct prefix_bucket *p = self(b);
@@ -142,6 +147,7 @@ struct bucket *bucket_prefix_new(struct bucket *inner, struct str prefix)
 		.del = prefix_del,
 		.close = prefix_close,
 		.exists = prefix_exists,
+		.checks_puts = prefix_checks_puts,
 	};
 	while (prefix.n && prefix.p[0] == '/')
 		prefix = str_from(prefix, 1);

@@ -33,6 +33,13 @@ static int s3_del(struct bucket *base, struct ctx *ctx, struct str name, struct 
 	return -1;
 }
 
+/* By the ETag of the answer, or the store does, by Content-MD5. */
+static bool s3_checks_puts(struct bucket *b)
+{
+	const struct s3_bucket *s = CONTAINER_OF(b, struct s3_bucket, base);
+	return s->etag_is_md5 || s->content_md5;
+}
+
 static void s3_close(struct bucket *base)
 {
 	struct s3_bucket *b = s3_self(base);
@@ -257,6 +264,7 @@ int bucket_s3_open(struct ctx *ctx, struct arena *a, const struct doc *config,
 		.attrs = s3_attrs,
 		.del = s3_del,
 		.close = s3_close,
+		.checks_puts = s3_checks_puts,
 	};
 	struct s3_conf c;
 	if (s3_conf_bind(ctx, a, config, what, &c, e) < 0)

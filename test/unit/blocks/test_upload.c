@@ -215,3 +215,155 @@ Test(upload, needs_no_helper)
 	meeting_end(&m);
 	world_end(&w);
 }
+
+/* ---- hashes ---- */
+
+/* A bucket that keeps another last byte of objects whose name ends in `flip`, and counts what is read. */
+struct flipping {
+	struct bucket base;
+	struct bucket *inner;
+	struct metric_registry *metrics;
+	const char *flip; /* NULL: no more */
+	bool checks;
+	unsigned opened;
+};
+
+static struct flipping *flipping(struct bucket *b)
+{
+	return CONTAINER_OF(b, struct flipping, base);
+}
+
+static int flip_put(struct bucket *b, struct ctx *ctx, struct str name,
+		    struct put_source *src, struct err *e)
+{
+	struct flipping *f = flipping(b);
+	char bytes[4096];
+	size_t n = 0, got;
+	do {
+		if (src->read(src->arg, ctx, bytes + n, sizeof(bytes) - n, &got, e) < 0)
+			return -1;
+		n += got;
+	} while (got);
+	if (f->flip && str_has_suffix(name, str_of(f->flip)))
+		bytes[n - 1] ^= 1;
+	return bucket_put_bytes(f->inner, ctx, name, str_n(bytes, n), e);
+}
+
+static int flip_iter(struct bucket *b, struct ctx *ctx, struct str dir, bool recursive,
+		     int (*fn)(void *arg, struct str name, const struct bucket_attrs *a,
+			       struct err *e),
+		     void *arg, struct err *e)
+{
+	return bucket_iter(flipping(b)->inner, ctx, dir, recursive, fn, arg, e);
+}
+
+static int flip_open(struct bucket *b, struct ctx *ctx, struct str name,
+		     struct range_source **out, struct err *e)
+{
+	flipping(b)->opened++;
+	return bucket_open(flipping(b)->inner, ctx, name, out, e);
+}
+
+static int flip_del(struct bucket *b, struct ctx *ctx, struct str name, struct err *e)
+{
+	return bucket_delete(flipping(b)->inner, ctx, name, e);
+}
+
+static bool flip_checks(struct bucket *b)
+{
+	return flipping(b)->checks;
+}
+
+static void flip_close(struct bucket *b)
+{
+	bucket_close(flipping(b)->inner);
+}
+
+static struct bucket *flipping_begin(struct flipping *f, const char *flip)
+{
+	static const struct bucket_ops ops = { .iter = flip_iter,
+					       .put = flip_put,
+					       .open = flip_open,
+					       .del = flip_del,
+					       .close = flip_close,
+					       .checks_puts = flip_checks };
+	*f = (struct flipping){ .base = { &ops, "flipping" }, .flip = flip };
+	f->inner = bucket_mem_new();
+	/* behind wrappers, as the program has it */
+	f->metrics = metric_registry_new();
+	return bucket_prefix_new(bucket_metrics_new(&f->base, f->metrics),
+				 STR("some/where"));
+}
+
+struct hashed {
+	struct world w;
+	struct arena a;
+	struct block_meta meta;
+	char *dir;
+};
+
+static void hashed_begin(struct hashed *h, bool sha256)
+{
+	struct err e = ERR_INIT;
+	world_begin(&h->w);
+	arena_init(&h->a, NULL);
+	make_folder(&h->w, &h->a, &h->meta, &h->dir);
+	h->meta.has_thanos = true;
+	cr_assert_eq(block_describe_files(&h->w.ctx, &h->a, h->dir, sha256, &h->meta, &e),
+		     0);
+}
+
+static void hashed_end(struct hashed *h)
+{
+	arena_deinit(&h->a);
+	world_end(&h->w);
+}
+
+Test(upload, compares_hashes_before_meta)
+{
+	static const char *const flips[] = { "chunks/000001", "chunks/000005", "index" };
+	for (size_t i = 0; i < ARRAY_LEN(flips); i++) {
+		struct hashed h;
+		struct flipping f;
+		struct err e = ERR_INIT;
+		hashed_begin(&h, true);
+		struct bucket *b = flipping_begin(&f, flips[i]);
+		cr_assert_eq(block_upload(b, &h.w.ctx, h.dir, &h.meta, NULL, &e), -1);
+		cr_assert_eq(e.code, E_REMOTE, "tried again");
+		cr_assert(strstr(err_text(&e), flips[i]) &&
+				  strstr(err_text(&e), "other bytes"),
+			  "%s", err_text(&e));
+		cr_assert_eq(count_objects(&h.w, f.inner), SEGMENTS,
+			     "neither meta.json nor what differs");
+		f.flip = NULL;
+		f.opened = 0;
+		e = ERR_INIT;
+		cr_assert_eq(block_upload(b, &h.w.ctx, h.dir, &h.meta, NULL, &e), 0, "%s",
+			     err_text(&e));
+		cr_assert_eq(count_objects(&h.w, f.inner), SEGMENTS + 2);
+		cr_assert_eq(f.opened, SEGMENTS + 1);
+		bucket_close(b);
+		metric_registry_free(f.metrics);
+		hashed_end(&h);
+	}
+}
+
+/* Nothing to compare with, or the bucket has compared: nothing is read. */
+Test(upload, reads_back_only_what_nobody_compares)
+{
+	for (int checks = 0; checks < 2; checks++) {
+		struct hashed h;
+		struct flipping f;
+		struct err e = ERR_INIT;
+		hashed_begin(&h, checks);
+		struct bucket *b = flipping_begin(&f, NULL);
+		f.checks = checks;
+		cr_assert_eq(block_upload(b, &h.w.ctx, h.dir, &h.meta, NULL, &e), 0, "%s",
+			     err_text(&e));
+		cr_assert_eq(f.opened, 0);
+		cr_assert_eq(count_objects(&h.w, f.inner), SEGMENTS + 2);
+		bucket_close(b);
+		metric_registry_free(f.metrics);
+		hashed_end(&h);
+	}
+}
