@@ -211,7 +211,7 @@ def check_discovery(c, p):
     bucket = os.path.join(ROOT, "test/golden/blocks/bucket")
     folders = sum(len(name) == 26 for name in os.listdir(bucket))
     listings, found = {}, {}
-    for how, flags in (("concurrent", []), ("recursive", ["--block-discovery-strategy=recursive"])):
+    for how, flags in (("recursive", []), ("concurrent", ["--block-discovery-strategy=concurrent"])):
         proc = p.thanosc("store", f"--objstore.config-file={p.bucket(bucket)}", f"--data-dir={p.dir('discovery-' + how)}", *flags, name="store-" + how)
         text = get(proc.url + "/metrics")[1].decode()
         line = re.search(r'^thanos_objstore_bucket_operations_total\{[^}]*operation="iter"[^}]*\} (\S+)', text, re.M)
