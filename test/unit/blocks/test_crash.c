@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "support/deadly.h"
 #include "world.h"
 
 static void fail_at_each_call(bool for_good, bool landed)
@@ -54,88 +55,6 @@ Test(shipper_crash, completes_when_an_upload_landed_but_its_answer_was_lost)
 	fail_at_each_call(true, true);
 }
 
-/* A bucket that ends the process when the nth call comes, or after it took effect. */
-struct deadly {
-	struct bucket base;
-	struct bucket *inner;
-	int left;
-	bool after;
-};
-
-static struct deadly *self(struct bucket *b)
-{
-	return CONTAINER_OF(b, struct deadly, base);
-}
-
-static void die(struct deadly *d)
-{
-	if (d->left == 0)
-		_exit(9);
-}
-
-#define CALL(d, call)                                                                    \
-	(--(d)->left, (d)->after ? (void)0 : die(d), done = (call), die(d), done)
-
-static int d_iter(struct bucket *b, struct ctx *ctx, struct str dir, bool recursive,
-		  int (*fn)(void *arg, struct str name, const struct bucket_attrs *a,
-			    struct err *e),
-		  void *arg, struct err *e)
-{
-	struct deadly *d = self(b);
-	int done;
-	return CALL(d, d->inner->ops->iter(d->inner, ctx, dir, recursive, fn, arg, e));
-}
-
-static int d_get(struct bucket *b, struct ctx *ctx, struct str name, struct buf *out,
-		 struct err *e)
-{
-	struct deadly *d = self(b);
-	int done;
-	return CALL(d, d->inner->ops->get(d->inner, ctx, name, out, e));
-}
-
-/* Dies in the middle of the data, too. */
-struct torn {
-	struct deadly *d;
-	struct put_source *src;
-};
-
-static int torn_read(void *arg, struct ctx *ctx, void *p, size_t cap, size_t *n,
-		     struct err *e)
-{
-	struct torn *t = arg;
-	int rc = t->src->read(t->src->arg, ctx, p, MIN(cap, (size_t)7000), n, e);
-	t->d->left--;
-	die(t->d);
-	return rc;
-}
-
-static int d_put(struct bucket *b, struct ctx *ctx, struct str name,
-		 struct put_source *src, struct err *e)
-{
-	struct deadly *d = self(b);
-	struct torn t = { d, src };
-	struct put_source through = { torn_read, &t, src->size, NULL };
-	int done;
-	return CALL(d, d->inner->ops->put(d->inner, ctx, name, &through, e));
-}
-
-static int d_attrs(struct bucket *b, struct ctx *ctx, struct str name,
-		   struct bucket_attrs *out, struct err *e)
-{
-	struct deadly *d = self(b);
-	int done;
-	return CALL(d, d->inner->ops->attrs(d->inner, ctx, name, out, e));
-}
-
-static struct bucket deadly_base(const char *name)
-{
-	static const struct bucket_ops ops = {
-		.iter = d_iter, .get = d_get, .put = d_put, .attrs = d_attrs
-	};
-	return (struct bucket){ &ops, name };
-}
-
 /* One pass in a process of its own; its exit status: 9 killed, 0 through. */
 static int pass_and_die(struct world *w, struct bucket *inner, int nth, bool after)
 {
@@ -144,7 +63,8 @@ static int pass_and_die(struct world *w, struct bucket *inner, int nth, bool aft
 	if (child == 0) {
 		struct err e;
 		uint32_t n;
-		struct deadly d = { deadly_base("deadly"), inner, nth, after };
+		struct deadly d;
+		deadly_init(&d, "deadly", inner, nth, after, 7000);
 		_exit(world_ship(w, &d.base, &n, &e) == 0 ? 0 : 1);
 	}
 	int status;
@@ -195,7 +115,7 @@ Test(shipper_crash, completes_after_a_kill_behind_any_call)
 static int lossy_put(struct bucket *b, struct ctx *ctx, struct str name,
 		     struct put_source *src, struct err *e)
 {
-	struct deadly *d = self(b);
+	struct deadly *d = CONTAINER_OF(b, struct deadly, base);
 	if (!str_has_suffix(name, STR("/index")))
 		return d->inner->ops->put(d->inner, ctx, name, src, e);
 	return bucket_put_bytes(d->inner, ctx, name, STR("short"), e);
@@ -211,7 +131,8 @@ Test(shipper_crash, uploads_no_meta_when_sizes_in_the_bucket_are_wrong)
 	arena_init(&a, NULL);
 	world_add_block(&w, GOLDEN, WORLD_HIST, 0);
 	struct bucket *b = bucket_mem_new();
-	struct deadly d = { deadly_base("lossy"), b, -1, false };
+	struct deadly d;
+	deadly_init(&d, "lossy", b, -1, false, 7000);
 	struct bucket_ops ops = *d.base.ops;
 	ops.put = lossy_put;
 	d.base.ops = &ops;
