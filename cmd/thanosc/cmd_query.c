@@ -524,6 +524,20 @@ static void first_poll(struct query_run *q)
 	runtime_ready(&q->rt, true);
 }
 
+/* What the user gives to queries is theirs: the budget of the process, taken from machine and control group, lies above it. */
+static void make_room(struct query_run *q)
+{
+	size_t want = q->o.total_memory + q->o.total_memory / 16;
+	struct budget *process = &q->rt.budget;
+	if (!q->o.total_memory || want <= process->limit)
+		return;
+	log_warn(
+		NULL,
+		"--query.total-memory leaves little of the memory there is: %zu bytes seem safe",
+		process->limit / 16 * 15);
+	process->limit = want;
+}
+
 static int run(struct query_run *q, struct err *e)
 {
 	struct str *replicas;
@@ -531,6 +545,7 @@ static int run(struct query_run *q, struct err *e)
 	const struct query_opts *o = &q->o;
 	struct labels selector;
 	struct features features;
+	make_room(q);
 	replica_labels(q, &replicas, &n_replicas);
 	features_read(&o->features, &features);
 	if (o->x_functions)
