@@ -207,36 +207,30 @@ static void tell(const struct snapshot_report *r, const char *what, bool dry_run
 
 /* ---- tools ---- */
 
-static int run_take(struct tool_env *t, struct err *e)
+static int copy(struct tool_env *t, bool restore, struct err *e)
 {
 	struct snapshot_opts so = { 0 };
 	struct snapshot_report r = { 0 };
 	struct buckets b = { 0 };
 	int rc = prepare(t, &b, &so, e);
-	so.from = b.live;
-	so.to = b.snapshots;
+	so.from = restore ? b.snapshots : b.live;
+	so.to = restore ? b.live : b.snapshots;
 	if (rc == 0)
-		rc = snapshot_take(&t->ctx, &so, &r, e);
+		rc = (restore ? snapshot_restore : snapshot_take)(&t->ctx, &so, &r, e);
 	if (rc == 0)
-		tell(&r, "snapshot", so.dry_run);
+		tell(&r, restore ? "restore" : "snapshot", so.dry_run);
 	close_buckets(&b);
 	return rc;
 }
 
+static int run_take(struct tool_env *t, struct err *e)
+{
+	return copy(t, false, e);
+}
+
 static int run_restore(struct tool_env *t, struct err *e)
 {
-	struct snapshot_opts so = { 0 };
-	struct snapshot_report r = { 0 };
-	struct buckets b = { 0 };
-	int rc = prepare(t, &b, &so, e);
-	so.from = b.snapshots;
-	so.to = b.live;
-	if (rc == 0)
-		rc = snapshot_restore(&t->ctx, &so, &r, e);
-	if (rc == 0)
-		tell(&r, "restore", so.dry_run);
-	close_buckets(&b);
-	return rc;
+	return copy(t, true, e);
 }
 
 static int run_list(struct tool_env *t, struct err *e)

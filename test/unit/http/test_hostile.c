@@ -139,7 +139,8 @@ static void ask_h2(struct h2 *h)
 	cr_assert(h2_wait(h, id), "no answer by HTTP/2");
 	cr_assert_eq(h2_answer(h, id)->status, 200);
 	cr_assert_eq(h2_answer(h, id)->n, (size_t)BYTES);
-	want_pattern(h2_answer(h, id)->body, BYTES);
+	if (h2_answer(h, id)->n == BYTES) /* the TSan build goes on after what failed */
+		want_pattern(h2_answer(h, id)->body, BYTES);
 }
 
 struct clients { /* connections that are kept; each is used before the attack, too */
