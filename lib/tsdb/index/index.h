@@ -78,7 +78,8 @@ struct idx_series {
 	const uint32_t
 		*label; /* ordinals: name, value, name, value, ... in label order */
 	uint32_t n_labels;
-	const struct idx_chunk *chunk; /* those that overlap the asked time range */
+	/* Those that overlap the asked time range, by their begin, whatever order the entry has. */
+	const struct idx_chunk *chunk;
 	uint32_t n_chunks;
 	bool bad; /* this entry is damaged: named in a note; to be passed over */
 };

@@ -9,8 +9,9 @@
  * An entry's length is known only when it is read. It ends before the next asked one begins, and most
  * are short, so the smaller of that distance and 512 bytes is read at first; what was cut is read
  * again at its full length, all of it in one call. A damaged entry is reported and passed over: the
- * others do not depend on it. Times and references are added as unsigned numbers, since hostile
- * deltas may overflow; a chunk that would end before it begins makes the entry damaged.
+ * others do not depend on it. Times and references are added as unsigned numbers: hostile deltas may
+ * overflow, and a chunk that begins before the one in front of it ended is written as a huge gap.
+ * Such chunks are shown in the order of their times; one that would end before it begins makes the entry damaged.
  */
 #include "tsdb/index/index_int.h"
 
@@ -18,6 +19,7 @@
 
 #include "base/hash.h"
 #include "base/limits.h"
+#include "base/vec.h"
 
 #define FIRST_GUESS 512
 #define LEN_MAX	    10 /* of a uvarint */
@@ -86,16 +88,8 @@ struct chunk_walk {
 
 static const char *walk_chunk(struct chunk_walk *w, struct idx_chunk *c)
 {
-	uint64_t mint;
-
-	if (w->i == 0) {
-		mint = (uint64_t)rd_varint(&w->r);
-	} else {
-		uint64_t gap = rd_uvarint(&w->r);
-		mint = (uint64_t)w->maxt + gap;
-		if (gap > (uint64_t)INT64_MAX - (uint64_t)w->maxt)
-			return "chunk times overflow";
-	}
+	uint64_t mint = w->i == 0 ? (uint64_t)rd_varint(&w->r)
+				  : (uint64_t)w->maxt + rd_uvarint(&w->r);
 	uint64_t span = rd_uvarint(&w->r);
 	c->mint_ms = (int64_t)mint;
 	c->maxt_ms = (int64_t)(mint + span);
@@ -108,6 +102,16 @@ static const char *walk_chunk(struct chunk_walk *w, struct idx_chunk *c)
 	w->maxt = c->maxt_ms;
 	w->i++;
 	return NULL;
+}
+
+static int cmp_chunk(const void *a, const void *b, void *arg)
+{
+	const struct idx_chunk *x = a, *y = b;
+	(void)arg;
+
+	if (x->mint_ms != y->mint_ms)
+		return x->mint_ms < y->mint_ms ? -1 : 1;
+	return (x->maxt_ms > y->maxt_ms) - (x->maxt_ms < y->maxt_ms);
 }
 
 /* Count those in range first, then decode again from the first of them: most may be out of range. */
@@ -141,12 +145,18 @@ static const char *read_chunks(struct reading *g, struct rd *r, struct idx_serie
 	if (!chunk)
 		return "";
 	out->chunk = chunk;
+	bool ascend = true;
 	for (uint32_t k = 0; k < hits;) {
 		what = walk_chunk(&from, &chunk[k]);
 		if (what)
 			return what;
-		k += chunk[k].maxt_ms >= q->mint_ms && chunk[k].mint_ms <= q->maxt_ms;
+		if (chunk[k].maxt_ms < q->mint_ms || chunk[k].mint_ms > q->maxt_ms)
+			continue;
+		ascend &= k == 0 || chunk[k - 1].mint_ms <= chunk[k].mint_ms;
+		k++;
 	}
+	if (!ascend)
+		vec_sort(chunk, hits, sizeof(*chunk), cmp_chunk, NULL);
 	return NULL;
 }
 

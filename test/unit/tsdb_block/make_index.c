@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/vec.h"
+#include "tsdb/index/index.h"
 #include "unit/tsdb_block/make_index.h"
 #include "wire/wr.h"
 
@@ -18,6 +19,9 @@ struct make {
 	struct pair *pair;
 	size_t n_pairs;
 	uint32_t *ref;
+	const struct idx_chunk
+		*chunk; /* of every series; NULL: one that its place gives */
+	size_t n_chunks;
 };
 
 static int cmp_str(const void *a, const void *b, void *arg)
@@ -97,6 +101,23 @@ static uint64_t ordinal(const struct make *m, struct str s)
 	return lo;
 }
 
+static void make_chunks(struct buf *body, const struct idx_chunk *c, size_t n)
+{
+	wr_uvarint(body, n);
+	for (size_t i = 0; i < n; i++) {
+		if (i)
+			wr_uvarint(body,
+				   (uint64_t)c[i].mint_ms - (uint64_t)c[i - 1].maxt_ms);
+		else
+			wr_varint(body, c[i].mint_ms);
+		wr_uvarint(body, (uint64_t)c[i].maxt_ms - (uint64_t)c[i].mint_ms);
+		if (i)
+			wr_varint(body, (int64_t)(c[i].ref - c[i - 1].ref));
+		else
+			wr_uvarint(body, c[i].ref);
+	}
+}
+
 static void make_series(struct make *m, const struct labels *sets, size_t n)
 {
 	struct buf body;
@@ -118,10 +139,9 @@ static void make_series(struct make *m, const struct labels *sets, size_t n)
 				(struct pair){ sets[i].l[k].name, sets[i].l[k].value,
 					       m->ref[i] };
 		}
-		wr_uvarint(&body, 1);
-		wr_varint(&body, (int64_t)i);
-		wr_uvarint(&body, 10);
-		wr_uvarint(&body, 8 + i);
+		const struct idx_chunk one = { (int64_t)i, (int64_t)i + 10, 8 + i };
+		make_chunks(&body, m->chunk ? m->chunk : &one,
+			    m->chunk ? m->n_chunks : 1);
 		wr_uvarint(m->out, body.n);
 		buf_add(m->out, body.p, body.n);
 		wr_be32(m->out, crc32c(0, body.p, body.n));
@@ -173,9 +193,9 @@ static void make_postings(struct make *m, size_t n, struct buf *table)
 	close_frame(table, 0);
 }
 
-void make_index(const struct labels *sets, size_t n, struct buf *out)
+static void make_all(struct make *m, const struct labels *sets, size_t n)
 {
-	struct make m = { .out = out };
+	struct buf *out = m->out;
 	struct buf table;
 	uint64_t toc[6];
 
@@ -183,11 +203,11 @@ void make_index(const struct labels *sets, size_t n, struct buf *out)
 	wr_be32(out, 0xbaaad700);
 	buf_byte(out, 2);
 	toc[0] = out->n;
-	make_symbols(&m, sets, n);
+	make_symbols(m, sets, n);
 	toc[1] = out->n;
-	make_series(&m, sets, n);
+	make_series(m, sets, n);
 	toc[2] = toc[4] = out->n;
-	make_postings(&m, n, &table);
+	make_postings(m, n, &table);
 	toc[3] = toc[5] = out->n;
 	buf_add(out, table.p, table.n);
 	size_t at = out->n;
@@ -196,7 +216,18 @@ void make_index(const struct labels *sets, size_t n, struct buf *out)
 	wr_be32(out, crc32c(0, out->p + at, 48));
 	cr_assert(!out->failed && !table.failed);
 	buf_deinit(&table);
-	free(m.symbol);
-	free(m.pair);
-	free(m.ref);
+	free(m->symbol);
+	free(m->pair);
+	free(m->ref);
+}
+
+void make_index(const struct labels *sets, size_t n, struct buf *out)
+{
+	make_all(&(struct make){ .out = out }, sets, n);
+}
+
+void make_index_of(struct labels set, const struct idx_chunk *c, size_t n,
+		   struct buf *out)
+{
+	make_all(&(struct make){ .out = out, .chunk = c, .n_chunks = n }, &set, 1);
 }

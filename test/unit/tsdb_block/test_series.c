@@ -6,6 +6,7 @@
 #include "base/vec.h"
 #include "fs/fs.h"
 #include "unit/tsdb_block/golden.h"
+#include "unit/tsdb_block/make_index.h"
 
 #define EU_A   GOLDEN "/bucket/01M81YVBWEZNH3H08SPVGX7K64"
 #define VALUES GOLDEN "/bucket/01M81YVCFSCF0E425839T44G73"
@@ -352,5 +353,80 @@ Test(block_series, a_block_of_parts_opened_elsewhere_reads_the_same)
 	expect_same("parts", &got, &want);
 	block_unref(block_ref(parts));
 	block_unref(parts);
+	fix_end(&f);
+}
+
+/* The series of EU_A that has most chunks. */
+static struct idx_series longest(struct fix *f, struct idx_reader *r)
+{
+	struct postings all = { 0 };
+	struct idx_series_req req = { .mint_ms = INT64_MIN, .maxt_ms = INT64_MAX };
+	cr_assert_eq(idx_postings(r, &f->ctx, &f->a, NULL, 0, &all, &f->e), 0);
+	struct idx_series *s = ARENA_ARRAY(&f->a, struct idx_series, all.n), most = { 0 };
+	cr_assert_eq(idx_series_read(r, &f->ctx, &f->a, all.ref, all.n, &req, s, &f->e),
+		     0);
+	for (size_t i = 0; i < all.n; i++)
+		if (s[i].n_chunks > most.n_chunks)
+			most = s[i];
+	return most;
+}
+
+/* EU_A's chunks under an index made here. */
+static struct block *block_of_index(struct fix *f, const struct buf *index)
+{
+	struct block *b = open_block(f, EU_A), *out = NULL;
+	struct range_source *seg = NULL,
+			    *src = range_source_mem("index", index->p, index->n);
+	struct idx_reader *r = NULL;
+	struct segments *segs = NULL;
+	cr_assert_eq(idx_open_index(&f->ctx, src, &r, &f->e), 0, "%s", err_text(&f->e));
+	range_source_unref(src);
+	cr_assert_eq(range_source_file(&f->ctx, EU_A "/chunks/000001", &seg, &f->e), 0);
+	cr_assert_eq(segments_open(&f->ctx, &seg, 1, &segs, &f->e), 0);
+	cr_assert_eq(block_open_sources(&f->ctx, &b->meta, r, segs, NULL, &out, &f->e),
+		     0);
+	block_unref(b);
+	return out;
+}
+
+/* Writers of old had such entries: a chunk that begins before the one in front of it. */
+Test(block_series, chunks_out_of_order_are_shown_in_the_order_of_their_times)
+{
+	struct fix f;
+	struct range_source *src = NULL;
+	struct idx_reader *r = NULL;
+	struct label l[] = { { STR("__name__"), STR("up") } };
+
+	fix_begin(&f);
+	cr_assert_eq(range_source_file(&f.ctx, EU_A "/index", &src, &f.e), 0);
+	cr_assert_eq(idx_open_index(&f.ctx, src, &r, &f.e), 0);
+	range_source_unref(src);
+	struct idx_series s = longest(&f, r);
+	idx_close(r);
+	cr_assert_geq(s.n_chunks, 3);
+	struct idx_chunk *c = ARENA_ARRAY(&f.a, struct idx_chunk, s.n_chunks);
+	for (int order = 0; order < 3; order++) {
+		struct buf index;
+		buf_init(&index, 1 << 20);
+		for (uint32_t i = 0; i < s.n_chunks; i++)
+			c[i] = s.chunk[order == 0   ? i
+				       : order == 1 ? s.n_chunks - 1 - i
+						    : (i + 1) % s.n_chunks];
+		make_index_of((struct labels){ .l = l, .n = 1 }, c, s.n_chunks, &index);
+		struct block *b = block_of_index(&f, &index);
+		cr_assert_eq(read_shown(&f, b, &req_all, order ? &got : &want), 0);
+		cr_assert_eq(count_warnings(&f, ""), 0);
+		if (order)
+			expect_same("unsorted", &got, &want);
+		struct block_series_req first = { .mint_ms = s.chunk[0].mint_ms,
+						  .maxt_ms = s.chunk[0].mint_ms };
+		cr_assert_eq(read_shown(&f, b, &first, &got), 0);
+		cr_assert_eq(got.n, 1);
+		cr_assert_eq(got.v[0].chunks, 1);
+		block_unref(b);
+		buf_deinit(&index);
+	}
+	cr_assert_eq(want.n, 1);
+	cr_assert_eq(want.v[0].chunks, s.n_chunks);
 	fix_end(&f);
 }
