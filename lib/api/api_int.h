@@ -67,6 +67,11 @@ struct selectors {
 
 int api_bad(struct ctx *ctx, struct err *e, const char *name, const char *fmt, ...)
 	PRINTF_LIKE(4, 5);
+/*
+ * A parameter could not be parsed: the request's fault, but when its memory was refused; then `why` stays what it is, with
+ * its outcome.
+ */
+int api_bad_text(struct call *c, const char *name, const struct err *why);
 MUST_CHECK int api_time(struct call *c, const char *name, int64_t def, int64_t *ms);
 MUST_CHECK int api_duration(struct call *c, const char *name, int64_t def, int64_t *ms);
 MUST_CHECK int api_bool(struct call *c, const char *name, bool def, bool *v);

@@ -211,7 +211,7 @@ int api_exemplars(struct call *c, struct buf *out)
 		return api_bad(c->ctx, c->e, "end",
 			       "end timestamp must not be before start time");
 	if (promql_parse(&ctx, c->a, q.query, o->promql_features, &tree, &why) < 0)
-		return api_bad(c->ctx, c->e, "query", "%s", err_text(&why));
+		return api_bad_text(c, "query", &why);
 	if (api_enforce_exemplars(c, tree, &q.query) < 0)
 		return -1;
 	if (o->federated->ops->exemplars(o->federated, &ctx, c->a, &q, &x, c->e) < 0 ||

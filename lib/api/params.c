@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "api/api_int.h"
+#include "base/budget.h"
 #include "base/time.h"
 
 bool api_parse_time(struct str s, int64_t *ms)
@@ -51,6 +52,14 @@ int api_bad(struct ctx *ctx, struct err *e, const char *name, const char *fmt, .
 	err_setv(ctx, e, E_INVALID, fmt, ap);
 	va_end(ap);
 	return err_wrap(ctx, e, "invalid parameter \"%s\"", name);
+}
+
+int api_bad_text(struct call *c, const char *name, const struct err *why)
+{
+	if (why->code != E_LIMIT || !budget_refused(c->ctx->budget))
+		return api_bad(c->ctx, c->e, name, "%s", err_text(why));
+	err_copy(c->ctx, c->e, why);
+	return err_wrap(c->ctx, c->e, "parameter \"%s\"", name);
 }
 
 int api_time(struct call *c, const char *name, int64_t def, int64_t *ms)
@@ -119,8 +128,7 @@ static int store_match(struct call *c, struct query_view *v)
 		struct err why = ERR_INIT;
 		if (promql_parse_selector(c->ctx, c->a, texts[i], &m, &counts[i], &why) <
 		    0)
-			return api_bad(c->ctx, c->e, "storeMatch[]", "%s",
-				       err_text(&why));
+			return api_bad_text(c, "storeMatch[]", &why);
 		sets[i] = m;
 	}
 	v->proxy = (struct proxy_view){ sets, counts, n };
@@ -161,7 +169,7 @@ int api_matches(struct call *c, bool required, struct selectors *out)
 		struct err why = ERR_INIT;
 		if (promql_parse_selector(c->ctx, c->a, texts[i], &out->m[i],
 					  &out->count[i], &why) < 0)
-			return api_bad(c->ctx, c->e, "match[]", "%s", err_text(&why));
+			return api_bad_text(c, "match[]", &why);
 	}
 	return 0;
 }

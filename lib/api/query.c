@@ -148,7 +148,7 @@ static int parse(struct call *c, struct promql_query *q)
 	if (promql_parse(c->ctx, c->a, q->text, c->api->o.promql_features, &x, &why) <
 		    0 ||
 	    promql_resolve(x, q->text, q->start_ms, q->end_ms, q->step_ms, &why) < 0)
-		return api_bad(c->ctx, c->e, "query", "%s", err_text(&why));
+		return api_bad_text(c, "query", &why);
 	q->expr = x;
 	return api_enforce_query(c, x, q);
 }
@@ -246,7 +246,7 @@ static int parse_only(struct call *c, struct expr **x)
 	struct err why = ERR_INIT;
 	if (promql_parse(c->ctx, c->a, http_param(c->req, "query"),
 			 c->api->o.promql_features, x, &why) < 0)
-		return api_bad(c->ctx, c->e, "query", "%s", err_text(&why));
+		return api_bad_text(c, "query", &why);
 	return 0;
 }
 

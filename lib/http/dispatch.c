@@ -193,7 +193,7 @@ bool http_dispatch(struct http_call *call)
 	} else if (!route) {
 		http_answer_no_route(call);
 	} else if (http_params_parse(r, call->query, &e) < 0) {
-		http_answer_plain(call, 413, err_text(&e));
+		http_answer_plain(call, e.code == E_LIMIT ? 413 : 503, err_text(&e));
 	} else if (route->where == HTTP_ON_LOOP && !call->ask_auth) {
 		answer_on_loop(call, route->handle, route->arg,
 			       route->name ? route->name : route->path);

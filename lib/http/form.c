@@ -84,7 +84,8 @@ int http_params_parse(struct http_req *r, struct str query, struct err *e)
 		return 0;
 	r->params = arena_try(r->arena, NULL, max * sizeof(*r->params), e);
 	if (!r->params)
-		return -1;
+		return err_set(NULL, e, E_UNAVAILABLE,
+			       "out of memory for the parameters");
 	add_all(r, body);
 	add_all(r, query);
 	return 0;

@@ -46,7 +46,8 @@ void http_route_find(const struct http_server *s, struct http_req *r, struct str
 		     struct http_match *out);
 
 /* ---- form ---- */
-/* Sets r->params from r->body (if it is a form) and the query; E_LIMIT when there are too many. */
+/* Sets r->params from r->body (if it is a form) and the query; E_LIMIT when there are too many, E_UNAVAILABLE when the budget has no
+ * room for them. */
 MUST_CHECK int http_params_parse(struct http_req *r, struct str query, struct err *e);
 
 /* ---- metrics ---- */

@@ -332,6 +332,29 @@ Test(server, too_much_is_refused)
 	srv_stop(&v, NS_PER_S);
 }
 
+Test(server, parameters_that_find_no_memory_are_no_fault_of_the_request)
+{
+	struct srv v;
+	const size_t n = 60000;
+	char *big = calloc(1, 3 * n);
+	srv_start(&v, NULL);
+	v.budget.limit = (size_t)512 << 10;
+	snprintf(big, 3 * n,
+		 "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n"
+		 "Content-Type: application/x-www-form-urlencoded\r\n"
+		 "Connection: close\r\n\r\n",
+		 2 * n);
+	char *at = big + strlen(big);
+	for (size_t i = 0; i < n; i++)
+		memcpy(at + 2 * i, "a&", 2);
+	struct raw *r = send_all_read_all(&v, big);
+	HAS(r, "HTTP/1.1 503 ");
+	HAS(r, "out of memory for the parameters\n");
+	raw_close(r);
+	free(big);
+	srv_stop(&v, NS_PER_S);
+}
+
 Test(server, a_failing_handler_is_500_or_a_cut_answer)
 {
 	struct srv v;
