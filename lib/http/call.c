@@ -100,19 +100,19 @@ static int answer(struct http_call *c, struct err *e)
 		span_int(&span, "http.status_code",
 			 rc < 0 && !w->head_sent ? 500 : w->status);
 	span_end(&span, rc < 0 ? e : NULL);
-	/* Counted before the client can see the end of its answer. */
-	int status = rc < 0 && !w->head_sent ? 500 : w->status;
-	uint64_t took_ns = time_mono_ns() - start;
-	http_metrics_end(m, handler, r->method, status, took_ns);
-	http_log_end(c, handler, status, took_ns);
 	if (rc < 0) {
 		if (e->code != E_CANCELLED || !cancel_is(c->cancel))
 			log_warn(&c->ctx, "%.*s %.*s: %s", STR_FMT(r->method),
 				 STR_FMT(r->path), err_text(e));
-		if (http_resp_error(w, &c->ctx, 500, e) < 0)
-			return -1;
+		rc = http_resp_error(w, &c->ctx, 500, e);
 	}
-	return http_resp_finish(w, &c->ctx, e);
+	if (rc == 0)
+		rc = http_resp_end_body(w, &c->ctx, e);
+	/* Counted before the client can see the end of its answer. */
+	uint64_t took_ns = time_mono_ns() - start;
+	http_metrics_end(c, handler, w->status, took_ns);
+	http_log_end(c, handler, w->status, took_ns);
+	return rc < 0 ? -1 : http_resp_finish(w, &c->ctx, e);
 }
 
 void http_call_run(void *arg)

@@ -33,8 +33,7 @@ static void answer_on_loop(struct http_call *call,
 		w->close = true;
 	call->framing->made(call);
 	if (handler)
-		http_metrics_end(m, handler, call->req.method, w->status,
-				 time_mono_ns() - start);
+		http_metrics_end(call, handler, w->status, time_mono_ns() - start);
 	http_log_end(call, handler, w->status, time_mono_ns() - start);
 }
 

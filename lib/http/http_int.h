@@ -51,20 +51,21 @@ void http_route_find(const struct http_server *s, struct http_req *r, struct str
 MUST_CHECK int http_params_parse(struct http_req *r, struct str query, struct err *e);
 
 /* ---- metrics ---- */
+struct http_call;
 struct http_metrics {
 	struct metric_set *set; /* NULL: not counted */
 };
 void http_metrics_init(struct http_metrics *m, struct metric_registry *reg);
 void http_metrics_begin(struct http_metrics *m, const char *handler, struct str method);
-void http_metrics_end(struct http_metrics *m, const char *handler, struct str method,
-		      int status, uint64_t took_ns);
+/* Counts c's request, and the bytes of its answer's body so far: all, but for what is still to be sent of a cut one. */
+void http_metrics_end(const struct http_call *c, const char *handler, int status,
+		      uint64_t took_ns);
 
 /* Who asks: peer and, if it is wanted, subject of his certificate. dispatch.c, LOOP */
 void http_req_peer(const struct http_server *s, const struct net_conn *net,
 		   struct http_req *r);
 
 /* ---- log of requests ---- */
-struct http_call;
 /* X-Request-ID, where it can be passed on; "": none. */
 struct str http_request_id(const struct http_req *r);
 /* Beside http_metrics_begin and _end; nothing where logging is off. `handler` NULL: not logged. */
@@ -89,6 +90,7 @@ struct http_resp {
 	enum http_coding coding;
 	struct gzip_enc *enc;
 	uint64_t raw_n;	  /* body bytes that the handler wrote */
+	uint64_t wire_n;  /* as they go on the wire: encoded, not framed */
 	uint64_t known_n; /* of http_reply; 0: not known */
 	struct buf
 		raw; /* not decided yet: at most HTTP_CODING_MIN; on the loop: the whole body */
@@ -100,7 +102,9 @@ void http_resp_deinit(struct http_resp *w);
 /* Forget what was not sent and answer with the handler's error; -1 if bytes are out already. */
 MUST_CHECK int http_resp_error(struct http_resp *w, struct ctx *ctx, int status,
 			       const struct err *why);
-/* WORKER: send what is left; the pipe's end is the caller's affair. */
+/* WORKER: the handler is through: the last bytes are made, and kept, so that they can be counted before they go. */
+MUST_CHECK int http_resp_end_body(struct http_resp *w, struct ctx *ctx, struct err *e);
+/* WORKER: send what is left, behind http_resp_end_body; the pipe's end is the caller's affair. */
 MUST_CHECK int http_resp_finish(struct http_resp *w, struct ctx *ctx, struct err *e);
 /* LOOP: the head of an answer made on the loop; false: it cannot be made. The body is *body, until the call ends. */
 bool http_resp_loop_out(struct http_resp *w, struct buf *head, struct str *body);

@@ -3,14 +3,16 @@
  * case and "unknown" beyond the usual ones, the buckets those of Thanos' dashboards.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/time.h"
 #include "http/http_int.h"
 
-enum { M_TOTAL, M_DURATION, M_INFLIGHT, M_COUNT };
+enum { M_TOTAL, M_DURATION, M_REQUEST_SIZE, M_RESPONSE_SIZE, M_INFLIGHT, M_COUNT };
 
 static const double seconds[] = { 0.001, 0.01, 0.1, 0.3, 0.6, 1,   3,	6,  9,
 				  20,	 30,   60,  90,	 120, 240, 360, 720 };
+static const double bytes[] = { 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768 };
 
 static const struct metric_desc rows[M_COUNT] = {
 	[M_TOTAL] = { METRIC_COUNTER,
@@ -23,6 +25,18 @@ static const struct metric_desc rows[M_COUNT] = {
 			 { "code", "handler", "method" },
 			 seconds,
 			 ARRAY_LEN(seconds) },
+	[M_REQUEST_SIZE] = { METRIC_HISTOGRAM,
+			     "http_request_size_bytes",
+			     "Tracks the size of HTTP requests.",
+			     { "code", "handler", "method" },
+			     bytes,
+			     ARRAY_LEN(bytes) },
+	[M_RESPONSE_SIZE] = { METRIC_HISTOGRAM,
+			      "http_response_size_bytes",
+			      "Tracks the size of HTTP responses.",
+			      { "code", "handler", "method" },
+			      bytes,
+			      ARRAY_LEN(bytes) },
 	[M_INFLIGHT] = { METRIC_GAUGE,
 			 "http_inflight_requests",
 			 "Current number of HTTP requests the handler is responding to.",
@@ -55,16 +69,32 @@ void http_metrics_begin(struct http_metrics *m, const char *handler, struct str 
 			   1);
 }
 
-void http_metrics_end(struct http_metrics *m, const char *handler, struct str method,
-		      int status, uint64_t took_ns)
+/* As the client library has it: what the request line and the headers say, without how HTTP writes it down, and the body. */
+static double request_size(const struct http_req *r)
 {
-	char code[16];
-	if (!m->set)
+	size_t n = r->target.n + r->method.n + strlen("HTTP/1.1") + r->body.n;
+	for (size_t i = 0; i < r->n_headers; i++)
+		n += r->headers[i].v.n +
+		     (str_eqz(r->headers[i].k, "host") ? 0 : r->headers[i].k.n);
+	return (double)n;
+}
+
+void http_metrics_end(const struct http_call *c, const char *handler, int status,
+		      uint64_t took_ns)
+{
+	struct metric_set *m = c->server->metrics.set;
+	char text[16];
+	if (!m)
 		return;
-	struct str h = str_of(handler), verb = method_label(method);
-	snprintf(code, sizeof(code), "%d", status);
-	metric_add(metric_at(m->set, M_INFLIGHT, h, verb), -1);
-	metric_inc(metric_at(m->set, M_TOTAL, str_of(code), h, verb));
-	metric_observe(metric_at(m->set, M_DURATION, str_of(code), h, verb),
+	struct str h = str_of(handler), verb = method_label(c->req.method);
+	snprintf(text, sizeof(text), "%d", status);
+	struct str code = str_of(text);
+	metric_add(metric_at(m, M_INFLIGHT, h, verb), -1);
+	metric_inc(metric_at(m, M_TOTAL, code, h, verb));
+	metric_observe(metric_at(m, M_DURATION, code, h, verb),
 		       (double)took_ns / (double)NS_PER_S);
+	metric_observe(metric_at(m, M_REQUEST_SIZE, code, h, verb),
+		       request_size(&c->req));
+	metric_observe(metric_at(m, M_RESPONSE_SIZE, code, h, verb),
+		       (double)c->resp.wire_n);
 }

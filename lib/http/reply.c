@@ -341,6 +341,7 @@ static int send_slab(struct http_resp *w, struct ctx *ctx, struct err *e)
 /* Body bytes as they go on the wire. */
 static int emit(struct http_resp *w, struct ctx *ctx, struct str data, struct err *e)
 {
+	w->wire_n += data.n;
 	while (data.n) {
 		if (w->cur && w->cur_n == SLAB_CAP - FRAME_FRONT - FRAME_BACK) {
 			bool plain = w->coding == HTTP_IDENTITY && w->known_n;
@@ -416,8 +417,10 @@ int http_write(struct http_resp *w, struct ctx *ctx, struct str data, struct err
 	}
 	w->raw_n += data.n;
 	if (w->on_loop) {
-		if (!w->is_head)
+		if (!w->is_head) {
 			buf_str(&w->raw, data);
+			w->wire_n += data.n;
+		}
 		w->failed = w->raw.failed;
 		return buf_check(&w->raw, ctx, "answer", e);
 	}
@@ -455,7 +458,7 @@ int http_resp_error(struct http_resp *w, struct ctx *ctx, int status,
 	w->headers = NULL;
 	w->tail = &w->headers;
 	w->has_coding = w->decided = w->failed = false;
-	w->raw_n = w->known_n = 0;
+	w->raw_n = w->wire_n = w->known_n = 0;
 	w->coding = HTTP_IDENTITY;
 	http_add_header(w, "X-Content-Type-Options", STR("nosniff"));
 	const char *text = err_text(why);
@@ -463,7 +466,7 @@ int http_resp_error(struct http_resp *w, struct ctx *ctx, int status,
 	return http_reply(w, ctx, status, "text/plain; charset=utf-8", body, &e);
 }
 
-int http_resp_finish(struct http_resp *w, struct ctx *ctx, struct err *e)
+int http_resp_end_body(struct http_resp *w, struct ctx *ctx, struct err *e)
 {
 	if (w->failed)
 		return err_set(ctx, e, E_CANCELLED, "the answer was cut before");
@@ -471,8 +474,11 @@ int http_resp_finish(struct http_resp *w, struct ctx *ctx, struct err *e)
 		return -1;
 	if (w->known_n && w->raw_n < w->known_n)
 		return err_set(ctx, e, E_INTERNAL, "answer shorter than announced");
-	if (w->enc && encode(w, ctx, STR_NULL, true, e) < 0)
-		return -1;
+	return w->enc ? encode(w, ctx, STR_NULL, true, e) : 0;
+}
+
+int http_resp_finish(struct http_resp *w, struct ctx *ctx, struct err *e)
+{
 	if (!w->head_sent) {
 		bool plain = w->coding == HTTP_IDENTITY;
 		int64_t n =

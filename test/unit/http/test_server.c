@@ -376,7 +376,15 @@ Test(server, requests_are_counted)
 	struct buf b;
 	srv_start(&v, NULL);
 	raw_close(srv_ask(&v, "GET", "/size/1", ""));
-	raw_close(srv_ask(&v, "GET", "/loop/1", ""));
+	raw_close(srv_ask(&v, "GET", "/loop/3", ""));
+	raw_close(srv_ask(&v, "GET", "/fail/x", ""));
+	raw_close(srv_ask(&v, "GET", "/stream/100000", ""));
+	raw_close(send_all_read_all(
+		&v,
+		"POST /echo?a=b HTTP/1.1\r\nHost: example.org\r\nContent-Length: 90\r\n"
+		"Connection: close\r\n\r\n"
+		"0123456789012345678901234567890123456789012345678901234567890123456789"
+		"01234567890123456789"));
 	buf_init(&b, 1 << 20);
 	metric_write_text(v.reg, false, &b);
 	buf_byte(&b, '\0');
@@ -385,10 +393,52 @@ Test(server, requests_are_counted)
 		"http_requests_total{code=\"200\",handler=\"loop\",method=\"get\"} 1\n",
 		"http_request_duration_seconds_count{code=\"200\",handler=\"size\",method=\"get\"} 1\n",
 		"http_inflight_requests{handler=\"size\",method=\"get\"} 0\n",
+		/* target, method, protocol, headers, host */
+		"http_request_size_bytes_sum{code=\"200\",handler=\"size\",method=\"get\"} 34\n",
+		"http_request_size_bytes_bucket{code=\"200\",handler=\"size\",method=\"get\",le=\"64\"} 1\n",
+		"http_request_size_bytes_sum{code=\"200\",handler=\"echo\",method=\"post\"} 153\n",
+		"http_request_size_bytes_count{code=\"200\",handler=\"loop\",method=\"get\"} 1\n",
+		"http_response_size_bytes_sum{code=\"200\",handler=\"size\",method=\"get\"} 1\n",
+		"http_response_size_bytes_bucket{code=\"200\",handler=\"size\",method=\"get\",le=\"64\"} 1\n",
+		"http_response_size_bytes_sum{code=\"200\",handler=\"loop\",method=\"get\"} 3\n",
+		"http_response_size_bytes_sum{code=\"500\",handler=\"fail\",method=\"get\"} 9\n",
+		"http_response_size_bytes_bucket{code=\"200\",handler=\"/stream/:n\",method=\"get\",le=\"32768\"} 0\n",
 	};
 	for (size_t i = 0; i < ARRAY_LEN(want); i++)
 		cr_assert_not_null(strstr((const char *)b.p, want[i]), "%s",
 				   (const char *)b.p);
 	buf_deinit(&b);
+	srv_stop(&v, NS_PER_S);
+}
+
+static double series_value(const struct srv *v, const char *series)
+{
+	struct buf b;
+	buf_init(&b, 1 << 20);
+	metric_write_text(v->reg, false, &b);
+	buf_byte(&b, '\0');
+	const char *at = strstr((const char *)b.p, series);
+	cr_assert_not_null(at, "%s", (const char *)b.p);
+	double d = strtod(at + strlen(series), NULL);
+	buf_deinit(&b);
+	return d;
+}
+
+Test(server, the_size_of_an_answer_is_that_of_its_bytes_on_the_wire)
+{
+	struct srv v;
+	srv_start(&v, NULL);
+	struct raw *r = srv_ask(&v, "GET", "/size/20000", "Accept-Encoding: gzip\r\n");
+	const char *length = strstr(r->buf, "Content-Length: ");
+	HAS(r, "Content-Encoding: gzip");
+	cr_assert_not_null(length);
+	double sent = strtod(length + strlen("Content-Length: "), NULL);
+	cr_assert(sent > 0 && sent < 10000);
+	cr_assert_eq(
+		series_value(
+			&v,
+			"http_response_size_bytes_sum{code=\"200\",handler=\"size\",method=\"get\"} "),
+		sent);
+	raw_close(r);
 	srv_stop(&v, NS_PER_S);
 }
