@@ -35,7 +35,8 @@ MUST_CHECK int mark_remove(struct bucket *b, struct ctx *ctx, enum mark_kind k,
 
 /*
  * Delete a block so that nobody ever sees half of one: meta.json first, the deletion mark last. Stopped half way it
- * leaves a folder without meta.json, and calling it again goes on.
+ * leaves a folder without meta.json, and calling it again goes on. E_UNAVAILABLE: listings were out of date for seconds, so
+ * what is left may not be known; the mark stays.
  */
 MUST_CHECK int block_delete(struct bucket *b, struct ctx *ctx, const struct ulid *id,
 			    struct err *e);
