@@ -391,6 +391,12 @@ struct select_share {
 bool op_select_share(struct exec *x, struct op *op, const struct expr *aggr,
 		     struct select_share *out);
 /*
+ * May the readers of `part`, another selector, be fed rows of `whole`? Then they take those that pass a filter: *all, or, who was
+ * behind a filter already, its `now`. `part` is not read any more.
+ */
+bool op_select_take_over(struct exec *x, struct op *whole, struct op *part,
+			 struct select_filter **all);
+/*
  * Of the rows an aggregation looks only at the labels of its groups (NULL: at all), and takes some only (NULL: all). Called once
  * for each reader.
  */

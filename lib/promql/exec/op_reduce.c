@@ -296,20 +296,55 @@ static void reduce_close(struct op *op)
 
 static const struct op_ops reduce_ops = { "reduce", NULL, reduce_next, reduce_close };
 
+static bool same_grid(const struct grid *a, const struct grid *b)
+{
+	return a->start_ms == b->start_ms && a->step_ms == b->step_ms && a->n == b->n;
+}
+
+static bool reads(const struct op_reduce *o)
+{
+	return o->op.ops == &reduce_ops && o->first == o && o->op.in[0];
+}
+
 /* An aggregation that was planned before and reads, on the same grid, what `r` would read. */
 static struct op_reduce *same_rows(struct exec *x, const struct op_reduce *r,
 				   struct select_share *how)
 {
 	for (size_t i = 0; i < x->n_ops; i++) {
 		struct op_reduce *o = (struct op_reduce *)x->ops[i];
-		if (o->op.ops == &reduce_ops && o != r && o->first == o && o->op.in[0] &&
-		    o->op.grid.start_ms == r->op.grid.start_ms &&
-		    o->op.grid.step_ms == r->op.grid.step_ms &&
-		    o->op.grid.n == r->op.grid.n &&
+		if (reads(o) && o != r && same_grid(&o->op.grid, &r->op.grid) &&
 		    op_select_share(x, o->op.in[0], r->op.expr, how))
 			return o;
 	}
 	return NULL;
+}
+
+static void needs(struct exec *x, struct op_reduce *r)
+{
+	op_select_needs(x, r->first->op.in[0],
+			r->op.expr->aggr.without ? NULL : &r->groups, r->op.only);
+}
+
+/* Aggregations whose selectors were planned before one that has all their series: they are fed by it, too. */
+static void take_over(struct exec *x, struct op_reduce *first)
+{
+	for (size_t i = 0; i < x->n_ops; i++) {
+		struct op_reduce *o = (struct op_reduce *)x->ops[i], *last = o;
+		struct select_filter *all;
+		if (!reads(o) || o == first || !same_grid(&o->op.grid, &first->op.grid) ||
+		    !op_select_take_over(x, first->op.in[0], o->op.in[0], &all))
+			continue;
+		o->op.in[0] = NULL;
+		for (struct op_reduce *r = o; r; r = r->along) {
+			r->first = first;
+			r->op.along = &first->op;
+			r->op.only = r->op.only ? r->op.only->now : all;
+			needs(x, r);
+			last = r;
+		}
+		last->along = first->along;
+		first->along = o;
+	}
 }
 
 int op_reduce_new(struct exec *x, const struct expr *e, struct grid g, struct op **out,
@@ -338,7 +373,7 @@ int op_reduce_new(struct exec *x, const struct expr *e, struct grid g, struct op
 		if (aggr_input_plan(x, e, g, &r->op.in[0], err) < 0)
 			return -1;
 	}
-	op_select_needs(x, r->first->op.in[0], e->aggr.without ? NULL : &r->groups,
-			r->op.only);
+	needs(x, r);
+	take_over(x, r->first);
 	return 0;
 }

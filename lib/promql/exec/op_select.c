@@ -539,19 +539,6 @@ int op_select_new(struct exec *x, const struct expr *sel, const struct expr *cal
 
 /* ---- aggregations that read it ---- */
 
-static bool same_text(const struct op *sel, const struct expr *input)
-{
-	struct buf a, b;
-	buf_init(&a, 1 << 20);
-	buf_init(&b, 1 << 20);
-	plan_print(sel, &a);
-	promql_print(input, &b);
-	bool same = !a.failed && !b.failed && str_eq(buf_view(&a), buf_view(&b));
-	buf_deinit(&a);
-	buf_deinit(&b);
-	return same;
-}
-
 /* What the operator reads: a selector, or a function of it. */
 static const struct expr *input_of(const struct op_select *s)
 {
@@ -664,6 +651,15 @@ static bool share_some(struct exec *x, struct op_select *s, const struct expr *a
 	return true;
 }
 
+/* The stores' hints name one aggregation. */
+static void for_many(struct op_select *s)
+{
+	struct query_hints *h = &s->spec.req.query_hints;
+	if (s->op.expr->kind == EXPR_AGGR)
+		*h = (struct query_hints){ .step_ms = h->step_ms,
+					   .range_ms = h->range_ms };
+}
+
 bool op_select_share(struct exec *x, struct op *op, const struct expr *aggr,
 		     struct select_share *out)
 {
@@ -680,17 +676,61 @@ bool op_select_share(struct exec *x, struct op *op, const struct expr *aggr,
 	if (plain && x->q->max_resolution_ms &&
 	    (!by_aggr || s->spec.want != select_want(aggr)))
 		return false;
-	if (same_text(op, in)) {
+	if (select_same_text(op, in)) {
 		held_alias(x, in, input_of(s));
 		set_place(x, s, in);
 	} else if (!share_some(x, s, aggr, out)) {
 		return false;
 	}
-	if (by_aggr) { /* the stores' hints name one aggregation */
-		struct query_hints *h = &s->spec.req.query_hints;
-		*h = (struct query_hints){ .step_ms = h->step_ms,
-					   .range_ms = h->range_ms };
-	}
+	for_many(s);
+	return true;
+}
+
+/* A filter of `p` becomes one of `s`, where it asks for `m`, too. */
+static struct select_filter *move_filter(struct exec *x, struct op_select *s,
+					 const struct select_filter *of,
+					 const struct matcher *const *m, size_t n)
+{
+	struct select_filter *f = new_filter(s, of->in);
+	select_filter_add(x, f, of->m, of->n);
+	select_filter_add(x, f, m, n);
+	f->held = of->held;
+	f->windows = of->windows;
+	f->call = of->call;
+	f->at = of->at;
+	return f;
+}
+
+bool op_select_take_over(struct exec *x, struct op *whole, struct op *part,
+			 struct select_filter **all)
+{
+	/* closed, but neither opened nor read */
+	static const struct op_ops gone = { "select", NULL, sel_next, sel_close };
+	struct op_select *s = (struct op_select *)whole, *p = (struct op_select *)part;
+	const struct matcher **more, **less;
+	if (whole->ops != &sel_ops || part->ops != &sel_ops || s->set || p->set ||
+	    s->count != p->count || s->pushed != p->pushed || s->stats != p->stats ||
+	    s->spec.req.max_resolution_ms >= FINEST_DOWNSAMPLED_MS ||
+	    (x->q->max_resolution_ms && s->spec.want != p->spec.want) ||
+	    s->n_filters + p->n_filters + 1 > SELECT_FILTERS ||
+	    s->behind + p->behind + p->readers > SELECT_FILTERS ||
+	    !select_alike(input_of(s), input_of(p)))
+		return false;
+	size_t n = select_beyond(x, p->spec.sel, s->spec.sel, &more);
+	if (n == 0 || select_beyond(x, s->spec.sel, p->spec.sel, &less) ||
+	    !select_can_filter(x, s->spec.sel, more, n))
+		return false;
+	const struct select_filter own = { .held = part->held,
+					   .windows = p->held,
+					   .in = input_of(p),
+					   .call = p->call.call,
+					   .at = p->call.at };
+	*all = move_filter(x, s, &own, more, n);
+	for (uint32_t i = 0; i < p->n_filters; i++)
+		p->filter[i].now = move_filter(x, s, &p->filter[i], more, n);
+	for_many(s);
+	part->ops = &gone;
+	part->up = part; /* of nobody */
 	return true;
 }
 

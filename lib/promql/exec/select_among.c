@@ -10,6 +10,19 @@
 
 #include <string.h>
 
+bool select_same_text(const struct op *sel, const struct expr *input)
+{
+	struct buf a, b;
+	buf_init(&a, 1 << 20);
+	buf_init(&b, 1 << 20);
+	plan_print(sel, &a);
+	promql_print(input, &b);
+	bool same = !a.failed && !b.failed && str_eq(buf_view(&a), buf_view(&b));
+	buf_deinit(&a);
+	buf_deinit(&b);
+	return same;
+}
+
 static const struct expr *strip(const struct expr *e)
 {
 	return expr_strip((struct expr *)(uintptr_t)e);

@@ -75,7 +75,10 @@ struct select_filter {
 	struct held *held, *windows;
 	/* Of the last of those selectors: what annotations of its series name, and where they point. */
 	const struct expr *in, *call, *at;
+	struct select_filter *now; /* where it went, when its selector was taken over */
 };
+/* What the operator reads, and `input`, are written alike. */
+bool select_same_text(const struct op *sel, const struct expr *input);
 /* Both are selectors, or the same function of selectors with the same constants, that differ in their matchers at most. */
 bool select_alike(const struct expr *a, const struct expr *b);
 /* The selector of such an expression. */

@@ -164,6 +164,16 @@ static const struct {
 	  "\t\t\t[reduce] sum, only {c!=\"\", b=\"2\"}, fed by count\n"
 	  "\t\t[reduce] max, fed by count\n"
 	  "\t[reduce] sum, only {b=\"2\"}, fed by count\n" },
+	{ "sum(m_total{a=\"1\"}) + max(m_total{b=\"1\", c!=\"\"}) + count by (d) (m_total{b=\"1\"}) + "
+	  "sum by (e) (m_total)", /* two parts, one with a part of its own, before the whole */
+	  "[join] +\n"
+	  "\t[join] +\n"
+	  "\t\t[join] +\n"
+	  "\t\t\t[reduce] sum, only {a=\"1\"}\n"
+	  "\t\t\t\t[select] m_total, labels (__name__, d, e)\n"
+	  "\t\t\t[reduce] max, only {c!=\"\", b=\"1\"}, fed by sum\n"
+	  "\t\t[reduce] count by (d), only {b=\"1\"}, fed by sum\n"
+	  "\t[reduce] sum by (e), fed by sum\n" },
 	{ "sum(m_total{a=\"1\"}) / sum(m_total{b=\"1\"})", /* neither has all of the other */
 	  "[join] /\n"
 	  "\t[reduce] sum\n"
@@ -293,46 +303,60 @@ Test(plan, aggregations_of_one_selector_read_it_once)
 	arena_deinit(&w.arena);
 }
 
-/* Each of the two aggregations has the bits that it has alone, and samples are counted as if it were. */
-static void check_both(struct world *w, const char *first, const char *second)
+#define MOST 4
+/* Each of the aggregations has the bits that it has alone, and samples are counted as if it were. */
+static void check_all(struct world *w, const char *const *query, size_t n)
 {
-	struct asking one, two, both;
-	struct promql_result r1, r2, r;
-	char text[512];
-	snprintf(
-		text, sizeof(text),
-		"label_replace(%s, \"is\", \"1\", \"\", \"\") or label_replace(%s, \"is\", \"2\", \"\", \"\")",
-		first, second);
-	ask_init(&one, w, first, 2);
-	ask_init(&two, w, second, 2);
-	ask_init(&both, w, text, 2);
-	one.q.step_stats = two.q.step_stats = both.q.step_stats = true;
-	run(&one, &r1);
-	run(&two, &r2);
+	struct asking one[MOST], all;
+	struct promql_result alone[MOST], r;
+	char text[1024] = "";
+	uint64_t total = 0, looked = 0;
+	size_t series = 0, at[MOST] = { 0 };
+	for (size_t i = 0; i < n; i++) {
+		size_t used = strlen(text);
+		snprintf(text + used, sizeof(text) - used,
+			 "%slabel_replace(%s, \"is\", \"%zu\", \"\", \"\")",
+			 i ? " or " : "", query[i], i);
+		ask_init(&one[i], w, query[i], 2);
+		one[i].q.step_stats = true;
+		run(&one[i], &alone[i]);
+		total += alone[i].samples_total;
+		looked += alone[i].samples_read;
+		series += alone[i].n;
+	}
+	ask_init(&all, w, text, 2);
+	all.q.step_stats = true;
 	size_t asked = w->asked;
-	run(&both, &r);
+	run(&all, &r);
 	cr_assert_eq(w->asked, asked + 1, "%s: was read %zu times", text,
 		     w->asked - asked);
-	cr_assert_eq(r.n, r1.n + r2.n, "%s: %zu series", text, r.n);
-	cr_assert_eq(r.samples_total, r1.samples_total + r2.samples_total);
-	cr_assert_eq(r.samples_read, r1.samples_read + r2.samples_read);
+	cr_assert_eq(r.n, series, "%s: %zu series", text, r.n);
+	cr_assert_eq(r.samples_total, total);
+	cr_assert_eq(r.samples_read, looked);
 	for (uint32_t i = 0; i < r.n_steps; i++) {
-		cr_assert_eq(r.samples_by_step[i],
-			     r1.samples_by_step[i] + r2.samples_by_step[i]);
-		cr_assert_eq(r.read_by_step[i], r1.read_by_step[i] + r2.read_by_step[i]);
+		uint64_t by_step = 0, read = 0;
+		for (size_t k = 0; k < n; k++) {
+			by_step += alone[k].samples_by_step[i];
+			read += alone[k].read_by_step[i];
+		}
+		cr_assert_eq(r.samples_by_step[i], by_step);
+		cr_assert_eq(r.read_by_step[i], read);
 	}
-	size_t at[2] = { 0 };
 	for (size_t i = 0; i < r.n; i++) {
-		bool is_second =
-			str_eq(labels_get(r.series[i].labels, STR("is")), STR("2"));
-		const struct promql_series *s =
-			&(is_second ? &r2 : &r1)->series[at[is_second]++];
+		uint64_t k;
+		cr_assert(str_to_u64(labels_get(r.series[i].labels, STR("is")), &k));
+		const struct promql_series *s = &alone[k].series[at[k]++];
 		cr_assert_eq(r.series[i].n, s->n);
 		cr_assert_eq(memcmp(r.series[i].v, s->v, s->n * 8), 0, "%s", text);
 	}
-	ask_free(&one);
-	ask_free(&two);
-	ask_free(&both);
+	for (size_t i = 0; i < n; i++)
+		ask_free(&one[i]);
+	ask_free(&all);
+}
+
+static void check_both(struct world *w, const char *first, const char *second)
+{
+	check_all(w, (const char *const[]){ first, second }, 2);
 }
 
 Test(plan, a_part_of_what_is_read_is_not_read_again)
@@ -358,6 +382,25 @@ Test(plan, a_part_of_what_is_read_is_not_read_again)
 			check_both(&w, part, whole);
 			check_both(&w, whole, part);
 		}
+	arena_deinit(&w.arena);
+}
+
+Test(plan, parts_that_come_before_the_whole_are_read_with_it)
+{
+	static const char *const all[][MOST] = {
+		{ "sum by (job) (rate(m_total{pod=~\".*[37]\"}[2m]))",
+		  "avg by (job) (rate(m_total{job!=\"job-1\"}[2m]))",
+		  "sum by (pod) (rate(m_total[2m]))" },
+		{ "sum(m_total{job!=\"job-1\"})", "sum(m_total{pod=~\".*[37]\"})",
+		  "max by (job) (m_total{job=\"job-2\", pod=~\".*[37]\"})",
+		  "sum by (job) (m_total)" },
+		{ "sum(m_total{pod=~\".*[37]\"})", "count(m_total{job!=\"job-1\"})",
+		  "sum by (job) (m_total)", "avg(m_total{job=\"job-2\"})" },
+	};
+	struct world w;
+	world_init(&w);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		check_all(&w, all[i], all[i][3] ? 4 : 3);
 	arena_deinit(&w.arena);
 }
 
