@@ -4,8 +4,9 @@
  *     sum by (job) (rate(a_total{job="api"}[5m])) / sum by (job) (rate(b_total[5m]))      reads b_total{job="api"} only
  *
  * Done where the answer cannot change: for arithmetic and comparisons without fill; both sides hand the label on as they
- * read it; and on the "one" side no two rows can have equal signatures, whose error would otherwise vanish with them. Left out is
- * what Prometheus says about series that match nothing (annotations, samples counted).
+ * read it; and on the "one" side no two rows can have equal signatures, whose error would otherwise vanish with them. Errors and
+ * annotations that name or constants decide are kept (counter_name, complains). Left out is what only the samples of series that match
+ * nothing could tell: annotations about native histograms, and samples counted.
  */
 #include "promql/exec/select_int.h"
 
@@ -54,6 +55,16 @@ static bool maps_rows(enum fn_id fn)
 	}
 }
 
+/* Of each series that it reads the function says that the number is none it takes, or fails. */
+static bool complains(enum fn_id fn, double v)
+{
+	switch (fn) {
+	case FN_ID_quantile_over_time: return !(v >= 0 && v <= 1);
+	case FN_ID_double_exponential_smoothing: return !(v > 0 && v < 1);
+	default: return false;
+	}
+}
+
 /* The argument whose rows the call maps, all others being numbers; NULL: it is not of this kind. */
 static const struct expr *mapped(const struct expr *call)
 {
@@ -62,9 +73,9 @@ static const struct expr *mapped(const struct expr *call)
 		return NULL;
 	for (size_t i = 0; i < call->call.n; i++) {
 		const struct expr *a = expr_strip(call->call.arg[i]);
-		if (a->kind == EXPR_NUMBER)
+		if (a->kind == EXPR_NUMBER && !complains(call->call.fn, a->num))
 			continue;
-		if (arg || a->kind == EXPR_SUBQUERY)
+		if (a->kind == EXPR_NUMBER || arg || a->kind == EXPR_SUBQUERY)
 			return NULL;
 		arg = a;
 	}
