@@ -1,5 +1,5 @@
 /*
- * base/hash.h - CRC-32C (Castagnoli; SSE4.2 by run-time dispatch) and xxhash64.
+ * base/hash.h - CRC-32C (Castagnoli; AVX-512 and SSE4.2 by run-time dispatch) and xxhash64.
  */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
@@ -10,7 +10,8 @@
 uint32_t crc32c(uint32_t crc, const void *p, size_t n);
 /* The CRC of A and B in a row, of the CRCs of each and the length of B. */
 uint32_t crc32c_join(uint32_t crc_a, uint32_t crc_b, uint64_t b_bytes);
-/* crc32c without SSE4.2: its fallback, and its check in tests. */
+/* crc32c without AVX-512, and without SSE4.2: its fallbacks, and its check in tests. */
+uint32_t hash_crc32c_narrow(uint32_t crc, const void *p, size_t n);
 uint32_t hash_crc32c_portable(uint32_t crc, const void *p, size_t n);
 uint64_t hash_xx64(const void *p, size_t n, uint64_t seed);
 
