@@ -3,6 +3,8 @@
  */
 #include "api/api_int.h"
 
+#include <stdlib.h>
+
 #include "wire/json.h"
 #include "wire/num.h"
 
@@ -32,57 +34,67 @@ void api_render_labels(struct labels ls, struct buf *b)
 	buf_byte(b, '}');
 }
 
-/* The digits of seconds that stay the same from step to step. */
-struct times {
-	uint64_t high;
-	size_t n; /* 0: none yet */
-	char text[32];
+/*
+ * `,[1767225600.500,"` of the steps: the rows of a matrix have them in common, mostly even the array that they stand in. Its
+ * addresses say where a text is kept for the next row; any other time there is replaced.
+ */
+#define STEP_SLOTS 2048
+struct step_text {
+	int64_t t_ms;
+	uint8_t n; /* 0: none yet */
+	char text[23];
 };
 
-/* As num_ts_json. */
-static size_t ts_text(struct times *c, char *out, int64_t t_ms)
+static unsigned step_text(char *out, int64_t t_ms)
 {
-	uint64_t s = (uint64_t)t_ms / 1000, high = s / 10000;
-	unsigned low = (unsigned)(s % 10000), frac = (unsigned)((uint64_t)t_ms % 1000);
-	if (t_ms < 10000 * 1000 || frac)
-		return num_ts_json(out, t_ms);
-	if (c->n == 0 || c->high != high) {
-		c->n = num_ts_json(c->text, (int64_t)high * 1000);
-		c->high = high;
-	}
-	char *p = out + c->n;
-	memcpy(out, c->text, sizeof(c->text) - 4);
-	p[0] = (char)('0' + low / 1000);
-	p[1] = (char)('0' + low / 100 % 10);
-	p[2] = (char)('0' + low / 10 % 10);
-	p[3] = (char)('0' + low % 10);
-	return c->n + 4;
+	memcpy(out, ",[", 2);
+	size_t n = 2 + num_ts_json(out + 2, t_ms);
+	memcpy(out + n, ",\"", 2);
+	return (unsigned)n + 2;
 }
 
-/* A matrix is made of millions of these. */
-static void put_float(struct buf *b, struct times *times, bool comma, int64_t t_ms,
-		      double v)
+/* slots may be NULL. */
+static unsigned put_step(struct step_text *slots, char *out, const int64_t *t_ms)
 {
-	char *begin = (char *)buf_room(b, 1 + 32 + NUM_MAX + 8), *p = begin;
+	char text[2 + 32 + 2];
+	if (!slots)
+		return step_text(out, *t_ms);
+	struct step_text *s = &slots[(uintptr_t)t_ms / sizeof(*t_ms) % STEP_SLOTS];
+	if (UNLIKELY(s->t_ms != *t_ms || s->n == 0)) {
+		unsigned n = step_text(text, *t_ms);
+		if (n > sizeof(s->text)) {
+			memcpy(out, text, n);
+			return n;
+		}
+		memcpy(s->text, text, sizeof(s->text));
+		s->t_ms = *t_ms;
+		s->n = (uint8_t)n;
+	}
+	memcpy(out, s->text, sizeof(s->text));
+	return s->n;
+}
+
+/* A matrix is made of millions of these, all but the first of a row with a comma. */
+static void put_float(struct buf *b, struct step_text *slots, bool comma,
+		      const int64_t *t_ms, double v)
+{
+	char *begin = (char *)buf_room(b, 2 + 32 + 2 + NUM_MAX + 8), *p = begin;
 	if (!p)
 		return;
-	*p = ',';
-	p += comma;
-	*p++ = '[';
-	p += ts_text(times, p, t_ms);
-	*p++ = ',';
-	*p++ = '"';
+	p += put_step(slots, p, t_ms);
 	p += num_f64_json(p, v);
-	*p++ = '"';
-	*p++ = ']';
+	memcpy(p, "\"]", 2);
+	p += 2;
+	if (!comma)
+		memmove(begin, begin + 1, (size_t)(p-- - begin));
 	buf_commit(b, (size_t)(p - begin));
 }
 
-static void put_point(struct buf *b, struct times *times, bool comma,
+static void put_point(struct buf *b, struct step_text *slots, bool comma,
 		      const struct promql_series *s, uint32_t i)
 {
 	if (!s->h || !s->h[i]) {
-		put_float(b, times, comma, s->t_ms[i], s->v[i]);
+		put_float(b, slots, comma, &s->t_ms[i], s->v[i]);
 		return;
 	}
 	if (comma)
@@ -110,11 +122,10 @@ static int flush(struct api_out *o, struct err *e)
 }
 
 /* `,"values":[...]` or `,"histograms":[...]`, left out when there are none. */
-static int put_points(struct api_out *o, const struct promql_series *s, bool hists,
-		      struct err *e)
+static int put_points(struct api_out *o, struct step_text *slots,
+		      const struct promql_series *s, bool hists, struct err *e)
 {
 	struct buf *b = o->b;
-	struct times times = { 0 };
 	bool any = false;
 	if (hists && !s->h)
 		return 0;
@@ -124,7 +135,7 @@ static int put_points(struct api_out *o, const struct promql_series *s, bool his
 		if (!any)
 			buf_str(b,
 				hists ? STR(",\"histograms\":[") : STR(",\"values\":["));
-		put_point(b, &times, any, s, i);
+		put_point(b, slots, any, s, i);
 		any = true;
 		if (flush(o, e) < 0)
 			return -1;
@@ -134,16 +145,17 @@ static int put_points(struct api_out *o, const struct promql_series *s, bool his
 	return 0;
 }
 
-static int put_series(struct api_out *o, const struct promql_series *s, bool vector,
-		      struct err *e)
+static int put_series(struct api_out *o, struct step_text *slots,
+		      const struct promql_series *s, bool vector, struct err *e)
 {
 	struct buf *b = o->b;
 	buf_str(b, STR("{\"metric\":"));
 	api_render_labels(s->labels, b);
 	if (vector) {
 		buf_str(b, is_hist(s, 0) ? STR(",\"histogram\":") : STR(",\"value\":"));
-		put_point(b, &(struct times){ 0 }, false, s, 0);
-	} else if (put_points(o, s, false, e) < 0 || put_points(o, s, true, e) < 0) {
+		put_point(b, slots, false, s, 0);
+	} else if (put_points(o, slots, s, false, e) < 0 ||
+		   put_points(o, slots, s, true, e) < 0) {
 		return -1;
 	}
 	buf_byte(b, '}');
@@ -179,14 +191,16 @@ int api_stream_result(const struct promql_result *r, struct api_out *o, struct e
 		return 0;
 	}
 	buf_byte(b, '[');
-	for (size_t i = 0; i < r->n; i++) {
+	struct step_text *slots = r->n > 8 ? xcalloc(STEP_SLOTS, sizeof(*slots)) : NULL;
+	int rc = 0;
+	for (size_t i = 0; i < r->n && rc == 0; i++) {
 		if (i)
 			buf_byte(b, ',');
-		if (put_series(o, &r->series[i], r->type == TYPE_VECTOR, e) < 0)
-			return -1;
+		rc = put_series(o, slots, &r->series[i], r->type == TYPE_VECTOR, e);
 	}
+	free(slots);
 	buf_byte(b, ']');
-	return 0;
+	return rc;
 }
 
 void api_render_result(const struct promql_result *r, struct buf *b)

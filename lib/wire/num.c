@@ -124,6 +124,10 @@ size_t num_f64_json(char out[NUM_MAX], double v)
 	if (!isfinite(v))
 		return put_special(out, v);
 	double abs = fabs(v);
+	*out = '-';
+	unsigned neg = signbit(v) != 0, n = num_most(out + neg, abs);
+	if (n)
+		return neg + n;
 	struct dec x;
 	dec_of(&x, v);
 	if (abs != 0 && (abs < 1e-6 || abs >= 1e21))

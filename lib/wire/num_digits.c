@@ -4,12 +4,14 @@
  * Between the numbers halfway to its neighbours lies what reads back as v. Their width decides a power of ten 10^k such that
  * at least one multiple of it lies in there, and at most one of 10^(k+1). The ends and v itself are scaled by 10^-k with a power
  * of ten of 126 bits and more; of the product the integer part (four times the value, so that halves stay exact) and whether
- * anything was cut off are all that has to be known. Every step is integer arithmetic; there is no case to fall back from.
+ * anything was cut off are all that has to be known. Every step is integer arithmetic; there is no case to fall back from. Most numbers go a
+ * shorter way first.
  *
  * Source  Raffaello Giulietti, "The Schubfach way to render doubles", 2020-2022
  */
 #include "wire/num_digits.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "wire/num_pow10.h"
@@ -18,6 +20,8 @@ static const char pairs[201] = "000102030405060708091011121314151617181920212223
 			       "25262728293031323334353637383940414243444546474849"
 			       "50515253545556575859606162636465666768697071727374"
 			       "75767778798081828384858687888990919293949596979899";
+
+#define DIGITS_0 0x3030303030303030u
 
 static unsigned length(uint64_t v)
 {
@@ -49,17 +53,22 @@ static unsigned length(uint64_t v)
 }
 
 /*
- * Exactly eight digits, side by side in a word: split in two numbers of four digits, these in numbers of two, these in digits. A
- * quotient is a product shifted; no lane's product reaches the next lane.
+ * Exactly eight digits, side by side in a word (little endian: the first is the lowest byte): split in two numbers of four digits,
+ * these in numbers of two, these in digits. A quotient is a product shifted; no lane's product reaches the next lane.
  */
-static void put8(char *out, uint32_t v)
+static uint64_t digits8(uint32_t v)
 {
 	uint64_t x = (uint64_t)(v / 10000) | (uint64_t)(v % 10000) << 32;
 	uint64_t high = x * 10486 >> 20 & 0x0000007f0000007fu; /* / 100 */
 	x = high | (x - 100 * high) << 16;
 	high = x * 103 >> 10 & 0x000f000f000f000fu; /* / 10 */
-	x = (high | (x - 10 * high) << 8) + 0x3030303030303030u;
-	memcpy(out, &x, 8); /* little endian: the first digit is the lowest byte */
+	return high | (x - 10 * high) << 8;
+}
+
+static void put8(char *out, uint32_t v)
+{
+	uint64_t x = digits8(v) + DIGITS_0;
+	memcpy(out, &x, 8);
 }
 
 /* 9 to 17 digits, as most doubles have: how many does not lead to a branch, which would be guessed wrong often. */
@@ -112,6 +121,78 @@ static uint64_t scaled(const uint64_t g[2], uint64_t c)
 	__extension__ typedef unsigned __int128 u128;
 	u128 low = (u128)g[1] * c, high = (u128)g[0] * c + (uint64_t)(low >> 64);
 	return (uint64_t)(high >> 64) | ((uint64_t)high > 1);
+}
+
+/*
+ * v = *digits * 10^*exp10, with 16 or 17 digits, of which the last are 0 where fewer are the shortest.
+ *
+ * As below with one product instead of three: v scaled by 10^-k, and half the distance of its neighbours, which is that of the ends
+ * unless the neighbour below is nearer. Both are cut off; where as little could decide, the answer is left to the whole way (false).
+ */
+static bool most_shortest(uint64_t bits, uint64_t *digits, int *exp10)
+{
+	__extension__ typedef unsigned __int128 u128;
+	uint64_t frac = bits & ((1ull << 52) - 1);
+	int q = (int)(bits >> 52) - 1075;
+	int k = floor_log10_pow2(q);
+	unsigned h = (unsigned)(q + floor_log2_pow10(-k) + 1);
+	const uint64_t *g = pow10_bits[-k - POW10_MIN];
+	uint64_t c = (frac | 1ull << 52) << h;
+	u128 low = (u128)g[1] * c, high = (u128)g[0] * c + (uint64_t)(low >> 64);
+	uint64_t s = (uint64_t)(high >> 64), part = (uint64_t)high;
+	uint64_t unit = s % 10, ten = 10ull << 60; /* in 2^-60 */
+	uint64_t half = g[0] >> (5 - h), above = unit << 60 | part >> 4,
+		 below = ten - above;
+	if (frac == 0 || above - half + 4 < 8 || below - half + 4 < 8 ||
+	    part - (1ull << 63) + 4 < 8)
+		return false;
+	uint64_t near = s + (part >> 63);
+	near = above < half ? s - unit : near;
+	*digits = below < half ? s - unit + 10 : near;
+	*exp10 = k;
+	return true;
+}
+
+/* 10^8 and more have their point behind the digits that are put in one word, less than 10^-6 an exponent. */
+#define PLAIN_MIN 1e-6
+#define PLAIN_MAX 1e8
+
+unsigned num_most(char out[NUM_MOST_MAX], double v)
+{
+	uint64_t bits, digits;
+	int exp10;
+	if (!(v >= PLAIN_MIN && v < PLAIN_MAX))
+		return 0;
+	memcpy(&bits, &v, 8);
+	if (!most_shortest(bits, &digits, &exp10))
+		return 0;
+	int short_one = digits < 10000000000000000u;
+	digits = short_one ? digits * 10 : digits;
+	int exp = exp10 + 16 - short_one; /* of the first of 17 digits */
+	uint64_t head = digits / 100000000;
+	uint64_t b = digits8((uint32_t)(digits - head * 100000000));
+	uint32_t first = (uint32_t)(head / 100000000);
+	uint64_t a = digits8((uint32_t)(head - (uint64_t)first * 100000000));
+	uint64_t last = b ? b : a;
+	int n = (b ? 17 : 9) - __builtin_clzll(last | 1) / 8 - (last == 0);
+	a += DIGITS_0;
+	b += DIGITS_0;
+	if (exp < 0) {
+		memcpy(out, "0.000000", 8);
+		out += 1 - exp;
+		out[0] = (char)('0' + first);
+		memcpy(out + 1, &a, 8);
+		memcpy(out + 9, &b, 8);
+		return (unsigned)(1 - exp + n);
+	}
+	unsigned at = 8 * (unsigned)exp;
+	uint64_t whole = (1ull << at) - 1,
+		 pointed = (a & whole) | (uint64_t)'.' << at | (a & ~whole) << 8;
+	out[0] = (char)('0' + first);
+	memcpy(out + 1, &pointed, 8);
+	out[9] = (char)(a >> 56);
+	memcpy(out + 10, &b, 8);
+	return (unsigned)(n > exp + 1 ? n + 1 : exp + 1);
 }
 
 static void strip(uint64_t s, int k, uint64_t *digits, int *exp10)

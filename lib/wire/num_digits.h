@@ -16,4 +16,11 @@ unsigned num_u64(char out[NUM_U64_MAX], uint64_t v);
  */
 void num_shortest(double v, uint64_t *digits, int *exp10);
 
+#define NUM_MOST_MAX 32
+/*
+ * v without an exponent, as most samples are: its length; out is overwritten behind it, too. 0: v is not among those for which
+ * there is this short way.
+ */
+unsigned num_most(char out[NUM_MOST_MAX], double v);
+
 #endif

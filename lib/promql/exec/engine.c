@@ -64,16 +64,25 @@ static const int64_t *grid_times(struct exec *x, struct grid g, struct err *e)
 static int row_to_series(struct exec *x, struct grid g, struct row *r,
 			 struct promql_series *s, struct err *e)
 {
-	uint32_t n = 0;
+	uint32_t n = 0, first = g.n, last = 0;
 	bool hists = false;
-	for (size_t w = 0; w < BITS_WORDS(g.n); w++)
-		n += (uint32_t)__builtin_popcountll(r->bits[w]);
-	if (n == g.n) {
+	for (uint32_t w = 0; w < BITS_WORDS(g.n); w++) {
+		uint64_t word = r->bits[w];
+		if (!word)
+			continue;
+		first = MIN(first, w * 64 + (uint32_t)__builtin_ctzll(word));
+		last = w * 64 + 63 - (uint32_t)__builtin_clzll(word);
+		n += (uint32_t)__builtin_popcountll(word);
+	}
+	if (n == last - first + 1) { /* no gap: all rows share the times of the grid */
 		const int64_t *all = grid_times(x, g, e);
-		for (uint32_t i = 0; r->h && i < n && !hists; i++)
-			hists = r->h[i] != NULL;
-		*s = (struct promql_series){ r->labels, n, all, r->v,
-					     hists ? r->h : NULL };
+		const struct hist *const *h = r->h ? r->h + first : NULL;
+		for (uint32_t i = 0; h && i < n && !hists; i++)
+			hists = h[i] != NULL;
+		*s = (struct promql_series){ .labels = r->labels, .n = n };
+		s->t_ms = all ? all + first : NULL;
+		s->v = r->v + first;
+		s->h = hists ? h : NULL;
 		return all ? 0 : -1;
 	}
 	int64_t *t = arena_try(x->arena, x->ctx, n * sizeof(*t), e);

@@ -110,3 +110,38 @@ Test(num, prints_the_shortest_digits)
 		cr_assert(back != v, "%a: %s, and %s is shorter", v, t, want);
 	}
 }
+
+/* The short way of most numbers gives what the whole one does, which num_f64_plain goes. */
+Test(num, prints_most_numbers_as_all)
+{
+	uint64_t x = 88172645463325252u;
+	char j[NUM_MAX], p[NUM_MAX];
+	for (int i = 0; i < 1000000; i++) {
+		double v;
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		uint64_t frac = x & ((1ull << 52) - 1), bits;
+		if (i % 4 == 0) { /* few bits, at either end */
+			int zeros = (int)(x >> 53) % 50;
+			frac = i % 8 ? frac >> zeros : frac >> zeros << zeros;
+		}
+		bits = frac | (x & 1ull << 63) | (uint64_t)(1023 - 21 + i % 50) << 52;
+		memcpy(&v, &bits, 8);
+		if (i % 4 ==
+		    1) /* an increase between samples that lie off the grid, by seconds */
+			v = (double)(x % 3000) *
+			    (300 / (285 + (double)(x >> 50) / 1000)) / 300;
+		if (i % 4 == 2) { /* a short one, or beside it */
+			v = (double)(x % 1000000) / (i % 8 == 2 ? 1000 : 1e9);
+			memcpy(&bits, &v, 8);
+			bits += (x >> 40) % 5 - (v > 0 ? 2 : 0);
+			memcpy(&v, &bits, 8);
+		}
+		if (v != 0 && fabs(v) < 1e-6)
+			continue;
+		size_t n = num_f64_plain(p, v);
+		p[n] = 0;
+		cr_assert(same(j, num_f64_json(j, v), p), "%a: %s", v, p);
+	}
+}
