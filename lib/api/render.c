@@ -74,41 +74,43 @@ static unsigned put_step(struct step_text *slots, char *out, const int64_t *t_ms
 	return s->n;
 }
 
-/* A matrix is made of millions of these, all but the first of a row with a comma. */
-static void put_float(struct buf *b, struct step_text *slots, bool comma,
-		      const int64_t *t_ms, double v)
+#define FLOAT_MAX (2 + 32 + 2 + NUM_JSON_MAX + 2)
+
+/* `,[t,"v"]` */
+static char *put_float(char *out, struct step_text *slots, const int64_t *t_ms, double v)
 {
-	char *begin = (char *)buf_room(b, 2 + 32 + 2 + NUM_MAX + 8), *p = begin;
-	if (!p)
-		return;
-	p += put_step(slots, p, t_ms);
-	p += num_f64_json(p, v);
-	memcpy(p, "\"]", 2);
-	p += 2;
-	if (!comma)
-		memmove(begin, begin + 1, (size_t)(p-- - begin));
-	buf_commit(b, (size_t)(p - begin));
+	out += put_step(slots, out, t_ms);
+	out += num_f64_json(out, v);
+	memcpy(out, "\"]", 2);
+	return out + 2;
 }
 
-static void put_point(struct buf *b, struct step_text *slots, bool comma,
-		      const struct promql_series *s, uint32_t i)
+static void put_hist(struct buf *b, int64_t t_ms, const struct hist *h)
 {
-	if (!s->h || !s->h[i]) {
-		put_float(b, slots, comma, &s->t_ms[i], s->v[i]);
-		return;
-	}
-	if (comma)
-		buf_byte(b, ',');
 	buf_byte(b, '[');
-	put_ts(b, s->t_ms[i]);
+	put_ts(b, t_ms);
 	buf_byte(b, ',');
-	hist_write_json(s->h[i], b);
+	hist_write_json(h, b);
 	buf_byte(b, ']');
 }
 
 static bool is_hist(const struct promql_series *s, uint32_t i)
 {
 	return s->h && s->h[i];
+}
+
+static void put_sample(struct buf *b, struct step_text *slots,
+		       const struct promql_series *s)
+{
+	char text[FLOAT_MAX];
+	if (is_hist(s, 0)) {
+		buf_str(b, STR(",\"histogram\":"));
+		put_hist(b, s->t_ms[0], s->h[0]);
+	} else {
+		buf_str(b, STR(",\"value\":"));
+		buf_add(b, text + 1,
+			(size_t)(put_float(text, slots, s->t_ms, s->v[0]) - text - 1));
+	}
 }
 
 /* What has been made goes out once it is a piece. */
@@ -121,21 +123,56 @@ static int flush(struct api_out *o, struct err *e)
 	return rc;
 }
 
-/* `,"values":[...]` or `,"histograms":[...]`, left out when there are none. */
-static int put_points(struct api_out *o, struct step_text *slots,
-		      const struct promql_series *s, bool hists, struct err *e)
+/* The floats among some points from i on; their number is returned. A matrix is made of millions, hence not one after the other. */
+#define POINTS 32
+static uint32_t put_some(struct buf *b, struct step_text *slots,
+			 const struct promql_series *s, uint32_t i)
+{
+	uint32_t n = MIN(s->n - i, POINTS);
+	char *begin = (char *)buf_room(b, POINTS * FLOAT_MAX), *p = begin;
+	if (!begin)
+		return n;
+	for (uint32_t end = i + n; i < end; i++)
+		if (!is_hist(s, i))
+			p = put_float(p, slots, &s->t_ms[i], s->v[i]);
+	buf_commit(b, (size_t)(p - begin));
+	return n;
+}
+
+/* `,"values":[...]`, left out when there are none. */
+static int put_floats(struct api_out *o, struct step_text *slots,
+		      const struct promql_series *s, struct err *e)
+{
+	struct buf *b = o->b;
+	uint32_t i = 0;
+	while (i < s->n && is_hist(s, i))
+		i++;
+	if (i == s->n)
+		return 0;
+	buf_str(b, STR(",\"values\":"));
+	size_t first = b->n;
+	i += put_some(b, slots, s, i);
+	if (!b->failed)
+		b->p[first] = '['; /* instead of its comma */
+	while (i < s->n) {
+		if (flush(o, e) < 0)
+			return -1;
+		i += put_some(b, slots, s, i);
+	}
+	buf_byte(b, ']');
+	return flush(o, e);
+}
+
+/* `,"histograms":[...]`, left out when there are none. */
+static int put_hists(struct api_out *o, const struct promql_series *s, struct err *e)
 {
 	struct buf *b = o->b;
 	bool any = false;
-	if (hists && !s->h)
-		return 0;
-	for (uint32_t i = 0; i < s->n; i++) {
-		if (is_hist(s, i) != hists)
+	for (uint32_t i = 0; s->h && i < s->n; i++) {
+		if (!s->h[i])
 			continue;
-		if (!any)
-			buf_str(b,
-				hists ? STR(",\"histograms\":[") : STR(",\"values\":["));
-		put_point(b, slots, any, s, i);
+		buf_str(b, any ? STR(",") : STR(",\"histograms\":["));
+		put_hist(b, s->t_ms[i], s->h[i]);
 		any = true;
 		if (flush(o, e) < 0)
 			return -1;
@@ -151,13 +188,10 @@ static int put_series(struct api_out *o, struct step_text *slots,
 	struct buf *b = o->b;
 	buf_str(b, STR("{\"metric\":"));
 	api_render_labels(s->labels, b);
-	if (vector) {
-		buf_str(b, is_hist(s, 0) ? STR(",\"histogram\":") : STR(",\"value\":"));
-		put_point(b, slots, false, s, 0);
-	} else if (put_points(o, slots, s, false, e) < 0 ||
-		   put_points(o, slots, s, true, e) < 0) {
+	if (vector)
+		put_sample(b, slots, s);
+	else if (put_floats(o, slots, s, e) < 0 || put_hists(o, s, e) < 0)
 		return -1;
-	}
 	buf_byte(b, '}');
 	return flush(o, e);
 }

@@ -119,7 +119,7 @@ size_t num_f64_plain(char out[NUM_MAX], double v)
 	return layout_plain(out, &x);
 }
 
-size_t num_f64_json(char out[NUM_MAX], double v)
+size_t num_f64_json(char out[NUM_JSON_MAX], double v)
 {
 	if (!isfinite(v))
 		return put_special(out, v);

@@ -7,13 +7,14 @@
 #include "base/buf.h"
 
 /* Thread  CPU. All return the length; nothing is NUL-terminated. */
-#define NUM_MAX 400 /* bytes any of these may need */
+#define NUM_MAX	     400 /* bytes any of these may need */
+#define NUM_JSON_MAX 64	 /* num_f64_json */
 
 /* Shortest round trip, plain decimal ('f', -1): "0.000001", "+Inf", "-Inf", "NaN". */
 size_t num_f64_plain(char out[NUM_MAX], double v);
 /* Prometheus' JSON sample value: plain unless |v| < 1e-6 or >= 1e21, then 'e' with an
  * exponent of at least two digits: "1e-07", "1e+21". */
-size_t num_f64_json(char out[NUM_MAX], double v);
+size_t num_f64_json(char out[NUM_JSON_MAX], double v);
 /* Go's %v and 'g' with shortest digits: exponent (two digits at least) when |v| < 1e-4 or
  * >= 1e6: "100000", "1e+06", "1.2345678e+07". Prometheus' text exposition prints values
  * so. */

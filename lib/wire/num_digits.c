@@ -11,6 +11,7 @@
  */
 #include "wire/num_digits.h"
 
+#include <emmintrin.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -20,8 +21,6 @@ static const char pairs[201] = "000102030405060708091011121314151617181920212223
 			       "25262728293031323334353637383940414243444546474849"
 			       "50515253545556575859606162636465666768697071727374"
 			       "75767778798081828384858687888990919293949596979899";
-
-#define DIGITS_0 0x3030303030303030u
 
 static unsigned length(uint64_t v)
 {
@@ -53,22 +52,27 @@ static unsigned length(uint64_t v)
 }
 
 /*
- * Exactly eight digits, side by side in a word (little endian: the first is the lowest byte): split in two numbers of four digits,
- * these in numbers of two, these in digits. A quotient is a product shifted; no lane's product reaches the next lane.
+ * Exactly eight digits of each half, side by side, as bytes from 0 to 9: split in two numbers of four digits, these in numbers of two,
+ * these in digits. A quotient is a product shifted.
  */
-static uint64_t digits8(uint32_t v)
+static inline __m128i digits16(uint32_t first, uint32_t second)
 {
-	uint64_t x = (uint64_t)(v / 10000) | (uint64_t)(v % 10000) << 32;
-	uint64_t high = x * 10486 >> 20 & 0x0000007f0000007fu; /* / 100 */
-	x = high | (x - 100 * high) << 16;
-	high = x * 103 >> 10 & 0x000f000f000f000fu; /* / 10 */
-	return high | (x - 10 * high) << 8;
+	__m128i x = _mm_set_epi64x(second, first);
+	__m128i high = _mm_srli_epi64(_mm_mul_epu32(x, _mm_set1_epi64x(0xd1b71759)), 45);
+	__m128i rest = _mm_sub_epi32(x, _mm_mul_epu32(high, _mm_set1_epi64x(10000)));
+	x = _mm_or_si128(high, _mm_slli_epi64(rest, 32));
+	high = _mm_srli_epi16(_mm_mulhi_epu16(x, _mm_set1_epi16(5243)), 3); /* / 100 */
+	rest = _mm_sub_epi16(x, _mm_mullo_epi16(high, _mm_set1_epi16(100)));
+	x = _mm_or_si128(high, _mm_slli_epi32(rest, 16));
+	high = _mm_mulhi_epu16(x, _mm_set1_epi16(6554)); /* / 10 */
+	rest = _mm_sub_epi16(x, _mm_mullo_epi16(high, _mm_set1_epi16(10)));
+	return _mm_or_si128(high, _mm_slli_epi16(rest, 8));
 }
 
 static void put8(char *out, uint32_t v)
 {
-	uint64_t x = digits8(v) + DIGITS_0;
-	memcpy(out, &x, 8);
+	_mm_storel_epi64((__m128i *)(void *)out,
+			 _mm_or_si128(digits16(v, 0), _mm_set1_epi8('0')));
 }
 
 /* 9 to 17 digits, as most doubles have: how many does not lead to a branch, which would be guessed wrong often. */
@@ -77,9 +81,10 @@ static unsigned put_many(char *out, uint64_t v)
 	char all[17 + 17] = { 0 };
 	uint64_t high = v / 100000000;
 	unsigned n = length(v);
+	__m128i low = digits16((uint32_t)(high % 100000000), (uint32_t)(v % 100000000));
 	all[0] = (char)('0' + high / 100000000);
-	put8(all + 1, (uint32_t)(high % 100000000));
-	put8(all + 9, (uint32_t)(v % 100000000));
+	_mm_storeu_si128((__m128i *)(void *)(all + 1),
+			 _mm_or_si128(low, _mm_set1_epi8('0')));
 	memcpy(out, all + (17 - n), 17); /* the first n of them count */
 	return n;
 }
@@ -166,32 +171,31 @@ unsigned num_most(char out[NUM_MOST_MAX], double v)
 	memcpy(&bits, &v, 8);
 	if (!most_shortest(bits, &digits, &exp10))
 		return 0;
-	int short_one = digits < 10000000000000000u;
-	digits = short_one ? digits * 10 : digits;
-	int exp = exp10 + 16 - short_one; /* of the first of 17 digits */
+	unsigned short_one = digits < 10000000000000000u; /* no branch: as often as not */
+	digits += digits * 9 & -(uint64_t)short_one;
+	int exp = exp10 + 16 - (int)short_one; /* of the first of 17 digits */
 	uint64_t head = digits / 100000000;
-	uint64_t b = digits8((uint32_t)(digits - head * 100000000));
 	uint32_t first = (uint32_t)(head / 100000000);
-	uint64_t a = digits8((uint32_t)(head - (uint64_t)first * 100000000));
-	uint64_t last = b ? b : a;
-	int n = (b ? 17 : 9) - __builtin_clzll(last | 1) / 8 - (last == 0);
-	a += DIGITS_0;
-	b += DIGITS_0;
+	__m128i all = digits16((uint32_t)(head - (uint64_t)first * 100000000),
+			       (uint32_t)(digits - head * 100000000));
+	unsigned set =
+		(unsigned)_mm_movemask_epi8(_mm_cmpgt_epi8(all, _mm_setzero_si128()));
+	int n = 32 - __builtin_clz(set << 1 | 1); /* without zeros at the end */
+	all = _mm_or_si128(all, _mm_set1_epi8('0'));
 	if (exp < 0) {
 		memcpy(out, "0.000000", 8);
 		out += 1 - exp;
 		out[0] = (char)('0' + first);
-		memcpy(out + 1, &a, 8);
-		memcpy(out + 9, &b, 8);
+		_mm_storeu_si128((__m128i *)(void *)(out + 1), all);
 		return (unsigned)(1 - exp + n);
 	}
+	uint64_t a = (uint64_t)_mm_cvtsi128_si64(all);
 	unsigned at = 8 * (unsigned)exp;
 	uint64_t whole = (1ull << at) - 1,
 		 pointed = (a & whole) | (uint64_t)'.' << at | (a & ~whole) << 8;
 	out[0] = (char)('0' + first);
+	_mm_storeu_si128((__m128i *)(void *)(out + 2), all); /* right from the point on */
 	memcpy(out + 1, &pointed, 8);
-	out[9] = (char)(a >> 56);
-	memcpy(out + 10, &b, 8);
 	return (unsigned)(n > exp + 1 ? n + 1 : exp + 1);
 }
 

@@ -115,7 +115,7 @@ Test(num, prints_the_shortest_digits)
 Test(num, prints_most_numbers_as_all)
 {
 	uint64_t x = 88172645463325252u;
-	char j[NUM_MAX], p[NUM_MAX];
+	char j[NUM_JSON_MAX], p[NUM_MAX];
 	for (int i = 0; i < 1000000; i++) {
 		double v;
 		x ^= x << 13;
