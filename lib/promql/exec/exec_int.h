@@ -52,7 +52,12 @@ void bits_fill(uint64_t *b, uint32_t n); /* all n present */
 #define EACH_BIT(i, bits, n)                                                             \
 	for (uint32_t i = bits_next((bits), 0, (n)); i < (n);                            \
 	     i = bits_next((bits), i + 1, (n)))
-uint32_t bits_next(const uint64_t *b, uint32_t from, uint32_t n); /* n: none left */
+uint32_t bits_search(const uint64_t *b, uint32_t from, uint32_t n);
+static inline uint32_t bits_next(const uint64_t *b, uint32_t from,
+				 uint32_t n) /* n: none left */
+{
+	return from < n && bit_get(b, from) ? from : bits_search(b, from, n);
+}
 
 struct batch {
 	struct row *row;

@@ -37,10 +37,10 @@ struct held {
 	struct held *in, *next; /* in the order of evaluation */
 	struct held *sub;	/* of RANGE: what the subquery evaluates, among `in` */
 	struct held *same;
-	uint64_t weight;   /* of all points */
-	uint64_t read;	   /* of series that are no argument: info() */
-	uint64_t full;	   /* rows that are present at each step */
-	uint32_t *at;	   /* points by step besides; NULL: not asked for */
+	uint64_t weight; /* of all points */
+	uint64_t read;	 /* of series that are no argument: info() */
+	uint64_t full;	 /* rows that are present at most steps */
+	int32_t *at; /* points by step more than these, or fewer; NULL: not asked for */
 	uint32_t *more;	   /* what histograms weigh above 1 there; NULL: none was seen */
 	uint32_t *info_at; /* of info(): info series by step */
 	struct held_windows windows;
@@ -369,12 +369,19 @@ static int count_row(struct exec *x, struct held *h, const struct row *r, struct
 		h->weight += count_hists(x, h, r, n, &rc, e);
 	if (!h->at)
 		return rc;
-	if (points == n) {
-		h->full++;
+	if (points < n / 2) {
+		EACH_BIT(i, r->bits, n)
+		h->at[i]++;
 		return rc;
 	}
-	EACH_BIT(i, r->bits, n)
-	h->at[i]++;
+	h->full++;
+	for (uint32_t at = 0; points < n && at < n; at += 64) {
+		uint64_t no = ~r->bits[at / 64];
+		if (n - at < 64)
+			no &= (1ull << (n - at)) - 1;
+		for (; no; no &= no - 1)
+			h->at[at + (uint32_t)__builtin_ctzll(no)]--;
+	}
 	return rc;
 }
 
@@ -476,7 +483,7 @@ static uint64_t points_at(const struct held *h, uint32_t i)
 		return 1;
 	if (h->kind == HELD_ONCE)
 		return points_at(h->in, 0);
-	return h->at ? h->full + h->at[i] : 0;
+	return h->at ? h->full + (uint64_t)(int64_t)h->at[i] : 0;
 }
 
 static struct load load_of(const struct held *h);

@@ -348,6 +348,72 @@ static int many_step(struct op_join *j, struct exec *x, struct many_state *m,
 	return 0;
 }
 
+/* ---- words of steps ---- */
+
+/* A row of floats that meets one row of floats only, and keeps each step that both have. */
+static const struct row *plain_pair(const struct op_join *j, const struct many_state *m)
+{
+	const struct one_row *o = m->sig->rows;
+	bool plain = o && !o->next && !o->row.h && !m->in->h && !j->fill_one &&
+		     j->op.expr->bin.op <= OP_ATAN2;
+	return plain ? &o->row : NULL;
+}
+
+static void word_values(enum bin_op op, const double *l, const double *r, double *out,
+			uint64_t bits)
+{
+	bool keep;
+	if (bits == UINT64_MAX && op == OP_ADD) {
+		for (int i = 0; i < 64; i++)
+			out[i] = l[i] + r[i];
+	} else if (bits == UINT64_MAX && op == OP_SUB) {
+		for (int i = 0; i < 64; i++)
+			out[i] = l[i] - r[i];
+	} else if (bits == UINT64_MAX && op == OP_MUL) {
+		for (int i = 0; i < 64; i++)
+			out[i] = l[i] * r[i];
+	} else if (bits == UINT64_MAX && op == OP_DIV) {
+		for (int i = 0; i < 64; i++)
+			out[i] = l[i] / r[i];
+	} else {
+		for (; bits; bits &= bits - 1) {
+			int i = __builtin_ctzll(bits);
+			out[i] = binop_value(op, l[i], r[i], &keep);
+		}
+	}
+}
+
+/* As many_step at each step that both have. */
+static int plain_steps(struct op_join *j, struct exec *x, struct many_state *m,
+		       const struct row *one, struct err *e)
+{
+	const struct row *l = j->swapped ? one : m->in, *r = j->swapped ? m->in : one;
+	for (uint32_t at = 0; at < j->end; at += 64) {
+		uint32_t w = at / 64;
+		uint64_t both = m->in->bits[w] & one->bits[w];
+		if (j->end - at < 64)
+			both &= (1ull << (j->end - at)) - 1;
+		if (!both)
+			continue;
+		if (!m->started && many_row(j, x, m, one, e) < 0)
+			return -1;
+		uint64_t twice = m->claimed[w] & both;
+		if (twice)
+			both &= (twice & -twice) - 1; /* the steps before */
+		m->claimed[w] |= both;
+		m->sig->matched[w] |= both;
+		if (twice) {
+			if (fails_first(j, at + (uint32_t)__builtin_ctzll(twice), false))
+				multiple(j, x);
+			return 0;
+		}
+		m->out->bits[w] |= both;
+		word_values(j->op.expr->bin.op, l->v + at, r->v + at, m->out->v + at,
+			    both);
+	}
+	return 0;
+}
+
 /* ---- batches ---- */
 
 /* Rows that one "many" row may give: each "one" row may bring other included labels. */
@@ -415,6 +481,12 @@ static int join_batch(struct op_join *j, struct exec *x, const struct batch *b,
 					.first = j->n_rows };
 		if (!m.sig)
 			continue;
+		const struct row *only = plain_pair(j, &m);
+		if (only) {
+			if (plain_steps(j, x, &m, only, e) < 0)
+				return -1;
+			continue;
+		}
 		EACH_BIT(i, b->row[k].bits, j->end)
 		{
 			const struct row *one =

@@ -23,7 +23,7 @@ void bits_fill(uint64_t *b, uint32_t n)
 		b[n >> 6] = (1ull << (n & 63)) - 1;
 }
 
-uint32_t bits_next(const uint64_t *b, uint32_t from, uint32_t n)
+uint32_t bits_search(const uint64_t *b, uint32_t from, uint32_t n)
 {
 	while (from < n) {
 		uint64_t w = b[from >> 6] >> (from & 63);
