@@ -406,6 +406,8 @@ def streaming(w):
     c.ok(status == 200 and headers["Transfer-Encoding"] == "chunked" and len(body) > 4 * ROWS // 2, "a large answer comes in pieces", headers)
     c.ok(peak < ROWS + 24 * MIB and peak < len(body), "which take no memory", f"{peak} for {len(body)}")
     print(f"note: an answer of {len(body) / MIB:.0f} MiB (rows {ROWS / MIB:.0f} MiB) took {peak / MIB:.1f} MiB")
+    c.ok(wait(lambda: q.rss() < base + 6 * MIB, 2), "and the rows go back to the system, though nothing is asked any more",
+         f"{q.rss() - base} bytes")
     zipped = call(q, "query_range", params, {"Accept-Encoding": "gzip"})
     c.ok(zipped[1]["Content-Encoding"] == "gzip" and gzip.decompress(zipped[2]) == body, "the same by gzip")
     c.ok(call(q, "query_range", params, post=True)[2] == body, "the same by POST")
