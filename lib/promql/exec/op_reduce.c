@@ -21,9 +21,9 @@
 #include "promql/exec/select_int.h"
 
 struct group {
-	double *v, *c, *n; /* running value, compensation or mean, count: each grid.n */
-	uint64_t *bits;	   /* seen */
-	uint64_t *incremental;	 /* avg: the sum overflowed at this step */
+	double *v, *c, *n;     /* value, compensation or mean, count: columns() of them */
+	uint64_t *bits;	       /* seen */
+	uint64_t *incremental; /* avg: the sum overflowed at this step */
 	struct hist_cell **hist; /* by step; NULL: none came yet */
 	struct drop_mark drop;
 };
@@ -70,16 +70,22 @@ static void fold_avg(struct group *g, uint32_t i, double v)
 static void fold_first(enum aggr_op kind, struct group *g, uint32_t i, double v)
 {
 	bit_set(g->bits, i);
-	g->n[i] = 1;
-	g->c[i] = 0;
+	g->v[i] = v;
 	switch (kind) {
+	case AGG_SUM: g->c[i] = 0; return;
+	case AGG_AVG:
+		g->c[i] = 0;
+		g->n[i] = 1;
+		return;
 	case AGG_STDDEV:
 	case AGG_STDVAR:
 		g->v[i] = isnan(v) || isinf(v) ? NAN : 0;
 		g->c[i] = v; /* the mean */
+		g->n[i] = 1;
 		return;
+	case AGG_COUNT:
 	case AGG_GROUP: g->v[i] = 1; return;
-	default: g->v[i] = v; return;
+	default: return;
 	}
 }
 
@@ -88,7 +94,7 @@ static void fold_more(enum aggr_op kind, struct group *g, uint32_t i, double v)
 	switch (kind) {
 	case AGG_SUM: kahan_add(v, &g->v[i], &g->c[i]); return;
 	case AGG_AVG: fold_avg(g, i, v); return;
-	case AGG_COUNT: g->n[i]++; return;
+	case AGG_COUNT: g->v[i]++; return;
 	case AGG_MIN:
 		if (v < g->v[i] || isnan(g->v[i]))
 			g->v[i] = v;
@@ -117,26 +123,38 @@ static double result(enum aggr_op kind, const struct group *g, uint32_t i)
 		if (bit_get(g->incremental, i))
 			return g->v[i] + g->c[i];
 		return g->v[i] / g->n[i] + g->c[i] / g->n[i];
-	case AGG_COUNT: return g->n[i];
 	case AGG_STDVAR: return g->v[i] / g->n[i];
 	case AGG_STDDEV: return sqrt(g->v[i] / g->n[i]);
 	default: return g->v[i];
 	}
 }
 
+/* Columns of a group: each has its value, sums a compensation, means a count, too. There may be as many groups as series. */
+static size_t columns(enum aggr_op kind)
+{
+	switch (kind) {
+	case AGG_SUM: return 2;
+	case AGG_AVG:
+	case AGG_STDDEV:
+	case AGG_STDVAR: return 3;
+	default: return 1;
+	}
+}
+
 static struct group *new_group(struct op_reduce *r, struct exec *x, struct err *e)
 {
-	size_t n = r->op.grid.n, words = BITS_WORDS(n);
+	size_t n = r->op.grid.n, words = BITS_WORDS(n), cols = columns(r->kind),
+	       maps = r->kind == AGG_AVG ? 2 : 1;
 	struct group *g = ARENA_NEW(x->arena, struct group);
-	char *p = arena_try(x->arena, x->ctx, n * 24 + words * 16, e);
+	char *p = arena_try(x->arena, x->ctx, (words * maps + n * cols) * 8, e);
 	if (!p)
 		return NULL;
-	memset(p, 0, n * 24 + words * 16);
-	g->v = (double *)p;
-	g->c = g->v + n;
-	g->n = g->c + n;
-	g->bits = (uint64_t *)(g->n + n);
-	g->incremental = g->bits + words;
+	memset(p, 0, words * maps * 8); /* a value is there where its bit is */
+	g->bits = (uint64_t *)p;
+	g->incremental = maps > 1 ? g->bits + words : NULL;
+	g->v = (double *)(g->bits + words * maps);
+	g->c = cols > 1 ? g->v + n : NULL;
+	g->n = cols > 2 ? g->c + n : NULL;
 	if (r->n_group == r->cap_group)
 		r->group = vec_grow(r->group, &r->cap_group, r->n_group + 1,
 				    sizeof(*r->group));
