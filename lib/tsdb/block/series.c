@@ -24,9 +24,7 @@
 #include "base/time.h"
 #include "base/vec.h"
 
-#define FIRST_BATCH	64
-#define EASY_BATCH	128   /* entries are read no more at once unless reads are slow */
-#define EASY_CHUNKS	8192  /* nor if they have so many chunks */
+#define FIRST_BATCH	32    /* entries are read no more at once unless reads are slow */
 #define MANY_CHUNKS	32768 /* chunk references in a batch: the next is smaller */
 #define SAMPLES_A_CHUNK 120
 
@@ -252,12 +250,11 @@ static void pace(struct block_set *s, size_t chunks, bool slow)
 {
 	size_t most = s->req->batch ? MIN(s->req->batch, BLOCK_BATCH_SERIES)
 				    : BLOCK_BATCH_SERIES;
-	bool easy = s->batch_max < EASY_BATCH && chunks < EASY_CHUNKS;
 
 	if (chunks > MANY_CHUNKS)
 		s->batch_max = MAX(s->batch_max / 2, 1);
-	else if (slow || easy || s->req->skip_chunks)
-		s->batch_max = MIN(s->batch_max * 2, most);
+	else if (slow || s->req->skip_chunks)
+		s->batch_max = MIN(s->batch_max * 4, most);
 }
 
 static int load_batch(struct block_set *s, struct ctx *ctx, struct err *e)

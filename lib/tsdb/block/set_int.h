@@ -62,11 +62,11 @@ struct block_set {
 };
 
 /*
- * What is read at once starts small and doubles only while reads are slow: a disk or its cache gives little as fast as much, and
- * what lies read ahead of each of many blocks adds up; an object store wants few large reads.
+ * What is read at once starts small and grows fourfold only while reads are slow: a disk or its cache gives little as fast as much,
+ * and what lies read ahead of each of many blocks adds up; an object store wants few large reads.
  */
 #define SET_SLOW_NS    (2 * NS_PER_MS)
-#define SET_SHOW_LEAST ((size_t)128 << 10)
+#define SET_SHOW_LEAST ((size_t)32 << 10)
 #define SET_SHOW_MOST  ((size_t)1 << 20)
 
 /* chunks.c: read the chunks of as many ready items as fit and fill shown[]. */
