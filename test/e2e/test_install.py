@@ -64,6 +64,7 @@ def installed(checks, procs):
     checks.ok(out.stdout.split() == ["--query.replica-label=", "sidecar"], "bash completes flags and modes", out.stdout + out.stderr)
     for unit in glob.glob(f"{dest}/lib/systemd/system/*.service"):
         text = open(unit).read()
+        checks.ok("ReadWritePaths=" in text, f"{os.path.basename(unit)}: what it may write is said")
         checks.ok("/usr/bin/thanosc" in text and "/usr/local" not in text, f"{os.path.basename(unit)}: the path of the binary")
         copy = procs.path(os.path.basename(unit).replace("@", "@store"))
         shutil.copy(unit, copy)
