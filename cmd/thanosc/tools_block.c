@@ -30,8 +30,15 @@ struct block_opts {
 		.bits = OPTF_SECRET,                                                                    \
 		.help = "YAML file that contains object store configuration. Arguments are ULIDs then." \
 	}
+#define MATCH_ROW                                                                        \
+	{                                                                                \
+		.name = "match", .type = OPT_STRING, .off = AT(match), .def = "",        \
+		.placeholder = "<selector>",                                             \
+		.help = "Series to look at, e.g. 'up{job=\"x\"}'; all without it."       \
+	}
 const struct opt tools_inspect_rows[] = {
 	BUCKET_ROW,
+	MATCH_ROW,
 	{ .name = "extended",
 	  .type = OPT_BOOL,
 	  .off = AT(extended),
@@ -73,12 +80,7 @@ static const struct opt verify_rows[] = {
 };
 const struct opt tools_dump_rows[] = {
 	BUCKET_ROW,
-	{ .name = "match",
-	  .type = OPT_STRING,
-	  .off = AT(match),
-	  .def = "",
-	  .placeholder = "<selector>",
-	  .help = "Series to show, e.g. 'up{job=\"x\"}'; all without it." },
+	MATCH_ROW,
 	{ .name = "min-time",
 	  .type = OPT_STRING,
 	  .off = AT(mint),
@@ -357,16 +359,31 @@ static int run_verify(struct tool_env *t, struct err *e)
 
 /* ---- inspect ---- */
 
+static int match_flag(struct tool_env *t, const struct matcher **out, size_t *n,
+		      struct err *e)
+{
+	const struct block_opts *o = t->opts;
+	struct matcher *m = NULL;
+	if (o->match.n &&
+	    promql_parse_selector(&t->ctx, &t->arena, o->match, &m, n, e) < 0)
+		return err_wrap(&t->ctx, e, "flag '--match'");
+	*out = m;
+	return 0;
+}
+
 static int inspect_one(struct tool_env *t, const struct inspect_place *p, bool json,
 		       bool *damaged, struct err *e)
 {
 	const struct block_opts *o = t->opts;
-	struct inspect_stats_opts so = { (size_t)o->limit, o->extended };
+	struct inspect_stats_opts so = { .limit = (size_t)o->limit,
+					 .extended = o->extended };
 	struct findings to = { p->id, stderr, NULL };
 	struct inspect_report r = { .found = on_found, .arg = &to };
 	struct inspect_stats *s;
 	struct arena a;
 	struct buf b;
+	if (match_flag(t, &so.matchers, &so.n_matchers, e) < 0)
+		return -1;
 	arena_init(&a, NULL);
 	buf_init(&b, (size_t)1 << 30);
 	s = ARENA_NEW(&a, struct inspect_stats);
@@ -416,15 +433,11 @@ static int dump_one(struct tool_env *t, const struct inspect_place *p, bool json
 {
 	const struct block_opts *o = t->opts;
 	struct inspect_dump_opts d = { .json = json, .write = on_text };
-	struct matcher *m = NULL;
 	struct notes_view notes;
 	if (time_flag(t, "min-time", o->mint, INT64_MIN, &d.mint_ms, e) < 0 ||
-	    time_flag(t, "max-time", o->maxt, INT64_MAX, &d.maxt_ms, e) < 0)
+	    time_flag(t, "max-time", o->maxt, INT64_MAX, &d.maxt_ms, e) < 0 ||
+	    match_flag(t, &d.matchers, &d.n_matchers, e) < 0)
 		return -1;
-	if (o->match.n &&
-	    promql_parse_selector(&t->ctx, &t->arena, o->match, &m, &d.n_matchers, e) < 0)
-		return err_wrap(&t->ctx, e, "flag '--match'");
-	d.matchers = m;
 	struct err why = ERR_INIT;
 	int rc = inspect_dump(&t->ctx, p, &d, &why);
 	if (rc < 0 && why.code == E_CORRUPT) {

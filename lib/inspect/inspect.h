@@ -93,6 +93,8 @@ struct inspect_dist {
 struct inspect_stats {
 	struct block_meta meta;
 	bool has_meta;
+	bool has_matched;
+	uint64_t matched; /* series; labels, chunks and samples are theirs then */
 	uint64_t series, label_names, label_pairs, pair_entries, symbols, symbol_bytes;
 	uint64_t index_bytes, chunk_bytes, segments;
 	uint64_t chunks, samples, float_samples, histogram_samples;
@@ -106,6 +108,8 @@ struct inspect_stats {
 struct inspect_stats_opts {
 	size_t limit;  /* of each list; 0: 20 */
 	bool extended; /* chunks, too, not only the index */
+	const struct matcher *matchers;
+	size_t n_matchers; /* 0: all series; else the block's other series are only checked */
 };
 /* Memory of `a`. What is damaged is reported and missing in the numbers. */
 MUST_CHECK int inspect_stats(struct ctx *ctx, struct arena *a,

@@ -49,9 +49,10 @@ MUST_CHECK int inspect_win_some(struct inspect_win *w, struct ctx *ctx, uint64_t
 void inspect_win_close(struct inspect_win *w);
 
 /* ---- walk.c: the index from end to end ---- */
-struct inspect_pair {	      /* a label as series have it */
-	uint32_t name, value; /* ordinals */
-	uint64_t series, hash, uncovered;
+struct inspect_pair {	       /* a label as series have it */
+	uint32_t name, value;  /* ordinals */
+	uint64_t series, hash; /* of all that have it */
+	uint64_t uncovered;
 };
 struct inspect_series {
 	uint64_t number; /* of the entry, from 0 */
@@ -70,6 +71,9 @@ struct inspect_walk {
 	int (*on_series)(void *arg, struct inspect_walk *w,
 			 const struct inspect_series *s, struct err *e);
 	void *arg;
+	/* Of the series that match: on_series is called for these only, and chunks and what pairs leave uncovered are theirs. */
+	const struct matcher *matchers;
+	size_t n_matchers; /* 0: all */
 	/* filled by the walk */
 	struct {
 		uint64_t symbols, series, label_indices, postings, postings_table;
@@ -82,6 +86,8 @@ struct inspect_walk {
 	uint8_t *used; /* a bit a symbol */
 	struct inspect_pair *pair;
 	size_t n_pairs, cap_pairs;
+	uint64_t *matched; /* by pair: series that match; NULL without matchers */
+	uint64_t n_matched;
 	struct map64 by_pair; /* name << 32 | value -> number of the pair */
 	uint32_t *all;	      /* refs of the list of all series, ascending */
 	size_t n_all;
@@ -99,6 +105,11 @@ struct inspect_walk {
 MUST_CHECK int inspect_walk_run(struct inspect_walk *w, struct range_source *index,
 				struct err *e);
 void inspect_walk_deinit(struct inspect_walk *w);
+/* How many series that match have the pair. */
+static inline uint64_t inspect_pair_series(const struct inspect_walk *w, size_t pair)
+{
+	return w->n_matchers ? w->matched[pair] : w->pair[pair].series;
+}
 struct str inspect_symbol(const struct inspect_walk *w, uint32_t ordinal);
 /* `{__name__="up", job="x"}`, cut when it is long. */
 void inspect_series_name(const struct inspect_walk *w, const struct inspect_series *s,

@@ -125,7 +125,7 @@ static void put_extended(struct buf *b, const struct inspect_stats *s)
 		if (s->encoding[i])
 			buf_fmt(b, " %llu %s", (ull)s->encoding[i],
 				i == CHUNK_AGGR ? "aggregates" : chunk_enc_name(i));
-	if (s->samples && s->chunk_bytes)
+	if (s->samples && s->chunk_bytes && !s->has_matched)
 		buf_fmt(b, "\nBytes per sample: %.2f",
 			(double)s->chunk_bytes / (double)s->samples);
 	buf_fmt(b, "\nFullness: Amount of samples in chunks (100%% is %d samples)\n",
@@ -143,14 +143,16 @@ void inspect_stats_text(const struct inspect_stats *s, bool extended, struct buf
 	struct named_list l[LISTS];
 	lists_of(s, l);
 	put_head(b, s);
+	buf_fmt(b, "Series: %llu\n", (ull)s->series);
+	if (s->has_matched)
+		buf_fmt(b, "Matched series: %llu\n", (ull)s->matched);
 	buf_fmt(b,
-		"Series: %llu\nLabel names: %llu\nPostings (unique label pairs): %llu\n"
+		"Label names: %llu\nPostings (unique label pairs): %llu\n"
 		"Postings entries (total label pairs): %llu\nChunks: %llu\n"
 		"Symbols: %llu in %llu bytes\nFiles: index %llu bytes, %llu segments %llu bytes\n",
-		(ull)s->series, (ull)s->label_names, (ull)s->label_pairs,
-		(ull)s->pair_entries, (ull)s->chunks, (ull)s->symbols,
-		(ull)s->symbol_bytes, (ull)s->index_bytes, (ull)s->segments,
-		(ull)s->chunk_bytes);
+		(ull)s->label_names, (ull)s->label_pairs, (ull)s->pair_entries,
+		(ull)s->chunks, (ull)s->symbols, (ull)s->symbol_bytes,
+		(ull)s->index_bytes, (ull)s->segments, (ull)s->chunk_bytes);
 	for (size_t i = 0; i < LISTS; i++) {
 		buf_fmt(b, "\n%s:\n", l[i].title);
 		for (size_t k = 0; k < l[i].l->n; k++)
@@ -242,6 +244,8 @@ void inspect_stats_json(const struct inspect_stats *s, bool extended, struct buf
 		buf_deinit(&meta);
 	}
 	put_u64(&w, "series", s->series);
+	if (s->has_matched)
+		put_u64(&w, "matched_series", s->matched);
 	put_u64(&w, "label_names", s->label_names);
 	put_u64(&w, "label_pairs", s->label_pairs);
 	put_u64(&w, "label_pair_entries", s->pair_entries);

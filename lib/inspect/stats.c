@@ -157,21 +157,25 @@ static void top_pairs(struct stats *s, const struct inspect_walk *w, struct aren
 	struct inspect_top *churn = xcalloc(w->n_pairs + 1, sizeof(*churn)),
 			   *common = xcalloc(w->n_pairs + 1, sizeof(*common)),
 			   *metrics = xcalloc(w->n_pairs + 1, sizeof(*metrics));
-	size_t n_metrics = 0;
+	size_t n = 0, n_metrics = 0;
 	for (size_t i = 0; i < w->n_pairs; i++) {
 		const struct inspect_pair *p = &w->pair[i];
+		uint64_t series = inspect_pair_series(w, i);
+		if (series == 0)
+			continue;
 		struct str name = inspect_symbol(w, p->name),
 			   value = inspect_symbol(w, p->value),
 			   key = str_fmt(tmp, "%.*s=%.*s", STR_FMT(name), STR_FMT(value));
-		s->out->pair_entries += p->series;
-		churn[i] =
+		s->out->pair_entries += series;
+		churn[n] =
 			(struct inspect_top){ (uint64_t)blocks_of(s, p->uncovered), key };
-		common[i] = (struct inspect_top){ p->series, key };
+		common[n++] = (struct inspect_top){ series, key };
 		if (str_eq(name, LABEL_NAME))
-			metrics[n_metrics++] = (struct inspect_top){ p->series, value };
+			metrics[n_metrics++] = (struct inspect_top){ series, value };
 	}
-	s->out->churn_pairs = top(s, churn, w->n_pairs);
-	s->out->common_pairs = top(s, common, w->n_pairs);
+	s->out->label_pairs = n;
+	s->out->churn_pairs = top(s, churn, n);
+	s->out->common_pairs = top(s, common, n);
 	s->out->metrics = top(s, metrics, n_metrics);
 	free(churn);
 	free(common);
@@ -192,6 +196,8 @@ static void top_names(struct stats *s, const struct inspect_walk *w)
 	for (size_t i = 0; i < w->n_pairs; i++) {
 		const struct inspect_pair *p = &w->pair[i];
 		uintptr_t at;
+		if (inspect_pair_series(w, i) == 0)
+			continue;
 		if (!map64_get(&by_name, p->name, &at)) {
 			if (n == cap)
 				v = vec_grow(v, &cap, n + 1, sizeof(*v));
@@ -232,8 +238,9 @@ static void finish(struct stats *s, const struct inspect_walk *w)
 	struct arena tmp;
 	arena_init(&tmp, s->ctx->budget);
 	o->series = w->n_refs;
+	o->matched = w->n_matched;
+	o->has_matched = w->n_matchers > 0;
 	o->chunks = w->chunks;
-	o->label_pairs = w->n_pairs;
 	o->symbols = w->n_symbols;
 	o->symbol_bytes = w->symbols.n;
 	top_pairs(s, w, &tmp);
@@ -272,7 +279,12 @@ int inspect_stats(struct ctx *ctx, struct arena *a, const struct inspect_place *
 		  struct inspect_stats *out, struct err *e)
 {
 	struct stats s = { .ctx = ctx, .a = a, .out = out, .limit = o->limit };
-	struct inspect_walk w = { .ctx = ctx, .r = r, .on_series = on_series, .arg = &s };
+	struct inspect_walk w = { .ctx = ctx,
+				  .r = r,
+				  .on_series = on_series,
+				  .arg = &s,
+				  .matchers = o->matchers,
+				  .n_matchers = o->n_matchers };
 	struct range_source *index = NULL;
 	memset(out, 0, sizeof(*out));
 	if (s.limit == 0)

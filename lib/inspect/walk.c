@@ -170,7 +170,36 @@ static void mark_used(struct inspect_walk *w, uint32_t o)
 	w->used[o / 8] |= (uint8_t)(1u << (o % 8));
 }
 
-static void keep_pairs(struct inspect_walk *w, const struct inspect_series *s)
+static bool matches(const struct inspect_walk *w, const struct inspect_series *s)
+{
+	for (size_t k = 0; k < w->n_matchers; k++) {
+		const struct matcher *m = &w->matchers[k];
+		struct str v = STR("");
+		for (uint32_t i = 0; i < s->n_labels; i++)
+			if (str_eq(inspect_symbol(w, s->label[2 * i]), m->name))
+				v = inspect_symbol(w, s->label[2 * i + 1]);
+		if (!matcher_matches(m, v))
+			return false;
+	}
+	return true;
+}
+
+static size_t new_pair(struct inspect_walk *w, uint32_t name, uint32_t value)
+{
+	if (w->n_pairs == w->cap_pairs) {
+		w->pair = vec_grow(w->pair, &w->cap_pairs, w->n_pairs + 1,
+				   sizeof(*w->pair));
+		if (w->n_matchers)
+			w->matched = xreallocarray(w->matched, w->cap_pairs,
+						   sizeof(*w->matched));
+	}
+	if (w->n_matchers)
+		w->matched[w->n_pairs] = 0;
+	w->pair[w->n_pairs] = (struct inspect_pair){ .name = name, .value = value };
+	return w->n_pairs++;
+}
+
+static void keep_pairs(struct inspect_walk *w, const struct inspect_series *s, bool match)
 {
 	uint64_t range =
 		w->meta ? (uint64_t)w->meta->maxt_ms - (uint64_t)w->meta->mint_ms : 0;
@@ -185,27 +214,26 @@ static void keep_pairs(struct inspect_walk *w, const struct inspect_series *s)
 		mark_used(w, name);
 		mark_used(w, value);
 		if (!map64_get(&w->by_pair, key, &at)) {
-			if (w->n_pairs == w->cap_pairs)
-				w->pair = vec_grow(w->pair, &w->cap_pairs, w->n_pairs + 1,
-						   sizeof(*w->pair));
-			at = w->n_pairs++;
-			w->pair[at] =
-				(struct inspect_pair){ .name = name, .value = value };
+			at = new_pair(w, name, value);
 			map64_set(&w->by_pair, key, at);
 		}
 		w->pair[at].series++;
 		w->pair[at].hash += inspect_ref_hash(s->ref);
-		w->pair[at].uncovered += uncovered;
+		if (match)
+			w->pair[at].uncovered += uncovered;
+		if (match && w->n_matchers)
+			w->matched[at]++;
 	}
 }
 
-static void keep(struct inspect_walk *w, const struct inspect_series *s)
+static void keep(struct inspect_walk *w, const struct inspect_series *s, bool match)
 {
-	keep_pairs(w, s);
+	keep_pairs(w, s, match);
+	w->n_matched += match;
 	if (w->n_refs == w->cap_refs)
 		w->ref = vec_grow(w->ref, &w->cap_refs, w->n_refs + 1, sizeof(*w->ref));
 	w->ref[w->n_refs++] = s->ref;
-	w->chunks += s->n_chunks;
+	w->chunks += match ? s->n_chunks : 0;
 	if (2 * (size_t)s->n_labels > w->cap_last)
 		w->last = vec_grow(w->last, &w->cap_last, 2 * (size_t)s->n_labels,
 				   sizeof(*w->last));
@@ -227,8 +255,9 @@ static int take(struct inspect_walk *w, const struct entry *x, struct str conten
 		return 0;
 	check_labels(w, &s);
 	check_chunks(w, &s);
-	keep(w, &s);
-	return w->on_series ? w->on_series(w->arg, w, &s, e) : 0;
+	bool match = matches(w, &s);
+	keep(w, &s, match);
+	return match && w->on_series ? w->on_series(w->arg, w, &s, e) : 0;
 }
 
 /* Where the next entry begins behind a damaged one; 0: unknown. */
@@ -371,6 +400,7 @@ void inspect_walk_deinit(struct inspect_walk *w)
 	free(w->symbol_off);
 	free(w->used);
 	free(w->pair);
+	free(w->matched);
 	free(w->all);
 	free(w->ref);
 	free(w->last);

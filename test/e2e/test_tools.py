@@ -4,6 +4,7 @@ a bucket holds.
 
 Usage: test_tools.py. Ends with "N passed, N failed, N skipped".
 """
+import collections
 import json
 import os
 import re
@@ -21,6 +22,7 @@ BUCKET = os.path.join(ROOT, "test/golden/blocks/bucket")
 CORRUPT = os.path.join(ROOT, "test/golden/corrupt")
 FLOATS, HISTS = "01M81YVCFSCF0E425839T44G73", "01M81YVCHCC17VDZ0DT7QR6H2J"
 ONLY_FLOATS = "01M81YVCNRNMYNP70R7FRKH4F0"
+MANY = "01M81YVBWEZNH3H08SPVGX7K64"  # series of many names
 
 
 def run(*args, code=None):
@@ -88,6 +90,28 @@ def extended(c):
         c.ok((s["series"], s["samples"], s["chunks"]) == (int(series), int(samples), int(chunks)), f"{ulid}: counted by reading")
         c.ok(sum(s["encodings"].values()) == s["chunks"] and s["float_samples"] + s["histogram_samples"] == s["samples"],
              f"{ulid} ({what}): by kind")
+
+
+def selected(c):
+    """Of the series of a selector: what dump shows of them, counted here."""
+    block = f"{BUCKET}/{MANY}"
+    whole = json.loads(run("inspect", "--extended", "-o", "json", block, code=0).stdout)
+    for selector in ('{__name__=~"(go|container)_.*"}', 'up', '{job!=""}', '{__name__!=""}', '{job="no such"}'):
+        shown = [json.loads(line) for line in run("dump", "-o", "json", f"--match={selector}", block, code=0).stdout.splitlines()]
+        pairs = [pair for row in shown for pair in row["labels"].items()]
+        common = {f"{k}={v}": n for (k, v), n in collections.Counter(pairs).items()}
+        s = json.loads(run("inspect", "--extended", "-o", "json", "--limit=100000", f"--match={selector}", block, code=0).stdout)
+        got = s["matched_series"], s["samples"], s["label_names"], s["label_pairs"], s["label_pair_entries"]
+        want = len(shown), sum(len(row["samples"]) for row in shown), len({k for k, _ in pairs}), len(common), len(pairs)
+        c.ok(got == want, f"--match={selector}: series, samples, labels", f"{got} != {want}")
+        c.ok(dict(s["common_label_pairs"]) == common, f"--match={selector}: series by label")
+        c.ok(sum(n for _, n in s["metrics"]) == len(shown), f"--match={selector}: series by metric")
+        c.ok(s["series"] == whole["series"], f"--match={selector}: the block's series")
+        if selector == '{__name__!=""}':
+            c.ok(all(s[k] == whole[k] for k in ("chunks", "encodings", "fullness", "float_chunk_bytes")), "a selector of all")
+    text = run("inspect", "--match=up", block, code=0).stdout
+    c.ok(re.search(r"^Matched series: [1-9]", text, re.M), "matched series in the text")
+    c.ok("--match" in run("inspect", "--match=up{", block, code=1).stderr, "a wrong selector is told")
 
 
 def dump(c, p):
@@ -208,6 +232,7 @@ def main():
         shutil.copytree(BUCKET, db)
         analyze(c, db)
         extended(c)
+        selected(c)
         dump(c, p)
         verify(c, p)
         verify_is_small(c, p)
