@@ -30,8 +30,8 @@
 static uint32_t step[8][256];
 static uint32_t zeros_long[4][256], zeros_short[4][256];
 static bool have_sse42, have_wide;
-static uint64_t over_256[2],
-	over_64[2]; /* factors of the low and the high half of a lane */
+/* Factors of the low and the high half of a lane, once for each of two. */
+static _Alignas(32) uint64_t over_128[4], over_32[4];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void make_zeros(uint32_t tab[4][256], unsigned n)
@@ -67,13 +67,13 @@ static uint32_t times(uint32_t a, uint32_t b)
 }
 
 /* Products of reflected numbers come out one bit too low, which the factors make up for. */
-static void make_factors(uint64_t f[2], unsigned bytes)
+static void make_factors(uint64_t f[4], unsigned bytes)
 {
-	for (unsigned half = 0; half < 2; half++) {
+	for (unsigned i = 0; i < 4; i++) {
 		uint32_t s = 0x80000000u;
-		for (unsigned n = 8 * bytes + 32 - 64 * half; n; n--)
+		for (unsigned n = 8 * bytes + 32 - 64 * (i % 2); n; n--)
 			s = times(s, 0x40000000u);
-		f[half] = (uint64_t)s << 1;
+		f[i] = (uint64_t)s << 1;
 	}
 }
 
@@ -94,10 +94,10 @@ static void init(void)
 #if defined(__x86_64__)
 	__builtin_cpu_init();
 	have_sse42 = __builtin_cpu_supports("sse4.2");
-	have_wide = have_sse42 && __builtin_cpu_supports("avx512f") &&
+	have_wide = have_sse42 && __builtin_cpu_supports("avx2") &&
 		    __builtin_cpu_supports("vpclmulqdq");
-	make_factors(over_256, 256);
-	make_factors(over_64, 64);
+	make_factors(over_128, 128);
+	make_factors(over_32, 32);
 #endif
 }
 
@@ -160,50 +160,41 @@ __attribute__((target("sse4.2"))) static uint32_t crc_sse42(uint32_t s, const ui
 	return s;
 }
 
-#define WIDE	   __attribute__((target("avx512f,vpclmulqdq,sse4.2")))
+#define WIDE	   __attribute__((target("avx2,vpclmulqdq,sse4.2")))
 #define WIDE_LEAST 256u /* bytes */
 
-WIDE static inline __m512i fold(__m512i lanes, __m512i factors, __m512i onto)
+WIDE static inline __m256i load(const void *p)
 {
-	return _mm512_ternarylogic_epi64(onto,
-					 _mm512_clmulepi64_epi128(lanes, factors, 0x00),
-					 _mm512_clmulepi64_epi128(lanes, factors, 0x11),
-					 0x96); /* xor of three */
+	return _mm256_loadu_si256(p);
 }
 
-WIDE static __m512i factors_of(const uint64_t f[2])
+WIDE static inline __m256i fold(__m256i lanes, __m256i factors, __m256i onto)
 {
-	return _mm512_set4_epi64((long long)f[1], (long long)f[0], (long long)f[1],
-				 (long long)f[0]);
+	__m256i lo = _mm256_clmulepi64_epi128(lanes, factors, 0x00),
+		hi = _mm256_clmulepi64_epi128(lanes, factors, 0x11);
+	return _mm256_xor_si256(_mm256_xor_si256(lo, hi), onto);
 }
 
 /* n is at least WIDE_LEAST. */
 WIDE static uint32_t crc_wide(uint32_t s, const uint8_t *p, size_t n)
 {
-	const __m512i by_64 = factors_of(over_64);
-	__m512i a =
-		_mm512_xor_si512(_mm512_loadu_si512(p),
-				 _mm512_zextsi128_si512(_mm_cvtsi32_si128((int32_t)s)));
-	uint8_t rest[64];
+	const __m256i by_128 = load(over_128), by_32 = load(over_32);
+	__m256i first = _mm256_setr_epi32((int)s, 0, 0, 0, 0, 0, 0, 0);
+	__m256i a = _mm256_xor_si256(load(p), first), b = load(p + 32), c = load(p + 64),
+		d = load(p + 96);
+	uint8_t rest[32];
 
-	if (n >= 512) {
-		const __m512i by_256 = factors_of(over_256);
-		__m512i b = _mm512_loadu_si512(p + 64), c = _mm512_loadu_si512(p + 128),
-			d = _mm512_loadu_si512(p + 192);
-		for (p += 256, n -= 256; n >= 256; p += 256, n -= 256) {
-			a = fold(a, by_256, _mm512_loadu_si512(p));
-			b = fold(b, by_256, _mm512_loadu_si512(p + 64));
-			c = fold(c, by_256, _mm512_loadu_si512(p + 128));
-			d = fold(d, by_256, _mm512_loadu_si512(p + 192));
-		}
-		a = fold(fold(fold(a, by_64, b), by_64, c), by_64, d);
-	} else {
-		p += 64;
-		n -= 64;
+	for (p += 128, n -= 128; n >= 128; p += 128, n -= 128) {
+		a = fold(a, by_128, load(p));
+		b = fold(b, by_128, load(p + 32));
+		c = fold(c, by_128, load(p + 64));
+		d = fold(d, by_128, load(p + 96));
 	}
-	for (; n >= 64; p += 64, n -= 64)
-		a = fold(a, by_64, _mm512_loadu_si512(p));
-	_mm512_storeu_si512(rest, a);
+	a = fold(fold(fold(a, by_32, b), by_32, c), by_32, d);
+	for (; n >= 32; p += 32, n -= 32)
+		a = fold(a, by_32, load(p));
+	_mm256_storeu_si256((__m256i *)(void *)rest, a);
+	_mm256_zeroupper(); /* the compiler leaves it out; SSE instructions after this would wait */
 	return crc_sse42(crc_sse42(0, rest, sizeof(rest)), p, n);
 }
 #endif
