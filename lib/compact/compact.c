@@ -2,7 +2,7 @@
  * compact/compact.c - blocks to one block.
  *
  * Pass 1 merges the symbol tables, pass 2 the series, each input read from front to back. The writer's block has no name
- * before it is whole; then it is read back and compared, and gets the list of its files.
+ * before it is whole, read back and compared; then it gets the list of its files.
  */
 #include "compact/compact.h"
 
@@ -232,10 +232,24 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+/* A block_writer_check. */
+static int check_written(void *arg, struct ctx *ctx UNUSED, const char *dir,
+			 const struct block_writer_stats *st, struct err *e)
+{
+	struct job *j = arg;
+	uint64_t start = cpu_ns();
+
+	j->r->stats = *st;
+	int rc = check_output(j, dir, e);
+	j->r->check_ns = cpu_ns() - start;
+	if (rc < 0 && e->code != E_CANCELLED && e->code != E_TIMEOUT)
+		j->r->fault = COMPACT_FAULT_OUTPUT;
+	return rc;
+}
+
 int job_finish(struct job *j, bool keep_stats, struct err *e)
 {
 	char id[27];
-	uint64_t start;
 
 	if (wide_check_end(&j->merger->cut.wide, j->ctx, e) < 0)
 		return -1;
@@ -245,13 +259,7 @@ int job_finish(struct job *j, bool keep_stats, struct err *e)
 		return -1;
 	ulid_format(&j->o->ulid, id);
 	const char *dir = str_fmt(j->a, "%s/%s", j->o->dir, id).p;
-	start = cpu_ns();
-	int rc = check_output(j, dir, e);
-	j->r->check_ns = cpu_ns() - start;
-	if (rc < 0 && e->code != E_CANCELLED && e->code != E_TIMEOUT)
-		j->r->fault = COMPACT_FAULT_OUTPUT;
-	if (rc == 0)
-		rc = write_meta(j, dir, e);
+	int rc = write_meta(j, dir, e);
 	if (rc < 0) {
 		struct err ignored = ERR_INIT;
 		if (fs_remove_all(NULL, dir, &ignored) < 0)
@@ -277,7 +285,10 @@ int job_begin(struct job *j, const struct block_source *in, size_t n, struct err
 					.ulid = j->o->ulid,
 					.memory = j->o->memory,
 					.segment_bytes = j->o->segment_bytes,
-					.newer_encodings = j->o->newer_encodings };
+					.newer_encodings = j->o->newer_encodings,
+					.scanned = true,
+					.check = check_written,
+					.check_arg = j };
 	if (open_inputs(j, in, n, e) < 0)
 		return -1;
 	return block_writer_open(j->ctx, &wo, &j->w, e);

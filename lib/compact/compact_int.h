@@ -245,7 +245,7 @@ void job_end(struct job *j);
 MUST_CHECK int job_write_series(struct job *j, const uint32_t *label, uint32_t n_labels,
 				const struct chunk_view *c, size_t n, struct err *e);
 void job_progress(struct job *j);
-/* j->r->meta is that of the output: writes, reads back, compares, lists the files. */
+/* j->r->meta is that of the output: writes, reads back and compares, gives the name, lists the files. */
 MUST_CHECK int job_finish(struct job *j, bool keep_stats, struct err *e);
 
 /* ---- check.c ---- */

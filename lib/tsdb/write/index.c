@@ -33,11 +33,13 @@
 #define UVARINT64_MAX 10
 #define SPILL_ROOM    ((size_t)64 << 10)
 
+static const uint8_t magic[INDEX_HEADER] = { 0xba, 0xaa, 0xd7, 0, 2 };
+
 int index_open(struct index_writer *x, struct ctx *ctx, const char *dir, size_t memory,
 	       struct err *e)
 {
-	static const uint8_t head[INDEX_HEADER + SYMBOL_HEAD] = { 0xba, 0xaa, 0xd7, 0,
-								  2 };
+	uint8_t head[INDEX_HEADER + SYMBOL_HEAD] = { 0 };
+	memcpy(head, magic, sizeof(magic));
 	*x = (struct index_writer){ .limits = WRITE_LIMITS, .dir = dir };
 	buf_init(&x->last, SYMBOL_MAX);
 	sym_init(&x->symbols, INDEX_HEADER + SYMBOL_HEAD);
@@ -64,6 +66,13 @@ void index_drop(struct index_writer *x)
 	free(x->prev);
 	free(x->entry);
 	*x = (struct index_writer){ 0 };
+}
+
+int index_put(struct index_writer *x, struct ctx *ctx, const void *p, size_t n,
+	      struct err *e)
+{
+	x->crc = crc32c(x->crc, p, n);
+	return fs_out_write(x->file, ctx, p, n, e);
 }
 
 /* ---- symbols ---- */
@@ -107,7 +116,9 @@ static int end_symbols(struct index_writer *x, struct ctx *ctx, struct err *e)
 	write_be32(head + 4, x->symbols.count);
 	write_be32(crc,
 		   crc32c_join(crc32c(0, head + 4, 4), x->symbols_crc, x->symbols.bytes));
-	if (fs_out_write(x->file, ctx, crc, sizeof(crc), e) < 0 ||
+	x->crc = crc32c_join(crc32c(crc32c(0, magic, sizeof(magic)), head, sizeof(head)),
+			     x->symbols_crc, x->symbols.bytes);
+	if (index_put(x, ctx, crc, sizeof(crc), e) < 0 ||
 	    fs_out_patch(x->file, ctx, INDEX_HEADER, head, sizeof(head), e) < 0)
 		return -1;
 	x->toc[1] = fs_out_pos(x->file);
@@ -237,7 +248,7 @@ int index_series(struct index_writer *x, struct ctx *ctx, const uint32_t *label,
 		return err_set(ctx, e, E_LIMIT, "index: series entry of %zu bytes", len);
 	uint32_t ref = (uint32_t)((pos + pad) / SERIES_ALIGN);
 	uint32_t be = __builtin_bswap32(ref);
-	if (fs_out_write(x->file, ctx, from, pad + size, e) < 0 ||
+	if (index_put(x, ctx, from, pad + size, e) < 0 ||
 	    spill_append(&x->refs, ctx, &be, sizeof(be), e) < 0 ||
 	    post_add(&x->sort, ctx, ref, label, n_labels, e) < 0)
 		return -1;
@@ -264,7 +275,7 @@ int index_finish(struct index_writer *x, struct ctx *ctx, uint64_t *bytes, struc
 	if (fs_out_pos(x->file) + TOC_BYTES > x->limits.index)
 		return err_set(ctx, e, E_LIMIT, "index: would exceed %" PRIu64 " bytes",
 			       x->limits.index);
-	if (fs_out_write(x->file, ctx, toc, sizeof(toc), e) < 0)
+	if (index_put(x, ctx, toc, sizeof(toc), e) < 0)
 		return -1;
 	*bytes = fs_out_pos(x->file);
 	struct fs_out *f = x->file;

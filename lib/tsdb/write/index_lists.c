@@ -44,14 +44,14 @@ static int list_begin(struct index_writer *x, struct ctx *ctx, uint64_t n, struc
 	write_be32(head + LIST_ALIGN, (uint32_t)len);
 	write_be32(head + LIST_ALIGN + 4, (uint32_t)n);
 	*l = (struct list){ pos + pad, crc32c(0, head + LIST_ALIGN + 4, 4) };
-	return fs_out_write(x->file, ctx, head + LIST_ALIGN - pad, pad + 8, e);
+	return index_put(x, ctx, head + LIST_ALIGN - pad, pad + 8, e);
 }
 
 static int list_add(struct index_writer *x, struct ctx *ctx, struct list *l,
 		    const void *refs, size_t bytes, struct err *e)
 {
 	l->crc = crc32c(l->crc, refs, bytes);
-	return fs_out_write(x->file, ctx, refs, bytes, e);
+	return index_put(x, ctx, refs, bytes, e);
 }
 
 static int list_end(struct index_writer *x, struct ctx *ctx, const struct list *l,
@@ -59,7 +59,7 @@ static int list_end(struct index_writer *x, struct ctx *ctx, const struct list *
 {
 	uint8_t crc[4];
 	write_be32(crc, l->crc);
-	return fs_out_write(x->file, ctx, crc, sizeof(crc), e);
+	return index_put(x, ctx, crc, sizeof(crc), e);
 }
 
 /* The list of all series. */
@@ -218,10 +218,12 @@ static int write_table(struct index_writer *x, struct ctx *ctx, uint64_t all,
 	    table_add(x, ctx, &t, STR_NULL, STR_NULL, all, e) < 0 ||
 	    table_rows(x, ctx, &t, groups, e) < 0)
 		goto out;
-	write_be32(head, (uint32_t)(fs_out_pos(x->file) - x->toc[5] - 4));
+	uint64_t len = fs_out_pos(x->file) - x->toc[5] - 4; /* what t.crc covers */
+	write_be32(head, (uint32_t)len);
 	write_be32(crc, t.crc);
+	x->crc = crc32c_join(crc32c(x->crc, head, 4), t.crc, len);
 	if (fs_out_patch(x->file, ctx, x->toc[5], head, 4, e) < 0 ||
-	    fs_out_write(x->file, ctx, crc, sizeof(crc), e) < 0)
+	    index_put(x, ctx, crc, sizeof(crc), e) < 0)
 		goto out;
 	rc = 0;
 out:

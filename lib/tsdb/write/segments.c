@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/hash.h"
 #include "tsdb/write/write_int.h"
 #include "wire/wr.h"
 
@@ -35,27 +34,28 @@ static int next_file(struct seg_writer *s, struct ctx *ctx, struct err *e)
 	return fs_out_write(s->file, ctx, header, sizeof(header), e);
 }
 
-int seg_write(struct seg_writer *s, struct ctx *ctx, uint8_t enc, const uint8_t *p,
-	      size_t n, uint64_t *ref, struct err *e)
+int seg_write(struct seg_writer *s, struct ctx *ctx, struct chunk_part c, uint32_t crc,
+	      uint64_t *ref, struct err *e)
 {
 	uint8_t head[16], tail[4];
-	uint64_t size = (uint64_t)n + LENGTH_BYTES + ENTRY_EXTRA;
+	uint64_t size = (uint64_t)c.n + LENGTH_BYTES + ENTRY_EXTRA;
 	if (!s->file || (fs_out_pos(s->file) + size > s->limit &&
 			 fs_out_pos(s->file) > SEGMENT_HEADER))
 		if (next_file(s, ctx, e) < 0)
 			return -1;
 	uint64_t at = fs_out_pos(s->file);
-	if (n > UINT32_MAX || at > UINT32_MAX)
-		return err_set(ctx, e, E_LIMIT, "chunk of %zu bytes at %" PRIu64, n, at);
-	unsigned k = wr_uvarint_to(head, n);
-	head[k] = enc;
-	write_be32(tail, crc32c(crc32c(0, &enc, 1), p, n));
+	if (at > UINT32_MAX)
+		return err_set(ctx, e, E_LIMIT, "chunk of %" PRIu32 " bytes at %" PRIu64,
+			       c.n, at);
+	unsigned k = wr_uvarint_to(head, c.n);
+	head[k] = c.enc;
+	write_be32(tail, crc);
 	if (fs_out_write(s->file, ctx, head, k + 1, e) < 0 ||
-	    fs_out_write(s->file, ctx, p, n, e) < 0 ||
+	    fs_out_write(s->file, ctx, c.p, c.n, e) < 0 ||
 	    fs_out_write(s->file, ctx, tail, sizeof(tail), e) < 0)
 		return -1;
 	*ref = (uint64_t)(s->n - 1) << 32 | at;
-	s->chunk_max = MAX(s->chunk_max, k + n + ENTRY_EXTRA);
+	s->chunk_max = MAX(s->chunk_max, k + c.n + ENTRY_EXTRA);
 	return 0;
 }
 

@@ -17,12 +17,20 @@
 #include "tsdb/block/block.h"
 
 struct block_writer;
+struct block_writer_stats;
+/* What was written, whole and synced in `dir`, before it gets its name: -1, and it never does. */
+typedef int block_writer_check(void *arg, struct ctx *ctx, const char *dir,
+			       const struct block_writer_stats *st, struct err *e);
 struct block_writer_opts {
 	const char *dir; /* the block appears as <dir>/<ULID>; made if absent */
 	struct ulid ulid;
 	size_t memory;		/* bytes for sorting; 0: 128 MiB; at least 1 MiB */
 	uint64_t segment_bytes; /* 0: 512 MiB */
 	bool newer_encodings;	/* take encodings 4 to 6; else E_INVALID by name */
+	/* A view's hash is 0 or what block_scan gave it: its checksum is written as it came, the bytes are not summed again. */
+	bool scanned;
+	block_writer_check *check; /* NULL: none; by block_writer_finish */
+	void *check_arg;
 };
 struct block_writer_stats { /* after finish */
 	/* As meta.json counts them: samples of an AggrChunk are those of its count, and neither float nor histogram. */
@@ -32,6 +40,8 @@ struct block_writer_stats { /* after finish */
 	uint64_t series_max_size, chunk_max_size;
 	uint64_t index_bytes, chunk_bytes; /* of the files */
 	uint32_t segments;
+	uint32_t
+		index_crc; /* CRC-32C of the index as a whole, of what was to be written */
 };
 /* E_EXISTS when <dir>/<ULID> is there. What a killed writer of the same name left is removed. */
 MUST_CHECK int block_writer_open(struct ctx *ctx, const struct block_writer_opts *o,

@@ -39,8 +39,9 @@ struct seg_writer {
 	uint64_t bytes;	    /* of closed files */
 	uint64_t chunk_max; /* bytes of the largest entry */
 };
-MUST_CHECK int seg_write(struct seg_writer *s, struct ctx *ctx, uint8_t enc,
-			 const uint8_t *p, size_t n, uint64_t *ref, struct err *e);
+/* crc: over encoding and data. */
+MUST_CHECK int seg_write(struct seg_writer *s, struct ctx *ctx, struct chunk_part c,
+			 uint32_t crc, uint64_t *ref, struct err *e);
 MUST_CHECK int seg_finish(struct seg_writer *s, struct ctx *ctx, struct err *e);
 void seg_drop(struct seg_writer *s);
 
@@ -159,6 +160,7 @@ struct index_writer {
 	struct spill refs;  /* all series, u32 big endian */
 	struct spill table; /* struct index_list */
 	uint64_t toc[6];
+	uint32_t crc; /* of the file, as far as it is settled */
 };
 struct index_chunk {
 	int64_t mint_ms, maxt_ms;
@@ -177,6 +179,9 @@ MUST_CHECK int index_series(struct index_writer *x, struct ctx *ctx,
 MUST_CHECK int index_finish(struct index_writer *x, struct ctx *ctx, uint64_t *bytes,
 			    struct err *e);
 void index_drop(struct index_writer *x);
+/* Bytes that stay as they are: written, and summed. */
+MUST_CHECK int index_put(struct index_writer *x, struct ctx *ctx, const void *p, size_t n,
+			 struct err *e);
 
 /* ---- index_lists.c: postings and their offset table ---- */
 MUST_CHECK int index_write_lists(struct index_writer *x, struct ctx *ctx, struct err *e);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/vec.h"
@@ -207,6 +208,14 @@ static int encode(struct block_writer *w, struct ctx *ctx, const struct chunk_vi
 	return 0;
 }
 
+static uint32_t sum_of(const struct block_writer *w, const struct chunk_view *c,
+		       struct chunk_part p)
+{
+	if (w->o.scanned && c->hash)
+		return (uint32_t)c->hash;
+	return crc32c(crc32c(0, &p.enc, 1), p.p, p.n);
+}
+
 static int write_chunks(struct block_writer *w, struct ctx *ctx,
 			const struct chunk_view *c, size_t n, struct err *e)
 {
@@ -217,7 +226,8 @@ static int write_chunks(struct block_writer *w, struct ctx *ctx,
 		if (i && c[i].mint_ms <= c[i - 1].maxt_ms)
 			return bad_chunk(w, ctx, &c[i], "not behind the one before", e);
 		if (encode(w, ctx, &c[i], &p, e) < 0 ||
-		    seg_write(&w->seg, ctx, p.enc, p.p, p.n, &w->chunk[i].ref, e) < 0)
+		    seg_write(&w->seg, ctx, p, sum_of(w, &c[i], p), &w->chunk[i].ref, e) <
+			    0)
 			return -1;
 		w->chunk[i].mint_ms = c[i].mint_ms;
 		w->chunk[i].maxt_ms = c[i].maxt_ms;
@@ -302,6 +312,8 @@ static int sync_folders(const struct block_writer *w, struct ctx *ctx, struct er
 static int give_name(struct block_writer *w, struct ctx *ctx, struct err *e)
 {
 	struct fs_stat st;
+	if (w->o.check && w->o.check(w->o.check_arg, ctx, w->tmp, &w->st, e) < 0)
+		return -1;
 	if (fs_rename(ctx, w->tmp, w->final, e) == 0) {
 		w->made = false;
 		return 0;
@@ -334,6 +346,7 @@ int block_writer_finish(struct block_writer *w, struct ctx *ctx, struct block_me
 	st->segments = w->seg.n;
 	st->chunk_max_size = w->seg.chunk_max;
 	st->series_max_size = w->index.series_max;
+	st->index_crc = w->index.crc;
 	struct block_meta m = *meta; /* untouched on failure */
 	fill_meta(w, &m, keep_stats);
 	if (write_meta(w, ctx, &m, e) < 0 || sync_folders(w, ctx, e) < 0 ||

@@ -347,6 +347,7 @@ Test(compact_check, another_block_than_was_written_is_noticed)
 	cr_assert_eq(block_scan_series(s, &w.f.ctx, &c, &w.f.e), 1);
 	struct job j = { .ctx = &w.f.ctx,
 			 .a = &w.f.a,
+			 .r = &w.r,
 			 .out_series = 1,
 			 .out_chunks = 1,
 			 .out_hash = check_hash(0, c.label, c.n_labels, c.chunk, 1) };

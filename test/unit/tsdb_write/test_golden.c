@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "base/hash.h"
 #include "support/tst.h"
 #include "unit/tsdb_write/world.h"
 
@@ -42,6 +43,8 @@ static void check_block(const char *from, const char *id, size_t memory)
 	cr_expect_eq(st.chunks, was.stats.chunks);
 	cr_expect_eq(st.samples, was.stats.samples, "%s/%s", from, id);
 	cr_expect_eq(st.segments, 1);
+	struct str index = world_read(&w, world_path(&w, "%s/%s/index", w.dir, id));
+	cr_expect_eq(st.index_crc, crc32c(0, index.p, index.n));
 	if (was.thanos.resolution_ms == 0) {
 		cr_expect_eq(st.float_samples, was.stats.float_samples);
 		cr_expect_eq(st.histogram_samples, was.stats.histogram_samples);

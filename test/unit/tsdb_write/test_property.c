@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "support/tst.h"
 #include "unit/tsdb_write/gen.h"
 
@@ -57,6 +58,9 @@ static void round_trip(const struct gen_opts *go, size_t memory, uint64_t segmen
 	cr_assert_eq(gen_write(&w, &b, &o, &l, &st), 0, "%s", err_text(&w.e));
 	cr_assert_eq(st.series, b.n);
 	cr_assert_eq(st.samples, b.samples);
+	struct str index = world_read(&w, world_path(&w, "%s/" ID "/index", w.dir));
+	cr_assert_eq(index.n, st.index_bytes);
+	cr_assert_eq(st.index_crc, crc32c(0, index.p, index.n));
 	gen_check(&w, &b, ID);
 	check_postings(&w, &b, &g);
 	world_end(&w);
