@@ -50,10 +50,28 @@ TARGET static void kahan_wide(const double *v, double *sum, double *comp, size_t
 		_mm512_storeu_pd(sum + i, t);
 	}
 }
+
+TARGET static uint64_t beyond_wide(const double *v, const double *than, bool over)
+{
+	uint64_t out = 0;
+	for (int i = 0; i < 64; i += 8) {
+		__m512d x = _mm512_loadu_pd(v + i), y = _mm512_loadu_pd(than + i);
+		uint64_t m = _mm512_cmp_pd_mask(y, y, _CMP_UNORD_Q);
+		m |= over ? _mm512_cmp_pd_mask(x, y, _CMP_GT_OQ)
+			  : _mm512_cmp_pd_mask(x, y, _CMP_LT_OQ);
+		out |= m << i;
+	}
+	return out;
+}
 #else
 static inline bool wide(void)
 {
 	return false;
+}
+static uint64_t beyond_wide(const double *v, const double *than, bool over)
+{
+	(void)v, (void)than, (void)over;
+	return 0;
 }
 static size_t fall_wide(const double *v, size_t i, size_t n)
 {
@@ -121,5 +139,26 @@ void lanes_kahan_add(const double *v, double *sum, double *comp, size_t n)
 		lanes c = lanes_load(comp + i) + ((big - t) + small);
 		lanes_store(comp + i, (lanes)((lanes_mask)c & ~(abs_t == inf)));
 		lanes_store(sum + i, t);
+	}
+}
+
+uint64_t lanes_beyond(const double *v, const double *than, bool over)
+{
+	uint64_t out = 0;
+	if (wide())
+		return beyond_wide(v, than, over);
+	for (int i = 0; i < 64; i++)
+		out |= (uint64_t)(than[i] != than[i] ||
+				  (over ? v[i] > than[i] : v[i] < than[i]))
+		       << i;
+	return out;
+}
+
+void lanes_extremes(const double *v, double *best, size_t n, bool max)
+{
+	for (size_t i = 0; i < n; i += LANES) {
+		lanes x = lanes_load(v + i), b = lanes_load(best + i);
+		lanes_mask take = (max ? x > b : x < b) | (b != b);
+		lanes_store(best + i, lanes_select(take, x, b));
 	}
 }

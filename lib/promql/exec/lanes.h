@@ -38,5 +38,9 @@ size_t lanes_find_fall(const double *v, size_t i, size_t n);
 size_t lanes_find_nan(const double *v, size_t i, size_t n);
 /* kahan_add of v[i] to sum[i] and comp[i], n of them, a multiple of 8. */
 void lanes_kahan_add(const double *v, double *sum, double *comp, size_t n);
+/* best[i] becomes v[i] where that is greater (max; else less), or best[i] is not a number; n is a multiple of 8. */
+void lanes_extremes(const double *v, double *best, size_t n, bool max);
+/* Bit i of 64: v[i] > than[i] (over; else <), or than[i] is not a number. */
+uint64_t lanes_beyond(const double *v, const double *than, bool over);
 
 #endif

@@ -171,22 +171,43 @@ static struct group *group_of(struct op_reduce *r, struct exec *x, struct labels
 	return at < r->n_group ? r->group[at] : new_group(r, x, e);
 }
 
-/* The hot one: words of steps that are all present, in the row and in the group, are added at once. */
-static void sum_row(struct group *g, const struct row *row, uint32_t n)
+static bool by_words(enum aggr_op kind)
 {
-	for (uint32_t w = 0; w < BITS_WORDS(n); w++) {
-		uint64_t bits = row->bits[w];
-		if ((bits & g->bits[w]) == UINT64_MAX) {
-			lanes_kahan_add(row->v + w * 64u, g->v + w * 64u, g->c + w * 64u,
-					64);
+	return kind == AGG_SUM || kind == AGG_MIN || kind == AGG_MAX;
+}
+
+/* 64 steps that are all present, in the row and in the group (not first). */
+static void fold_word(enum aggr_op kind, struct group *g, const double *v, uint32_t at,
+		      bool first)
+{
+	if (first) {
+		memcpy(g->v + at, v, 64 * sizeof(*v));
+		if (kind == AGG_SUM)
+			memset(g->c + at, 0, 64 * sizeof(*v));
+	} else if (kind == AGG_SUM) {
+		lanes_kahan_add(v, g->v + at, g->c + at, 64);
+	} else {
+		lanes_extremes(v, g->v + at, 64, kind == AGG_MAX);
+	}
+}
+
+/* The hot ones: floats alone, and mostly at all steps of a word. */
+static void words_row(enum aggr_op kind, struct group *g, const struct row *row,
+		      uint32_t n)
+{
+	for (uint32_t at = 0; at < n; at += 64) {
+		uint64_t bits = row->bits[at / 64], *have = &g->bits[at / 64];
+		if (bits == UINT64_MAX && (*have == UINT64_MAX || *have == 0)) {
+			fold_word(kind, g, row->v + at, at, *have == 0);
+			*have = bits;
 			continue;
 		}
 		for (; bits; bits &= bits - 1) {
-			uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(bits);
+			uint32_t i = at + (uint32_t)__builtin_ctzll(bits);
 			if (bit_get(g->bits, i))
-				kahan_add(row->v[i], &g->v[i], &g->c[i]);
+				fold_more(kind, g, i, row->v[i]);
 			else
-				fold_first(AGG_SUM, g, i, row->v[i]);
+				fold_first(kind, g, i, row->v[i]);
 		}
 	}
 }
@@ -217,8 +238,8 @@ static int fold_row(struct op_reduce *r, struct exec *x, const struct row *row,
 		return -1;
 	enum aggr_op kind = r->kind;
 	drop_mark_row(&g->drop, row, r->op.grid.n);
-	if (kind == AGG_SUM && !row->h && !g->hist) {
-		sum_row(g, row, r->op.grid.n);
+	if (by_words(kind) && !row->h && !g->hist) {
+		words_row(kind, g, row, r->op.grid.n);
 		return 0;
 	}
 	EACH_BIT(i, row->bits, r->op.grid.n)
@@ -277,8 +298,10 @@ static int reduce_all(struct op_reduce *r, struct exec *x, struct err *e)
 	for (size_t k = 0; k < r->n_group; k++) {
 		struct group *g = r->group[k];
 		struct row *row = &r->rows[n];
-		EACH_BIT(i, g->bits, r->op.grid.n)
-		g->v[i] = result(r->kind, g, i);
+		if (columns(r->kind) > 1) {
+			EACH_BIT(i, g->bits, r->op.grid.n)
+			g->v[i] = result(r->kind, g, i);
+		}
 		*row = (struct row){ .labels = r->groups.key[k].labels,
 				     .v = g->v,
 				     .bits = g->bits,

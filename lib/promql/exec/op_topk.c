@@ -11,12 +11,14 @@
 #include <stdlib.h>
 
 #include "base/vec.h"
+#include "promql/exec/lanes.h"
 #include "promql/exec/value_order.h"
 
 #define FIRST_ROOM 4
 
 struct heaps { /* of one group: `room` cells a step */
 	struct ranked *cell;
+	double *worst; /* of the k kept at a step; NaN while there is still room */
 	uint32_t *n;
 	uint32_t room;
 };
@@ -66,10 +68,14 @@ static int heaps_of(struct op_topk *t, struct exec *x, const struct row *r,
 					    sizeof(*t->heaps));
 		struct heaps *h = &t->heaps[t->n_heaps++];
 		*h = (struct heaps){ 0 };
-		h->n = arena_try(x->arena, x->ctx, t->op.grid.n * sizeof(*h->n), e);
-		if (!h->n)
+		uint32_t n = t->op.grid.n;
+		h->n = arena_try(x->arena, x->ctx, n * sizeof(*h->n), e);
+		h->worst = arena_try(x->arena, x->ctx, n * sizeof(*h->worst), e);
+		if (!h->n || !h->worst)
 			return -1;
-		memset(h->n, 0, t->op.grid.n * sizeof(*h->n));
+		memset(h->n, 0, n * sizeof(*h->n));
+		for (uint32_t i = 0; i < n; i++)
+			h->worst[i] = NAN;
 	}
 	*out = &t->heaps[g];
 	return 0;
@@ -86,19 +92,22 @@ static int offer(struct op_topk *t, struct exec *x, struct heaps *h, uint32_t i,
 {
 	struct ranked r = { v, (uint32_t)t->n_origin };
 	uint32_t n = h->n[i];
-	if (n < (uint64_t)t->k[i]) {
+	bool room = n < (uint64_t)t->k[i];
+	if (room) {
 		if (n == h->room && heaps_grow(t, x, h, e) < 0)
 			return -1;
 		ranked_push(h->cell + (size_t)i * h->room, n, r, t->high);
-		h->n[i]++;
-		*kept = true;
-		return 0;
+		h->n[i] = ++n;
 	}
 	struct ranked *top = h->cell + (size_t)i * h->room;
-	if (!beats(v, top->v, t->high))
-		return 0;
-	*top = r;
-	ranked_fix_top(top, n, t->high);
+	if (!room) {
+		if (!beats(v, top->v, t->high))
+			return 0;
+		*top = r;
+		ranked_fix_top(top, n, t->high);
+	}
+	if (n == (uint64_t)t->k[i])
+		h->worst[i] = top->v;
 	*kept = true;
 	return 0;
 }
@@ -117,6 +126,15 @@ static int origin_add(struct op_topk *t, struct exec *x, const struct row *r,
 	return 0;
 }
 
+/* Histograms have no rank; true, so that it can stand in a condition. */
+static bool ignored(struct op_topk *t, struct exec *x)
+{
+	if (!t->said)
+		anno_info(x, t->op.expr, "ignored histogram in %s aggregation",
+			  aggr_op_text(t->op.expr->aggr.op));
+	return t->said = true;
+}
+
 static int offer_row(struct op_topk *t, struct exec *x, const struct row *r,
 		     struct err *e)
 {
@@ -124,20 +142,16 @@ static int offer_row(struct op_topk *t, struct exec *x, const struct row *r,
 	bool kept = false;
 	if (heaps_of(t, x, r, &h, e) < 0)
 		return -1;
-	EACH_BIT(i, r->bits, t->op.grid.n)
-	{
-		if (t->k[i] < 1)
-			continue;
-		if (r->h && r->h[i]) {
-			if (!t->said)
-				anno_info(x, t->op.expr,
-					  "ignored histogram in %s aggregation",
-					  aggr_op_text(t->op.expr->aggr.op));
-			t->said = true;
-			continue;
+	for (uint32_t at = 0; at < t->op.grid.n; at += 64) {
+		uint64_t bits = r->bits[at / 64];
+		if (bits == UINT64_MAX && !r->h) /* mostly no step is left */
+			bits = lanes_beyond(r->v + at, h->worst + at, !t->high);
+		for (; bits; bits &= bits - 1) {
+			uint32_t i = at + (uint32_t)__builtin_ctzll(bits);
+			if (t->k[i] >= 1 && !(r->h && r->h[i] && ignored(t, x)) &&
+			    offer(t, x, h, i, r->v[i], &kept, e) < 0)
+				return -1;
 		}
-		if (offer(t, x, h, i, r->v[i], &kept, e) < 0)
-			return -1;
 	}
 	return kept ? origin_add(t, x, r, e) : 0;
 }

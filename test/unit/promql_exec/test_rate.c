@@ -191,3 +191,28 @@ Test(lanes, find_what_a_loop_finds)
 		cr_assert_eq(lanes_find_nan(v, from, n), MAX(nan, from));
 	}
 }
+
+Test(lanes, compare_as_a_loop_does)
+{
+	static const double odd[] = { NAN, INFINITY, -INFINITY, 0.0, -0.0, 1 };
+	double v[64], than[64];
+	for (unsigned round = 0; round < 5000; round++) {
+		uint64_t more = 0, less = 0;
+		for (size_t i = 0; i < 64; i++) {
+			v[i] = rnd(4) ? (double)rnd(9) : odd[rnd(6)];
+			than[i] = rnd(4) ? (double)rnd(9) : odd[rnd(6)];
+			more |= (uint64_t)(v[i] > than[i] || isnan(than[i])) << i;
+			less |= (uint64_t)(v[i] < than[i] || isnan(than[i])) << i;
+		}
+		cr_assert_eq(lanes_beyond(v, than, true), more);
+		cr_assert_eq(lanes_beyond(v, than, false), less);
+		bool max = round & 1;
+		double best[64];
+		memcpy(best, than, sizeof(best));
+		lanes_extremes(v, best, 64, max);
+		for (size_t i = 0; i < 64; i++)
+			cr_assert_eq(bits_of(best[i]),
+				     bits_of((max ? more : less) >> i & 1 ? v[i]
+									  : than[i]));
+	}
+}
