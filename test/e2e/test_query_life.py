@@ -408,6 +408,10 @@ def streaming(w):
     print(f"note: an answer of {len(body) / MIB:.0f} MiB (rows {ROWS / MIB:.0f} MiB) took {peak / MIB:.1f} MiB")
     c.ok(wait(lambda: q.rss() < base + 6 * MIB, 2), "and the rows go back to the system, though nothing is asked any more",
          f"{q.rss() - base} bytes")
+    base = high_water(q, reset=True)
+    late = call(q, "query_range", {"query": "noise offset 5m", **RANGE})[2]
+    peak = high_water(q) - base
+    c.ok(len(late) > len(body) // 2 and peak < ROWS + 10 * MIB, "rows that begin later share their times, too", f"{peak} for {len(late)}")
     zipped = call(q, "query_range", params, {"Accept-Encoding": "gzip"})
     c.ok(zipped[1]["Content-Encoding"] == "gzip" and gzip.decompress(zipped[2]) == body, "the same by gzip")
     c.ok(call(q, "query_range", params, post=True)[2] == body, "the same by POST")
@@ -426,7 +430,7 @@ def streaming(w):
         lines = [l for l in text.splitlines() if l.startswith('prometheus_engine_query_duration_seconds{') and 'slice="inner_eval"' in l]
         c.ok("# TYPE prometheus_engine_query_duration_seconds summary\n" in text and {l.split('quantile="')[1].split('"')[0] for l in lines} == quantiles
              and all(0 < float(l.rsplit(" ", 1)[1]) < 60 for l in lines), f"quantiles of the engine's times: {accept}", lines)
-    c.ok(q.metric("thanos_query_range_requested_timespan_duration_seconds_count") == 4, "spans of range queries are counted",
+    c.ok(q.metric("thanos_query_range_requested_timespan_duration_seconds_count") == 5, "spans of range queries are counted",
          q.metric("thanos_query_range_requested_timespan_duration_seconds_count"))
     q.stop()
 
