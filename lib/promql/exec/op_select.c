@@ -2,7 +2,7 @@
  * promql/exec/op_select.c - selectors: the only operators that wait.
  *
  * next() pulls series from the store into raw batches (labels and compressed chunks copied into the
- * batch's arena, about 256 KiB or as many rows as fill 256 KiB of output), up to two a core; then par_for
+ * batch's arena, about 128 KiB or as many rows as fill 128 KiB of output), up to two a core; then par_for
  * decodes the batches and turns each series into a row by the instant look-back or a range function; then
  * the batches are handed out in order, so that the result does not depend on the number of threads.
  *
@@ -20,7 +20,7 @@
 #include "promql/exec/lanes.h"
 #include "promql/exec/select_int.h"
 
-#define BATCH_BYTES ((size_t)256 << 10)
+#define BATCH_BYTES ((size_t)128 << 10)
 /* Rows of histograms are as large as if each had a hundred buckets; eight times the bytes of a batch may be made of them. */
 #define HIST_WEIGHT ((size_t)1024 / 8)
 #define MAX_RING    64
