@@ -578,29 +578,29 @@ bool hist_acc_is_small(const struct hist_acc *x)
 
 /* ---- the result ---- */
 
-static void take_side(const struct hist_side *s, struct arena *a, bool compact,
-		      const struct hist_span **spans, uint32_t *n_spans,
-		      const double **counts, uint32_t *n)
+/* How many buckets are shown, in how many runs. */
+static uint32_t count_shown(const struct hist_side *s, bool compact, uint32_t *runs)
 {
-	uint32_t runs = 0, left = 0;
+	uint32_t n = 0;
 	int32_t end = 0; /* behind the last bucket that was kept */
+	*runs = 0;
 	for (uint32_t i = 0; i < s->n; i++) {
 		if (compact && s->v[i] == 0)
 			continue;
-		runs += left == 0 || s->index[i] != end;
+		*runs += n == 0 || s->index[i] != end;
 		end = s->index[i] + 1;
-		left++;
+		n++;
 	}
-	*n = left;
-	*n_spans = runs;
-	*counts = NULL;
-	*spans = NULL;
-	if (left == 0)
-		return;
-	double *v = arena_alloc(a, left * sizeof(*v) + runs * sizeof(struct hist_span));
-	struct hist_span *to = (struct hist_span *)(v + left), *at = to - 1;
+	return n;
+}
+
+/* v may be s->v, and spans lie where s->c does. */
+static void show_side(const struct hist_side *s, bool compact, double *v,
+		      struct hist_span *spans)
+{
+	struct hist_span *at = spans - 1;
 	uint32_t k = 0;
-	end = 0;
+	int32_t end = 0;
 	for (uint32_t i = 0; i < s->n; i++) {
 		if (compact && s->v[i] == 0)
 			continue;
@@ -610,27 +610,56 @@ static void take_side(const struct hist_side *s, struct arena *a, bool compact,
 		end = s->index[i] + 1;
 		v[k++] = s->v[i];
 	}
+}
+
+/* a NULL: in the memory of the side, which has room for a span where each bucket's loss was. */
+static void take_side(const struct hist_side *s, struct arena *a, bool compact,
+		      const struct hist_span **spans, uint32_t *n_spans,
+		      const double **counts, uint32_t *n)
+{
+	_Static_assert(sizeof(struct hist_span) <= sizeof(*s->c), "spans fit");
+	*counts = NULL;
+	*spans = NULL;
+	*n = count_shown(s, compact, n_spans);
+	if (*n == 0)
+		return;
+	double *v = s->v, *behind = s->c;
+	if (a) {
+		v = arena_alloc(a, *n * sizeof(*v) + *n_spans * sizeof(**spans));
+		behind = v + *n;
+	}
+	show_side(s, compact, v, (struct hist_span *)behind);
 	*counts = v;
-	*spans = to;
+	*spans = (const struct hist_span *)behind;
+}
+
+static struct hist show(const struct hist_acc *x, struct arena *a, bool compact)
+{
+	struct hist h = { .schema = x->schema,
+			  .hint = x->hint,
+			  .zero_threshold = x->zero_threshold,
+			  .zero_count = x->zero_count,
+			  .count = x->count,
+			  .sum = x->sum };
+	if (x->schema == HIST_CUSTOM) {
+		h.bounds = x->bounds;
+		h.n_bounds = x->n_bounds;
+	}
+	take_side(&x->pos, a, compact, &h.pos_spans, &h.n_pos_spans, &h.pos, &h.n_pos);
+	take_side(&x->neg, a, compact, &h.neg_spans, &h.n_neg_spans, &h.neg, &h.n_neg);
+	return h;
 }
 
 struct hist *hist_acc_take(const struct hist_acc *x, bool compact)
 {
-	struct arena *a = x->work->arena;
-	struct hist *h = arena_alloc(a, sizeof(*h));
-	*h = (struct hist){ .schema = x->schema,
-			    .hint = x->hint,
-			    .zero_threshold = x->zero_threshold,
-			    .zero_count = x->zero_count,
-			    .count = x->count,
-			    .sum = x->sum };
-	if (x->schema == HIST_CUSTOM) {
-		h->bounds = x->bounds;
-		h->n_bounds = x->n_bounds;
-	}
-	take_side(&x->pos, a, compact, &h->pos_spans, &h->n_pos_spans, &h->pos,
-		  &h->n_pos);
-	take_side(&x->neg, a, compact, &h->neg_spans, &h->n_neg_spans, &h->neg,
-		  &h->n_neg);
+	struct hist *h = arena_alloc(x->work->arena, sizeof(*h));
+	*h = show(x, x->work->arena, compact);
+	return h;
+}
+
+struct hist hist_acc_end(struct hist_acc *x, bool compact)
+{
+	struct hist h = show(x, NULL, compact);
+	x->pos = x->neg = (struct hist_side){ 0 };
 	return h;
 }

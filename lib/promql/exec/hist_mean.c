@@ -40,10 +40,21 @@ unsigned hist_mean_add(struct hist_mean *m, const struct hist *h)
 	return met | hist_acc_add_compensated(m->acc, hist_acc_take(&part, false));
 }
 
-struct hist *hist_mean_take(struct hist_mean *m, bool compact)
+static void finish(struct hist_mean *m)
 {
 	if (!m->carried)
 		hist_acc_div(m->acc, m->n);
 	hist_acc_fold(m->acc);
+}
+
+struct hist *hist_mean_take(struct hist_mean *m, bool compact)
+{
+	finish(m);
 	return hist_acc_take(m->acc, compact);
+}
+
+struct hist hist_mean_end(struct hist_mean *m, bool compact)
+{
+	finish(m);
+	return hist_acc_end(m->acc, compact);
 }

@@ -78,10 +78,15 @@ static const struct hist *cell_result(struct hist_reduce *r, struct hist_cell *c
 		r->said_collision = true;
 		anno_warn(r->x, r->at, HIST_COLLISION_WARNING "aggregation");
 	}
-	if (r->avg)
-		return hist_mean_take(&c->mean, true);
-	hist_acc_fold(&c->acc);
-	return hist_acc_take(&c->acc, true);
+	struct hist h;
+	if (r->avg) {
+		h = hist_mean_end(&c->mean, true);
+	} else {
+		hist_acc_fold(&c->acc);
+		h = hist_acc_end(&c->acc, true);
+	}
+	c->result = h;
+	return &c->result;
 }
 
 int hist_reduce_finish(struct hist_reduce *r, struct hist_cell **cells, struct row *row,

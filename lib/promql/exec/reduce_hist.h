@@ -7,8 +7,11 @@
 #include "promql/exec/exec_int.h"
 #include "promql/exec/hist_mean.h"
 
-struct hist_cell { /* of one group at one step */
-	struct hist_acc acc;
+struct hist_cell { /* of one group at one step: there may be many, so the result lies where the sum was */
+	union {
+		struct hist_acc acc;
+		struct hist result;
+	};
 	struct hist_mean mean;
 	bool mixed; /* exponential and custom buckets: no result, whatever comes */
 	bool reset, not_reset;
