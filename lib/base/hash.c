@@ -8,9 +8,9 @@
  * next stretch (started from 0) is xored onto it. That function is applied by four tables of 256
  * entries, one set for each of two stretch lengths.
  *
- * With AVX-512 and VPCLMULQDQ (256 bytes a step): sixteen lanes of 128 bits hold a remainder of what was read; moving one
+ * With VPCLMULQDQ on 256 bits (128 bytes a step): eight lanes of 128 bits hold a remainder of what was read; moving one
  * over the bytes that the others cover multiplies it by a power of x, of each half of the lane a carry-less product.
- * What is left at the end, 64 bytes, has the same remainder as all before and goes through the crc32 instruction.
+ * What is left at the end, 32 bytes, has the same remainder as all before and goes through the crc32 instruction.
  */
 #include "base/hash.h"
 
