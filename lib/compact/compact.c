@@ -155,30 +155,37 @@ int job_write_series(struct job *j, const uint32_t *label, uint32_t n_labels,
 	return block_writer_series(j->w, j->ctx, label, n_labels, c, n, e);
 }
 
-static int write_merged(struct job *j, const uint32_t *at, uint32_t n, struct err *e)
+static int write_merged(struct job *j, const uint32_t *at, const uint32_t *order,
+			uint32_t n, struct err *e)
 {
 	const struct input *in = &j->in[at[0]];
 	const struct block_views *out = &j->merger->out;
 
-	if (merge_series(j, at, n, e) < 0)
+	if (merge_series(j, at, order, n, e) < 0)
 		return -1;
 	if (out->n == 0)
 		return 0;
 	return job_write_series(j, in->label, in->n_labels, out->v, out->n, e);
 }
 
-static int merge_all(struct job *j, struct loser_tree *t, struct err *e)
+/* order NULL: chunks that overlap are refused, so it does not matter. */
+static int merge_all(struct job *j, struct loser_tree *t, struct input_order *order,
+		     struct err *e)
 {
 	for (uint64_t done = 0;; done++) {
 		uint32_t n;
 		const uint32_t *at = loser_tree_least(t, &n);
 		if (!j->in[at[0]].on)
 			return 0;
-		if (write_merged(j, at, n, e) < 0 || ctx_check(j->ctx, e) < 0)
+		const uint32_t *by = order ? input_order_take(order, n) : at;
+		if (write_merged(j, at, by, n, e) < 0 || ctx_check(j->ctx, e) < 0)
 			return -1;
-		for (uint32_t i = 0; i < n; i++)
-			if (input_next(j, &j->in[at[i]], e) < 0)
+		for (uint32_t i = 0; i < n; i++) {
+			if (input_next(j, &j->in[by[i]], e) < 0)
 				return -1;
+			if (order && j->in[by[i]].on)
+				input_order_put(order, by[i]);
+		}
 		loser_tree_moved(t);
 		if (done % 256 == 0)
 			job_progress(j);
@@ -188,18 +195,24 @@ static int merge_all(struct job *j, struct loser_tree *t, struct err *e)
 static int run(struct job *j, struct err *e)
 {
 	struct loser_tree t;
+	struct input_order order;
 	int rc = 0;
 
 	if (job_merge_symbols(j, e) < 0)
 		return -1;
 	loser_tree_init(&t, j->n, cmp_series, j->in);
-	for (uint32_t i = 0; i < j->n && rc == 0; i++)
+	input_order_init(&order, j->n, cmp_series, j->in);
+	for (uint32_t i = 0; i < j->n && rc == 0; i++) {
 		rc = input_next(j, &j->in[i], e);
+		if (rc == 0 && j->in[i].on)
+			input_order_put(&order, i);
+	}
 	if (rc == 0) {
 		loser_tree_build(&t);
-		rc = merge_all(j, &t, e);
+		rc = merge_all(j, &t, j->o->overlap == COMPACT_REFUSE ? NULL : &order, e);
 	}
 	loser_tree_deinit(&t);
+	input_order_deinit(&order);
 	job_progress(j);
 	return rc;
 }

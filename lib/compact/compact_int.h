@@ -5,6 +5,7 @@
 #define COMPACT_COMPACT_INT_H
 
 #include "base/ctx.h"
+#include "base/heap.h"
 #include "compact/compact.h"
 #include "fs/fs.h"
 #include "tsdb/block/cut.h"
@@ -60,6 +61,20 @@ struct input {
 	struct arena tmp;     /* of chunks that had to be changed */
 	uint64_t read_before; /* bytes, at the start */
 };
+
+/* ---- order.c: inputs at the same series, in Prometheus' order ---- */
+struct input_order {
+	int (*cmp)(const void *arg, uint32_t a, uint32_t b);
+	const void *arg;
+	uint32_t *heap, *taken, n;
+	struct heap_ops ops;
+};
+void input_order_init(struct input_order *o, uint32_t n,
+		      int (*cmp)(const void *, uint32_t, uint32_t), const void *arg);
+void input_order_deinit(struct input_order *o);
+void input_order_put(struct input_order *o, uint32_t input); /* it stands at a series */
+/* The n that stand at the least series, which is all of them; to be put back when they have moved. */
+const uint32_t *input_order_take(struct input_order *o, uint32_t n);
 
 struct merger;
 struct job {
@@ -207,14 +222,22 @@ struct merger {
 	struct arena a; /* of the series' chunks */
 	struct chunk_ref *ref, *run;
 	size_t n, cap, cap_run;
+	struct cursor { /* what is left of one input's chunks, or of those that a run became */
+		int64_t mint_ms, maxt_ms; /* of the first */
+		size_t at, end;		  /* in ref, or (made) in out */
+		bool made;
+	} * cursor;
+	size_t cap_cursor, n_heap;
+	uint32_t *heap; /* cursors, as Prometheus' heap of them */
 	struct block_views out;
 };
 /* A chunk of an input cannot be read as what it says it is; returns -1. */
 int chunk_failed(struct job *j, const struct chunk_ref *x, struct err *e);
 struct merger *merger_new(struct budget *b);
 void merger_free(struct merger *m);
-/* Chunks of the series that the inputs in at[] stand at, in m->out. */
-MUST_CHECK int merge_series(struct job *j, const uint32_t *at, uint32_t n, struct err *e);
+/* Chunks of the series that the inputs in at[] stand at, in m->out; `order`: the same inputs as Prometheus takes them. */
+MUST_CHECK int merge_series(struct job *j, const uint32_t *at, const uint32_t *order,
+			    uint32_t n, struct err *e);
 /* Chunks of one input that overlap each other as ones that do not, equal times collapse; in `a`. */
 MUST_CHECK int merge_own(struct job *j, struct input *in, struct chunk_view *v, size_t n,
 			 struct block_views *out, struct err *e);

@@ -1,9 +1,12 @@
 /*
  * compact/merge.c - the chunks of one series from several inputs.
  *
- * Ordered by (mint, maxt, input) they fall into runs: a chunk belongs to the run as long as it begins before the latest
+ * Ordered by (mint, maxt) they fall into runs: a chunk belongs to the run as long as it begins before the latest
  * end so far. A chunk equal to the one before is left out. A run of one chunk is copied as it stands, others are decoded
  * and folded, chunk by chunk, and what is final is cut into new chunks.
+ *
+ * Chunks of equal times come as they do in Prometheus and Thanos: from a heap (base/heap.h) of the inputs, into which the chunks
+ * that a run became are put as one input more.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -33,6 +36,8 @@ void merger_free(struct merger *m)
 	arena_deinit(&m->a);
 	free(m->ref);
 	free(m->run);
+	free(m->cursor);
+	free(m->heap);
 	free(m);
 }
 
@@ -170,30 +175,95 @@ static int cmp_refs(const void *a, const void *b, void *arg UNUSED)
 	return (x->maxt_ms > y->maxt_ms) - (x->maxt_ms < y->maxt_ms);
 }
 
-static int merge_refs(struct job *j, struct merger *m, bool penalty, struct err *e)
+static bool cursor_less(const void *a, const void *b, void *arg)
 {
-	vec_sort(m->ref, m->n, sizeof(*m->ref), cmp_refs, NULL);
+	const struct cursor *v = arg, *x = &v[*(const uint32_t *)a],
+			    *y = &v[*(const uint32_t *)b];
+	return x->mint_ms != y->mint_ms ? x->mint_ms < y->mint_ms
+					: x->maxt_ms < y->maxt_ms;
+}
+
+static void cursor_put(struct merger *m, uint32_t i)
+{
+	const struct heap_ops ops = { cursor_less, m->cursor, sizeof(*m->heap) };
+	struct cursor *c = &m->cursor[i];
+	if (c->at == c->end)
+		return;
+	const struct chunk_view *v = c->made ? &m->out.v[c->at] : m->ref[c->at].c;
+	c->mint_ms = v->mint_ms;
+	c->maxt_ms = v->maxt_ms;
+	m->heap[m->n_heap++] = i;
+	heap_push(m->heap, m->n_heap, &ops);
+}
+
+/* The next chunk; false: it lies in the output already. */
+static bool cursor_take(struct merger *m, struct chunk_ref *out)
+{
+	const struct heap_ops ops = { cursor_less, m->cursor, sizeof(*m->heap) };
+	heap_pop(m->heap, m->n_heap, &ops);
+	uint32_t i = m->heap[--m->n_heap];
+	struct cursor *c = &m->cursor[i];
+	size_t at = c->at++;
+	if (!c->made)
+		*out = m->ref[at];
+	cursor_put(m, i);
+	return !c->made;
+}
+
+/* Chunks that begin before all ends so far, in m->run. */
+static size_t take_run(struct merger *m)
+{
+	struct chunk_ref x;
+	size_t n = 0;
+	int64_t end = 0;
+	while (m->n_heap > 0 && (n == 0 || m->cursor[m->heap[0]].mint_ms <= end)) {
+		if (!cursor_take(m, &x))
+			continue;
+		end = n == 0 ? x.c->maxt_ms : MAX(end, x.c->maxt_ms);
+		if (n == 0 || !chunk_view_eq(m->run[n - 1].c, x.c))
+			m->run[n++] = x;
+	}
+	return n;
+}
+
+/* The chunks of m->cursor[n]. */
+static int merge_refs(struct job *j, struct merger *m, uint32_t n, bool penalty,
+		      struct err *e)
+{
+	size_t k;
+
 	if (m->n > m->cap_run)
 		m->run = vec_grow(m->run, &m->cap_run, m->n, sizeof(*m->run));
-	for (size_t i = 0; i < m->n;) {
-		size_t n = 0;
-		int64_t end = m->ref[i].c->maxt_ms;
-		for (; i < m->n && (n == 0 || m->ref[i].c->mint_ms <= end); i++) {
-			end = MAX(end, m->ref[i].c->maxt_ms);
-			if (n == 0 || !chunk_view_eq(m->run[n - 1].c, m->ref[i].c))
-				m->run[n++] = m->ref[i];
-		}
+	m->n_heap = 0;
+	for (uint32_t i = 0; i < n; i++)
+		cursor_put(m, i);
+	while ((k = take_run(m)) > 0) {
+		size_t had = m->out.n;
 		int rc;
-		if (n == 1) {
+		if (k == 1) {
 			j->r->copied_chunks++;
 			rc = block_views_add(&m->out, j->ctx, &m->a, m->run[0].c, e);
 		} else {
-			rc = merge_run(j, m, m->run, n, penalty, e);
+			rc = merge_run(j, m, m->run, k, penalty, e);
 		}
 		if (rc < 0)
 			return -1;
+		if (k > 1 && m->out.n > had) {
+			m->cursor[n] = (struct cursor){ .at = had + 1,
+							.end = m->out.n,
+							.made = true };
+			cursor_put(m, n);
+		}
 	}
 	return 0;
+}
+
+static void cursors_begin(struct merger *m, uint32_t n)
+{
+	if (n < m->cap_cursor)
+		return;
+	m->cursor = vec_grow(m->cursor, &m->cap_cursor, n + 1, sizeof(*m->cursor));
+	m->heap = xreallocarray(m->heap, m->cap_cursor, sizeof(*m->heap));
 }
 
 static void begin(struct merger *m, size_t n)
@@ -222,7 +292,21 @@ static int refuse_overlaps(struct job *j, const struct merger *m, struct err *e)
 	return 0;
 }
 
-int merge_series(struct job *j, const uint32_t *at, uint32_t n, struct err *e)
+/* All chunks of the inputs, and a cursor for each. */
+static void fill(const struct job *j, struct merger *m, const uint32_t *at, uint32_t n)
+{
+	m->n = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct input *in = &j->in[at[i]];
+		size_t from = m->n;
+		for (size_t k = 0; k < in->n_chunks; k++)
+			m->ref[m->n++] = (struct chunk_ref){ &in->chunk[k], in };
+		m->cursor[i] = (struct cursor){ .at = from, .end = m->n };
+	}
+}
+
+int merge_series(struct job *j, const uint32_t *at, const uint32_t *order, uint32_t n,
+		 struct err *e)
 {
 	struct merger *m = j->merger;
 	const struct input *one = &j->in[at[0]];
@@ -238,11 +322,8 @@ int merge_series(struct job *j, const uint32_t *at, uint32_t n, struct err *e)
 		j->r->copied_chunks += one->n_chunks;
 		return 0;
 	}
-	for (uint32_t i = 0; i < n; i++) {
-		const struct input *in = &j->in[at[i]];
-		for (size_t k = 0; k < in->n_chunks; k++)
-			m->ref[m->n++] = (struct chunk_ref){ &in->chunk[k], in };
-	}
+	cursors_begin(m, n);
+	fill(j, m, at, n);
 	for (size_t i = 1; i < m->n && apart; i++)
 		apart = m->ref[i].c->mint_ms > m->ref[i - 1].c->maxt_ms;
 	if (!apart && j->o->overlap == COMPACT_REFUSE) {
@@ -250,8 +331,10 @@ int merge_series(struct job *j, const uint32_t *at, uint32_t n, struct err *e)
 		if (refuse_overlaps(j, m, e) < 0)
 			return -1;
 	}
-	if (!apart)
-		return merge_refs(j, m, j->o->overlap == COMPACT_PENALTY, e);
+	if (!apart) {
+		fill(j, m, order, n);
+		return merge_refs(j, m, n, j->o->overlap == COMPACT_PENALTY, e);
+	}
 	m->out.v = arena_try(&m->a, j->ctx, (m->n + 1) * sizeof(*m->out.v), e);
 	if (!m->out.v)
 		return -1;
@@ -270,8 +353,11 @@ int merge_own(struct job *j, struct input *in, struct chunk_view *v, size_t n,
 	begin(m, n);
 	for (size_t i = 0; i < n; i++)
 		m->ref[m->n++] = (struct chunk_ref){ &v[i], in };
+	vec_sort(m->ref, m->n, sizeof(*m->ref), cmp_refs, NULL);
+	cursors_begin(m, 1);
+	m->cursor[0] = (struct cursor){ .end = m->n };
 	uint64_t copied = j->r->copied_chunks;
-	if (merge_refs(j, m, false, e) < 0)
+	if (merge_refs(j, m, 1, false, e) < 0)
 		return -1;
 	j->r->copied_chunks = copied; /* they are counted when the series is merged */
 	*out = (struct block_views){ 0 };

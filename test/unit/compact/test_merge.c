@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/heap.h"
 #include "base/vec.h"
 #include "unit/compact/made.h"
 
@@ -192,28 +193,135 @@ static struct list two_merged(const struct list *a, const struct made_chunk *b)
 	}
 }
 
-static struct list by_penalty(const struct piece *p, size_t n)
+/* ---- in which order Thanos takes chunks of equal times ---- */
+
+/* Inputs by the series they stand at. */
+struct standing {
+	const struct model *m;
+	size_t at[INPUTS];
+	uint32_t heap[INPUTS];
+	size_t n;
+};
+
+static bool stands_before(const void *a, const void *b, void *arg)
+{
+	const struct standing *s = arg;
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	return str_cmp(s->m->in[x].series[s->at[x]].value,
+		       s->m->in[y].series[s->at[y]].value) < 0;
+}
+
+static void stand(struct standing *s, uint32_t i)
+{
+	if (s->at[i] == s->m->in[i].n)
+		return;
+	s->heap[s->n++] = i;
+	heap_push(s->heap, s->n, &(struct heap_ops){ stands_before, s, 4 });
+}
+
+/* Those that stand at this series, in the heap's order. */
+static size_t take_series(struct standing *s, struct str value, uint32_t *out)
+{
+	size_t n = 0;
+	while (s->n &&
+	       str_eq(s->m->in[s->heap[0]].series[s->at[s->heap[0]]].value, value)) {
+		heap_pop(s->heap, s->n, &(struct heap_ops){ stands_before, s, 4 });
+		out[n++] = s->heap[--s->n];
+	}
+	return n;
+}
+
+/* What is left of the chunks of an input, or of those that a run became (of these the times only). */
+struct left {
+	const struct made_chunk *c;
+	struct made_chunk *made;
+	size_t at, n;
+};
+struct lefts {
+	struct left v[INPUTS + 1];
+	uint32_t heap[INPUTS + 1];
+	size_t n;
+};
+
+static bool begins_before(const void *a, const void *b, void *arg)
+{
+	const struct left *v = arg, *x = &v[*(const uint32_t *)a],
+			  *y = &v[*(const uint32_t *)b];
+	const struct made_chunk *p = &x->c[x->at], *q = &y->c[y->at];
+	return p->t[0] != q->t[0] ? p->t[0] < q->t[0] : p->t[p->n - 1] < q->t[q->n - 1];
+}
+
+static void put_left(struct lefts *l, uint32_t i)
+{
+	if (l->v[i].at == l->v[i].n)
+		return;
+	l->heap[l->n++] = i;
+	heap_push(l->heap, l->n, &(struct heap_ops){ begins_before, l->v, 4 });
+}
+
+static const struct made_chunk *take_left(struct lefts *l, bool *made)
+{
+	heap_pop(l->heap, l->n, &(struct heap_ops){ begins_before, l->v, 4 });
+	uint32_t i = l->heap[--l->n];
+	const struct made_chunk *c = &l->v[i].c[l->v[i].at++];
+	*made = l->v[i].made != NULL;
+	put_left(l, i);
+	return c;
+}
+
+/* The chunks of 120 that a run is written as, but for the first, which is out already. */
+static void put_made(struct lefts *l, struct left *to, const struct list *run)
+{
+	size_t n = (run->n + 119) / 120;
+	free(to->made);
+	struct made_chunk *c = to->made = xcalloc(n + 1, sizeof(*c));
+	for (size_t i = 0; i < n; i++)
+		c[i] = (struct made_chunk){
+			.n = 2,
+			.t = { run->v[i * 120].t,
+			       run->v[MIN((i + 1) * 120, run->n) - 1].t }
+		};
+	*to = (struct left){ .c = c, .made = c, .at = 1, .n = n };
+	put_left(l, (uint32_t)(to - l->v));
+}
+
+static struct list by_penalty(struct standing *s, const uint32_t *in, size_t n_in)
 {
 	struct list all = { 0 };
+	struct lefts l = { 0 };
 
-	for (size_t i = 0; i < n;) {
+	for (size_t i = 0; i < n_in; i++) {
+		const struct made_series *x = &s->m->in[in[i]].series[s->at[in[i]]];
+		l.v[i] = (struct left){ .c = x->chunk, .n = x->n };
+		put_left(&l, (uint32_t)i);
+	}
+	while (l.n) {
 		struct list run = { 0 };
 		const struct made_chunk *before = NULL;
-		int64_t end = p[i].c->t[0];
-		for (; i < n && (!before || p[i].c->t[0] <= end); i++) {
-			const struct made_chunk *c = p[i].c;
-			end = MAX(end, c->t[c->n - 1]);
+		int64_t end = 0;
+		size_t n = 0;
+		bool made = false;
+		while (l.n &&
+		       (!before || l.v[l.heap[0]].c[l.v[l.heap[0]].at].t[0] <= end)) {
+			const struct made_chunk *c = take_left(&l, &made);
+			if (made)
+				break;
+			end = before ? MAX(end, c->t[c->n - 1]) : c->t[c->n - 1];
 			if (before && same_chunk(before, c))
 				continue;
 			struct list more = two_merged(&run, c);
 			free(run.v);
 			run = more;
 			before = c;
+			n++;
 		}
 		for (size_t k = 0; k < run.n; k++)
 			add(&all, run.v[k].t, f64_of_bits(run.v[k].v));
+		if (n > 1)
+			put_made(&l, &l.v[n_in], &run);
 		free(run.v);
 	}
+	free(l.v[n_in].made);
 	return all;
 }
 
@@ -274,9 +382,14 @@ static void check_block(struct world *w, const struct model *m)
 	struct block *b = open_block(&w->f, w->out);
 	struct series_set *set;
 	const struct series_in *s;
+	struct standing order = { .m = m };
 
+	for (uint32_t i = 0; i < m->n; i++)
+		stand(&order, i);
 	cr_assert_eq(block_series(b, &w->f.ctx, &req_all, &set, &w->f.e), 0);
 	for (size_t k = 0; k < SERIES; k++) {
+		uint32_t in[INPUTS];
+		size_t n_in = take_series(&order, names[k], in);
 		struct piece p[INPUTS * CHUNKS];
 		struct list got = { 0 }, want;
 		size_t n = pieces_of(m, names[k], p);
@@ -286,7 +399,7 @@ static void check_block(struct world *w, const struct model *m)
 		cr_assert(str_eq(s->labels.l[0].value, names[k]));
 		read_chunks(w, s, &got);
 		if (w->o.overlap == COMPACT_PENALTY && m->how != APART) {
-			want = by_penalty(p, n);
+			want = by_penalty(&order, in, n_in);
 			check_same(&want, &got);
 		} else {
 			want = all_samples(p, n);
@@ -294,6 +407,10 @@ static void check_block(struct world *w, const struct model *m)
 		}
 		free(want.v);
 		free(got.v);
+		for (size_t i = 0; i < n_in; i++) {
+			order.at[in[i]]++;
+			stand(&order, in[i]);
+		}
 	}
 	cr_assert_eq(series_set_next(set, &w->f.ctx, &s, &w->f.e), 0);
 	series_set_close(set);
