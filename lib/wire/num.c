@@ -17,6 +17,8 @@
 #define COPY                                                                             \
 	24 /* more than the digits of any: copied as a whole, which is faster than a few */
 
+#define WHOLE_MAX 9007199254740992.0 /* 2^53 */
+
 struct dec {
 	char d[2 * COPY]; /* digits, no leading zeros; no trailing ones unless v == 0 */
 	int n;		  /* number of digits */
@@ -34,7 +36,7 @@ static void dec_of(struct dec *x, double v)
 		x->point = 1;
 		return;
 	}
-	if (v < 9007199254740992.0 && v == (double)(uint64_t)v) {
+	if (v < WHOLE_MAX && v == (double)(int64_t)v) {
 		x->n = (int)num_u64(x->d, (uint64_t)v);
 		x->point = x->n;
 		while (x->d[x->n - 1] == '0')
@@ -125,7 +127,10 @@ size_t num_f64_json(char out[NUM_JSON_MAX], double v)
 		return put_special(out, v);
 	double abs = fabs(v);
 	*out = '-';
-	unsigned neg = signbit(v) != 0, n = num_most(out + neg, abs);
+	unsigned neg = signbit(v) != 0;
+	if (abs < WHOLE_MAX && abs == (double)(int64_t)abs)
+		return neg + num_u64(out + neg, (uint64_t)abs);
+	unsigned n = num_most(out + neg, abs);
 	if (n)
 		return neg + n;
 	struct dec x;
