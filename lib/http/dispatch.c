@@ -31,9 +31,9 @@ static void answer_on_loop(struct http_call *call,
 	if (handle(arg, &ctx, &call->req, w, &e) < 0 &&
 	    http_resp_error(w, &ctx, 500, &e) < 0)
 		w->close = true;
-	call->framing->made(call);
 	if (handler)
 		http_metrics_end(call, handler, w->status, time_mono_ns() - start);
+	call->framing->made(call);
 	http_log_end(call, handler, w->status, time_mono_ns() - start);
 }
 
