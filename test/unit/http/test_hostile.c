@@ -126,6 +126,8 @@ static void ask_h1(struct raw *r, bool is_new)
 	while (r->n < n + BYTES) {
 		ssize_t k = recv(r->fd, r->buf + r->n, n + BYTES - r->n, 0);
 		cr_assert_gt(k, 0);
+		if (k <= 0) /* where an assertion does not end the test, that does */
+			return;
 		r->n += (size_t)k;
 	}
 	want_pattern(r->buf + n, BYTES);
