@@ -150,9 +150,9 @@ void rpc_channel_free(struct rpc_channel *c);
 
 struct rpc_stream; /* one call at the client */
 struct rpc_call_opts {
-	struct budget *budget;	/* received messages are charged to it; NULL: ctx's */
-	size_t window_min;	/* read-ahead of complete messages; 0: 1 MiB */
-	size_t window_max;	/* grows to this only while the reader waits; 0: 16 MiB */
+	struct budget *budget; /* received messages are charged to it; NULL: ctx's */
+	size_t window_min;     /* read-ahead of complete messages; 0: 1 MiB */
+	size_t window_max; /* grows to this only while the reader waits, 2 ms and more; 0: 16 MiB */
 	size_t max_message;	/* decoded, too; 0: LIMIT_RPC_MESSAGE_BYTES */
 	const struct str *meta; /* pairs name, value */
 	size_t n_meta;

@@ -9,6 +9,9 @@
 #include "base/time.h"
 #include "rpc/rpc_client_int.h"
 
+/* A reader that waits so long after its stream was held back waits for the network, not for its turn. */
+#define SLOW_NS (2 * NS_PER_MS)
+
 static void put_meta(struct rpc_stream *s, struct str name, struct str value)
 {
 	buf_str(&s->meta, name);
@@ -83,8 +86,9 @@ int rpc_open(struct rpc_channel *c, struct ctx *ctx, const char *method,
 	}
 	s->deadline_ns = ctx ? ctx->deadline_ns : 0;
 	struct pipe_opts po = { .limit = o->window_min ? o->window_min : (size_t)1 << 20,
-				.limit_max = o->window_max ? o->window_max
-							   : (size_t)16 << 20 };
+				.limit_max =
+					o->window_max ? o->window_max : (size_t)16 << 20,
+				.slow_ns = SLOW_NS };
 	s->pipe = pipe_new(&po);
 	pipe_producer_wake(s->pipe, rpc_stream_rouse, s);
 	rpc_frame_init(&s->frame, s->budget, s->max_message);

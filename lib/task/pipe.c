@@ -11,7 +11,8 @@
  * it wakes once for a quarter's worth of room, not for every message; and when the consumer finds the
  * queue empty although there is room, because then nothing else would wake it. That last moment is
  * also when the limit doubles: a consumer that runs dry right after the producer was held back shows
- * a window smaller than what the way between them delays.
+ * a window smaller than what the way between them delays. Where both are on one machine it shows no more than that they take
+ * turns, and a larger window would only hold more: with slow_ns set it doubles when what comes next takes long, time after time.
  *
  * Wake callbacks run under the mutex. They only post, so this cannot lock up, and it means that an end
  * which has ended (end, fail, close) is not called any more once its call returned: its loop object
@@ -52,6 +53,8 @@ struct pipe {
 	uint32_t slots, first, queued; /* slots: a power of two */
 	size_t held, limit;
 	bool was_full; /* the producer was told so since the consumer last ran dry */
+	uint64_t slow_ns, dry_ns; /* when it ran dry after that; 0: it did not */
+	size_t passed;		  /* bytes since the limit doubled */
 	bool closed;
 	enum pipe_state state;
 	struct err why;	       /* FAILED */
@@ -64,6 +67,7 @@ struct pipe *pipe_new(const struct pipe_opts *o)
 	atomic_init(&p->refs, 2);
 	p->limit = o && o->limit ? o->limit : LIMIT_BYTES;
 	p->limit_max = o ? MAX(o->limit_max, p->limit) : p->limit;
+	p->slow_ns = o ? o->slow_ns : 0;
 	p->budget = o && o->charge ? o->budget : NULL;
 	pthread_mutex_init(&p->mu, NULL);
 	ctx_cond_init(&p->producer.cv);
@@ -143,19 +147,37 @@ static void told_full(struct pipe *p, bool arm)
 		p->producer.armed = true;
 }
 
+static void double_limit(struct pipe *p)
+{
+	p->limit = p->limit > p->limit_max / 2 ? p->limit_max : p->limit * 2;
+	p->passed = 0;
+}
+
 /* The consumer found nothing to read. */
 static void ran_dry(struct pipe *p)
 {
-	if (p->was_full) {
-		p->was_full = false;
-		p->limit = p->limit > p->limit_max / 2 ? p->limit_max : p->limit * 2;
-	}
+	if (p->was_full && p->slow_ns)
+		p->dry_ns = time_mono_ns();
+	else if (p->was_full)
+		double_limit(p);
+	p->was_full = false;
 	if (has_room(p, 1))
 		rouse(&p->producer);
 }
 
+/* Something comes for a consumer that ran dry after the producer was held back. */
+static void end_of_dry(struct pipe *p)
+{
+	if (p->passed / 4 >= p->limit && time_mono_ns() - p->dry_ns >= p->slow_ns)
+		double_limit(p);
+	p->dry_ns = 0;
+}
+
 static void enqueue(struct pipe *p, struct view v)
 {
+	p->passed += v.n;
+	if (p->dry_ns)
+		end_of_dry(p);
 	if (p->queued == p->slots) {
 		uint32_t slots = p->slots ? p->slots * 2 : FIRST_SLOTS;
 		struct view *ring = xreallocarray(NULL, slots, sizeof(*ring));

@@ -30,6 +30,8 @@ struct pipe_opts {
 	size_t limit;	  /* bytes held before the producer is told to stop; 0: 1 MiB */
 	size_t limit_max; /* grows up to this, doubling each time the consumer finds it empty
 				 after it was full; 0: = limit */
+	uint64_t
+		slow_ns; /* not 0: only if it then waits so long, and four times the limit went through before */
 	struct budget
 		*budget; /* charged for held bytes when charge is set; may be NULL */
 	bool charge;	 /* views are not slabs charged elsewhere: charge them here */

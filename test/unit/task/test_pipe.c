@@ -165,6 +165,48 @@ Test(pipe, doubles_its_limit_when_the_consumer_runs_dry_after_full)
 	pipe_unref(p);
 }
 
+/* Fill it, empty it, wait, and write so much that a limit of 10 shows. */
+static bool fits_twenty_after(struct pipe *p, unsigned wait_us)
+{
+	struct err e = ERR_INIT;
+	struct view v;
+	cr_assert_eq(pipe_push(p, view_of(NULL, 50, 1), &e), 0);
+	cr_assert(pipe_full(p));
+	cr_assert_eq(pipe_try_read(p, &v, &e), PIPE_OK);
+	pipe_release(p, &v);
+	cr_assert_eq(pipe_try_read(p, &v, &e), PIPE_AGAIN);
+	usleep(wait_us);
+	cr_assert_eq(pipe_try_write(p, view_of(NULL, 9, 1), &e), PIPE_OK);
+	struct view more = view_of(NULL, 11, 1);
+	bool fits = pipe_try_write(p, more, &e) == PIPE_OK;
+	if (!fits)
+		view_put(&more);
+	while (pipe_try_read(p, &v, &e) == PIPE_OK)
+		pipe_release(p, &v);
+	return fits;
+}
+
+Test(pipe, with_slow_ns_it_doubles_only_after_long_waits)
+{
+	struct pipe *p = pipe_new(&(struct pipe_opts){
+		.limit = 10, .limit_max = 20, .slow_ns = 3600 * NS_PER_S });
+	for (int round = 0; round < 20; round++)
+		cr_assert_not(fits_twenty_after(p, 1000));
+	pipe_unref(p);
+	pipe_unref(p);
+	p = pipe_new(&(struct pipe_opts){
+		.limit = 10, .limit_max = 20, .slow_ns = NS_PER_MS });
+	cr_assert(fits_twenty_after(p, 2000));
+	pipe_unref(p);
+	pipe_unref(p);
+	p = pipe_new(&(struct pipe_opts){
+		.limit = 19, .limit_max = 38, .slow_ns = NS_PER_MS });
+	cr_assert_not(fits_twenty_after(p, 2000)); /* 59 bytes, not 76 */
+	cr_assert(fits_twenty_after(p, 2000));
+	pipe_unref(p);
+	pipe_unref(p);
+}
+
 Test(pipe, shows_the_producers_error_after_the_queued_messages)
 {
 	struct err e = ERR_INIT, why = ERR_INIT;
