@@ -162,6 +162,8 @@ static int read_chunks(struct stage *g, struct err *e)
 		return err_wrap(g->ctx, e, "block %s: chunks", s->b->id);
 	if (time_mono_ns() - begin >= SET_SLOW_NS)
 		s->show_bytes = MIN(s->show_bytes * 4, SET_SHOW_MOST);
+	else
+		s->show_bytes = MAX(s->show_bytes / 4, SET_SHOW_LEAST);
 	for (size_t i = 0; i < s->n_need; i++) {
 		s->read_chunks += !s->need[i].bad;
 		s->read_bytes += s->need[i].bad ? 0 : s->need[i].part.n;

@@ -255,6 +255,8 @@ static void pace(struct block_set *s, size_t chunks, bool slow)
 		s->batch_max = MAX(s->batch_max / 2, 1);
 	else if (slow || s->req->skip_chunks)
 		s->batch_max = MIN(s->batch_max * 4, most);
+	else if (s->batch_max > FIRST_BATCH)
+		s->batch_max = MAX(s->batch_max / 4, FIRST_BATCH);
 }
 
 static int load_batch(struct block_set *s, struct ctx *ctx, struct err *e)

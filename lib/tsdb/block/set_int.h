@@ -62,8 +62,9 @@ struct block_set {
 };
 
 /*
- * What is read at once starts small and grows fourfold only while reads are slow: a disk or its cache gives little as fast as much,
- * and what lies read ahead of each of many blocks adds up; an object store wants few large reads.
+ * What is read at once starts small and grows fourfold while reads are slow: a disk or its cache gives little as fast as much,
+ * and what lies read ahead of each of many blocks adds up; an object store wants few large reads. A single slow one, of a busy
+ * machine, is forgotten by the next that is fast.
  */
 #define SET_SLOW_NS    (2 * NS_PER_MS)
 #define SET_SHOW_LEAST ((size_t)32 << 10)
