@@ -1,8 +1,9 @@
 /*
  * fs/fs_pages.h - a file from its front to its back where it lies in the system's memory: no copy is made.
  *
- * Pages are brought in before they are looked at, so that a disk that fails is an error, not a signal. Where files
- * cannot be mapped, or lie on another machine (where they may be cut meanwhile), they are read into a buffer.
+ * For files that are ours alone: one that somebody cuts while a window of it is looked at ends the process by a signal.
+ * Pages are brought in before they are looked at, so that a disk that fails is an error. Where files cannot be mapped,
+ * or lie on another machine, they are read into a buffer.
  * Thread  WORKER, one at a time. Errors name the path.
  * Memory  a window of 1 MiB, or of what one call wants if that is more: pages of the file, or the buffer.
  */
