@@ -11,11 +11,14 @@
  */
 #include "wire/num_digits.h"
 
-#include <emmintrin.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "wire/num_pow10.h"
+
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
 
 static const char pairs[201] = "00010203040506070809101112131415161718192021222324"
 			       "25262728293031323334353637383940414243444546474849"
@@ -55,7 +58,10 @@ static unsigned length(uint64_t v)
  * Exactly eight digits of each half, side by side, as bytes from 0 to 9: split in two numbers of four digits, these in numbers of two,
  * these in digits. A quotient is a product shifted.
  */
-static inline __m128i digits16(uint32_t first, uint32_t second)
+#if defined(__x86_64__)
+typedef __m128i digit_row;
+
+static inline digit_row digits16(uint32_t first, uint32_t second)
 {
 	__m128i x = _mm_set_epi64x(second, first);
 	__m128i high = _mm_srli_epi64(_mm_mul_epu32(x, _mm_set1_epi64x(0xd1b71759)), 45);
@@ -69,10 +75,57 @@ static inline __m128i digits16(uint32_t first, uint32_t second)
 	return _mm_or_si128(high, _mm_slli_epi16(rest, 8));
 }
 
+/* How many there are without zeros at the end. */
+static inline int digits_used(digit_row d)
+{
+	unsigned set =
+		(unsigned)_mm_movemask_epi8(_mm_cmpgt_epi8(d, _mm_setzero_si128()));
+	return 31 - __builtin_clz(set << 1 | 1);
+}
+
+static inline void digits_put(char *out, digit_row d)
+{
+	_mm_storeu_si128((__m128i *)(void *)out, _mm_or_si128(d, _mm_set1_epi8('0')));
+}
+#else
+typedef struct {
+	uint64_t half[2];
+} digit_row;
+
+static inline uint64_t digits8(uint32_t v)
+{
+	uint64_t x = (uint64_t)(v / 10000) | (uint64_t)(v % 10000) << 32;
+	uint64_t high = x * 10486 >> 20 & 0x0000007f0000007fu; /* / 100 */
+	x = high | (x - 100 * high) << 16;
+	high = x * 103 >> 10 & 0x000f000f000f000fu; /* / 10 */
+	return high | (x - 10 * high) << 8;
+}
+
+static inline digit_row digits16(uint32_t first, uint32_t second)
+{
+	return (digit_row){ { digits8(first), digits8(second) } };
+}
+
+static inline int digits_used(digit_row d)
+{
+	uint64_t last = d.half[1] ? d.half[1] : d.half[0];
+	int n = d.half[1] ? 16 : 8;
+	return last ? n - __builtin_clzll(last) / 8 : 0;
+}
+
+static inline void digits_put(char *out, digit_row d)
+{
+	for (int i = 0; i < 2; i++)
+		d.half[i] += 0x3030303030303030u;
+	memcpy(out, d.half, 16);
+}
+#endif
+
 static void put8(char *out, uint32_t v)
 {
-	_mm_storel_epi64((__m128i *)(void *)out,
-			 _mm_or_si128(digits16(v, 0), _mm_set1_epi8('0')));
+	char all[16];
+	digits_put(all, digits16(v, 0));
+	memcpy(out, all, 8);
 }
 
 /* 9 to 17 digits, as most doubles have: how many does not lead to a branch, which would be guessed wrong often. */
@@ -81,10 +134,9 @@ static unsigned put_many(char *out, uint64_t v)
 	char all[17 + 17] = { 0 };
 	uint64_t high = v / 100000000;
 	unsigned n = length(v);
-	__m128i low = digits16((uint32_t)(high % 100000000), (uint32_t)(v % 100000000));
+	digit_row low = digits16((uint32_t)(high % 100000000), (uint32_t)(v % 100000000));
 	all[0] = (char)('0' + high / 100000000);
-	_mm_storeu_si128((__m128i *)(void *)(all + 1),
-			 _mm_or_si128(low, _mm_set1_epi8('0')));
+	digits_put(all + 1, low);
 	memcpy(out, all + (17 - n), 17); /* the first n of them count */
 	return n;
 }
@@ -176,25 +228,23 @@ unsigned num_most(char out[NUM_MOST_MAX], double v)
 	int exp = exp10 + 16 - (int)short_one; /* of the first of 17 digits */
 	uint64_t head = digits / 100000000;
 	uint32_t first = (uint32_t)(head / 100000000);
-	__m128i all = digits16((uint32_t)(head - (uint64_t)first * 100000000),
-			       (uint32_t)(digits - head * 100000000));
-	unsigned set =
-		(unsigned)_mm_movemask_epi8(_mm_cmpgt_epi8(all, _mm_setzero_si128()));
-	int n = 32 - __builtin_clz(set << 1 | 1); /* without zeros at the end */
-	all = _mm_or_si128(all, _mm_set1_epi8('0'));
+	digit_row all = digits16((uint32_t)(head - (uint64_t)first * 100000000),
+				 (uint32_t)(digits - head * 100000000));
+	int n = 1 + digits_used(all);
 	if (exp < 0) {
 		memcpy(out, "0.000000", 8);
 		out += 1 - exp;
 		out[0] = (char)('0' + first);
-		_mm_storeu_si128((__m128i *)(void *)(out + 1), all);
+		digits_put(out + 1, all);
 		return (unsigned)(1 - exp + n);
 	}
-	uint64_t a = (uint64_t)_mm_cvtsi128_si64(all);
+	digits_put(out + 2, all); /* right from the point on */
+	uint64_t a;
+	memcpy(&a, out + 2, 8);
 	unsigned at = 8 * (unsigned)exp;
 	uint64_t whole = (1ull << at) - 1,
 		 pointed = (a & whole) | (uint64_t)'.' << at | (a & ~whole) << 8;
 	out[0] = (char)('0' + first);
-	_mm_storeu_si128((__m128i *)(void *)(out + 2), all); /* right from the point on */
 	memcpy(out + 1, &pointed, 8);
 	return (unsigned)(n > exp + 1 ? n + 1 : exp + 1);
 }
