@@ -8,13 +8,12 @@
 
 /*
  * jemalloc reads this. What a query has given back is to be there for the next one, on whatever thread, and goes back to the
- * system soon: limits of memory are worth nothing if freed pages add up beside them. So there are few arenas: with one for each core
- * what is freed on one is not there for the others, and what a query takes grows with the machine. Threads that have nothing to do free nothing
- * either, so a thread of jemalloc's own looks after that.
+ * system soon: limits of memory are worth nothing if freed pages add up beside them. So every thread that frees also looks after what was
+ * freed before, and for when none does runtime.c has a timer. (With a thread of jemalloc's own the others leave it to that one,
+ * and a flood of queries held half as much again.)
  */
 extern const char *malloc_conf;
-const char *malloc_conf = "narenas:4,dirty_decay_ms:100,muzzy_decay_ms:0,"
-			  "background_thread:true,max_background_threads:1";
+const char *malloc_conf = "percpu_arena:percpu,dirty_decay_ms:100,muzzy_decay_ms:0";
 
 static const struct {
 	const struct conf_cmd *cmd;

@@ -246,6 +246,36 @@ static void end_beats(void *arg)
 	loop_timer_free(r->beat);
 }
 
+/* ---- freed memory ---- */
+
+#define ALL_ARENAS "4096" /* MALLCTL_ARENAS_ALL */
+#define TRIM_NS	   (200 * NS_PER_MS)
+
+/* jemalloc's, where it is linked (not under sanitizers) */
+__attribute__((weak)) int mallctl(const char *name, void *old, size_t *old_n, void *new,
+				  size_t new_n);
+
+/* Freed pages that are older than dirty_decay_ms (main.c) go back to the system. */
+static void on_trim(void *arg)
+{
+	(void)arg;
+	if (mallctl)
+		mallctl("arena." ALL_ARENAS ".decay", NULL, NULL, NULL, 0);
+}
+
+static void begin_trims(void *arg)
+{
+	struct runtime *r = arg;
+	r->trim = loop_timer_new(r->loops.l[0], on_trim, NULL);
+	loop_timer_start(r->trim, TRIM_NS, TRIM_NS);
+}
+
+static void end_trims(void *arg)
+{
+	struct runtime *r = arg;
+	loop_timer_free(r->trim);
+}
+
 /* Connections and blocks need as many as the system grants; the soft limit is for programs that use select(2). */
 static void take_descriptors(void)
 {
@@ -304,6 +334,7 @@ int runtime_start(struct runtime *r, const struct conf_cmd *cmd, int argc, char 
 		return -1;
 	if (notify_watchdog_ns())
 		loop_post(r->loops.l[0], begin_beats, r);
+	loop_post(r->loops.l[0], begin_trims, r);
 	log_info(NULL, "starting thanosc %s, version %s, commit %s", r->mode,
 		 version_text, version_commit);
 	return 0;
@@ -607,6 +638,7 @@ void runtime_end(struct runtime *r)
 	web_config_close(&r->web);
 	if (notify_watchdog_ns())
 		loop_post(r->loops.l[0], end_beats, r);
+	loop_post(r->loops.l[0], end_trims, r);
 	loops_stop(&r->loops);
 	task_pool_free(r->pool);
 	metric_registry_free(r->metrics);

@@ -52,6 +52,7 @@ struct runtime {
 	bool want_subject; /* of clients' certificates, for routes; set before runtime_serve */
 	struct cancel *stop;	 /* cancelled by SIGINT and SIGTERM */
 	struct loop_timer *beat; /* LOOP: systemd's watchdog */
+	struct loop_timer *trim; /* LOOP: freed memory goes back to the system */
 	_Atomic bool ready;
 };
 
