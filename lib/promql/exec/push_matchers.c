@@ -5,8 +5,9 @@
  *
  * Done where the answer cannot change: for arithmetic and comparisons without fill; both sides hand the label on as they
  * read it; and on the "one" side no two rows can have equal signatures, whose error would otherwise vanish with them. Errors and
- * annotations that name or constants decide are kept (counter_name, complains). Left out is what only the samples of series that match
- * nothing could tell: annotations about native histograms, and samples counted.
+ * annotations are part of the answer, also those that series tell which match nothing: what constants decide is known before (complains);
+ * what native histograms among the samples decide (tells_of_histograms) cannot be known, so there only metrics with a counter's name are asked
+ * for less, which hold floats, and of whose name nothing is told either. Samples are counted as they are read.
  */
 #include "promql/exec/select_int.h"
 
@@ -100,7 +101,29 @@ static const struct expr *input_of(const struct expr *e)
 	}
 }
 
-/* rate tells of metrics whose name (or, if it is asked for, whose type) is no counter's, if there are any. */
+/* Annotations of this very expression may be about histograms, or about start times, among the samples that it takes. */
+static bool tells_of_histograms(const struct expr *e)
+{
+	switch (e->kind) {
+	case EXPR_BINARY: return true; /* a histogram and a number */
+	case EXPR_AGGR: return e->aggr.op != AGG_COUNT && e->aggr.op != AGG_GROUP;
+	case EXPR_CALL: break;
+	default: return false;
+	}
+	switch (e->call.fn) {
+	case FN_ID_count_over_time:
+	case FN_ID_present_over_time:
+	case FN_ID_first_over_time:
+	case FN_ID_last_over_time:
+	case FN_ID_ts_of_first_over_time:
+	case FN_ID_ts_of_last_over_time: return false;
+	default:
+		return range_fn_of(e->call.fn) !=
+		       NULL; /* others pass histograms over in silence */
+	}
+}
+
+/* By such names native histograms do not go, and rate says nothing of them unless it asks for their type. */
 static bool counter_name(const struct expr *sel)
 {
 	static const char *const ends[] = { "_total", "_sum", "_count", "_bucket" };
@@ -117,19 +140,27 @@ static const struct expr *source(const struct exec *x, const struct expr *e,
 {
 	if (x->q->dedup && has(x->q->replica_labels, x->q->n_replica_labels, label))
 		return NULL;
-	for (e = expr_strip((struct expr *)(uintptr_t)e); e;) {
+	for (e = expr_strip((struct expr *)(uintptr_t)e); e; e = input_of(e)) {
 		if (e->kind == EXPR_VECTOR || e->kind == EXPR_MATRIX)
 			return e->s.sel.of_info || !equality(e, LABEL_NAME) ? NULL : e;
 		if (e->kind == EXPR_AGGR &&
 		    has(e->aggr.labels, e->aggr.n_labels, label) == e->aggr.without)
 			return NULL;
-		const struct expr *in = input_of(e);
-		if (in && e->kind == EXPR_CALL && in->kind == EXPR_MATRIX &&
-		    range_wants_counter(e) && (x->q->type_labels || !counter_name(in)))
-			return NULL;
-		e = in;
 	}
 	return NULL;
+}
+
+/* With some of its series left out, `e` would be silent where it now tells something. */
+static bool may_tell(const struct exec *x, const struct expr *e, const struct expr *sel)
+{
+	bool floats = counter_name(sel),
+	     plain = !sel->s.sel.smoothed && !sel->s.sel.anchored;
+	bool extra = x->q->type_labels || x->q->start_timestamps; /* that calls look at */
+	for (e = expr_strip((struct expr *)(uintptr_t)e); e != sel; e = input_of(e))
+		if (tells_of_histograms(e) &&
+		    (!floats || (extra && e->kind == EXPR_CALL)))
+			return true;
+	return !plain && !floats;
 }
 
 /* No two rows have the same signature. */
@@ -168,7 +199,8 @@ static void push(struct exec *x, const struct expr *from, const struct expr *to,
 				continue;
 			const struct expr *sel = source(x, to, m->name);
 			const struct matcher *have = sel ? equality(sel, m->name) : NULL;
-			if (!sel || (have && str_eq(have->value, m->value)))
+			if (!sel || may_tell(x, to, sel) ||
+			    (have && str_eq(have->value, m->value)))
 				continue;
 			struct pushed *p = ARENA_NEW(x->arena, struct pushed);
 			*p = (struct pushed){ m, *out };

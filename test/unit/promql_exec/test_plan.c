@@ -209,6 +209,18 @@ static const struct {
 	  "\t[select] rate(m_total[5m]), also {job=\"a\"}\n"
 	  "\t[reduce] max by (job)\n"
 	  "\t\t[select] n_total{job=\"a\",pod=\"1\"}, labels (__name__, job)\n" },
+	{ "sum by (job) (m{job=\"a\"}) / sum by (job) (n)", /* a mix with histograms would be told of other jobs, too */
+	  "[join] /\n"
+	  "\t[reduce] sum by (job)\n"
+	  "\t\t[select] m{job=\"a\"}, labels (__name__, job)\n"
+	  "\t[reduce] sum by (job)\n"
+	  "\t\t[select] n, labels (__name__, job)\n" },
+	{ "count by (job) (m{job=\"a\"}) / count by (job) (last_over_time(n[5m]))", /* nothing is told */
+	  "[join] /\n"
+	  "\t[reduce] count by (job)\n"
+	  "\t\t[select] m{job=\"a\"}, labels (__name__, job)\n"
+	  "\t[reduce] count by (job)\n"
+	  "\t\t[select] last_over_time(n[5m]), also {job=\"a\"}, labels (__name__, job)\n" },
 	{ "sum by (job) (m_total{job=\"a\"}) / on (job) n_total", /* n_total may have duplicates */
 	  "[join] / on (job)\n"
 	  "\t[reduce] sum by (job)\n"
