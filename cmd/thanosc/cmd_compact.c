@@ -268,6 +268,8 @@ static void open_api(struct compact_run *s)
 		.ignore_deletion_marks_ms = -1,
 		.concurrency = (uint32_t)s->o.meta_concurrency,
 		.pool = s->rt.pool,
+		.metrics = s->rt.metrics,
+		.viewer = true,
 	};
 	s->api = blocks_api_new(&o);
 	s->global = fetcher_new(&fo);

@@ -24,7 +24,9 @@ struct query_opts {
 		response_timeout_ms, info_timeout_ms, unhealthy_ms, max_concurrent,
 		max_selects;
 	bool partial_response, auto_downsampling, dynamic_lookback, x_functions;
-	struct conf_strs features;
+	struct str engine;
+	struct conf_strs features, time_bounds, samples_bounds, series_bounds;
+	int64_t instant_resolution_ms;
 	int64_t max_samples, slow_ms;
 	uint64_t max_memory, total_memory;
 	struct str active_path, query_log;
@@ -237,10 +239,40 @@ static const struct opt rows[] = {
 	  .bits = OPTF_HIDDEN,
 	  .help = "Timeout of an Info call." },
 	{ .name = "query.promql-engine",
-	  .type = OPT_NOT_YET,
+	  .type = OPT_ENUM,
+	  .off = AT(engine),
 	  .def = "prometheus",
 	  .choices = "prometheus|thanos",
+	  .help = "There is one engine, whose answers are Prometheus'." },
+	{ .name = "query.disable-fallback",
+	  .type = OPT_NO_EFFECT,
+	  .def = "false",
+	  .bits = OPTF_HIDDEN | OPTF_SWITCH,
 	  .help = "There is one engine." },
+	{ .name = "query.instant.default.max_source_resolution",
+	  .type = OPT_DURATION_MS,
+	  .off = AT(instant_resolution_ms),
+	  .def = "0s",
+	  .bits = OPTF_HIDDEN,
+	  .help = "The max_source_resolution of instant queries that ask for 'auto', and of all that ask for none with --query.auto-downsampling." },
+	{ .name = "query.telemetry.request-duration-seconds-quantiles",
+	  .type = OPT_STRINGS,
+	  .off = AT(time_bounds),
+	  .def = "0.1,0.25,0.75,1.25,1.75,2.5,3,5,10",
+	  .placeholder = "<seconds>",
+	  .help = "Buckets of thanos_store_api_query_duration_seconds (repeatable)." },
+	{ .name = "query.telemetry.request-samples-quantiles",
+	  .type = OPT_STRINGS,
+	  .off = AT(samples_bounds),
+	  .def = "100,1000,10000,100000,1000000",
+	  .placeholder = "<samples>",
+	  .help = "Values of its label samples_le (repeatable)." },
+	{ .name = "query.telemetry.request-series-seconds-quantiles",
+	  .type = OPT_STRINGS,
+	  .off = AT(series_bounds),
+	  .def = "10,100,1000,10000,100000",
+	  .placeholder = "<series>",
+	  .help = "Values of its label series_le (repeatable)." },
 	{ .name = "query.mode",
 	  .type = OPT_NOT_YET,
 	  .def = "local",
@@ -570,6 +602,15 @@ static int run(struct query_run *q, struct err *e)
 						     (uint64_t)o->common.limit_samples },
 					 .metrics = q->rt.metrics };
 	q->service = store_service_new(&so);
+	struct api_telemetry *telemetry;
+	if (!str_eq(o->engine, STR("prometheus")))
+		log_info(
+			NULL,
+			"--query.promql-engine=%.*s: there is one engine, whose answers are Prometheus'",
+			STR_FMT(o->engine));
+	if (api_telemetry_new(&q->rt.arena, &o->time_bounds, &o->samples_bounds,
+			      &o->series_bounds, &telemetry, e) < 0)
+		return -1;
 	struct api_opts ao = { .proxy = q->proxy,
 			       .endpoints = q->endpoints,
 			       .federated = federated_proxy_of(q->federated),
@@ -587,6 +628,8 @@ static int run(struct query_run *q, struct err *e)
 			       .metadata_range_ms = o->metadata_ms,
 			       .max_concurrent = (uint32_t)o->max_concurrent,
 			       .max_selects = (uint32_t)o->max_selects,
+			       .telemetry = telemetry,
+			       .instant_resolution_ms = o->instant_resolution_ms,
 			       .budget = &q->rt.budget,
 			       .max_memory = o->max_memory,
 			       .total_memory = o->total_memory,
@@ -614,6 +657,8 @@ static int run(struct query_run *q, struct err *e)
 	const struct rpc_method *m = store_service_methods(q->service, &n_methods);
 	const struct http_route *r = api_routes(q->api, &n_routes);
 	q->rt.want_subject = o->tenant_field.n > 0;
+	q->rt.tenant_header = ao.tenant_header;
+	q->rt.default_tenant = o->default_tenant;
 	if (runtime_serve(&q->rt, r, n_routes, m, n_methods, e) < 0)
 		return -1;
 	check_tenant_source(q);

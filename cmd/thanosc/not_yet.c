@@ -58,20 +58,11 @@ const struct opt not_yet_store_rows[] = {
 
 const struct opt not_yet_query_rows[] = {
 	FLAG("alert.query-url", "", "URL of queries in alerts."),
-	HIDDEN_SWITCH("query.disable-fallback", "false", "There is one engine."),
 	FLAG("query.partition-label", "", "Labels of distributed execution."),
-	FLAG("query.telemetry.request-duration-seconds-quantiles",
-	     "0.1,0.25,0.75,1.25,1.75,2.5,3,5,10", "Bounds of a histogram."),
-	FLAG("query.telemetry.request-samples-quantiles", "100,1000,10000,100000,1000000",
-	     "Bounds of a histogram."),
-	FLAG("query.telemetry.request-series-seconds-quantiles",
-	     "10,100,1000,10000,100000", "Bounds of a histogram."),
 	CONTENT("selector.relabel-config", "Stores by external labels."),
 	HIDDEN("grpc.proxy-strategy", "eager", "How streams of stores are read."),
 	HIDDEN("query.lazy-retrieval-max-buffered-responses", "20",
 	       "Answers buffered a store."),
-	HIDDEN("query.instant.default.max_source_resolution", "0s",
-	       "Resolution of instant queries."),
 	HIDDEN_SWITCH("query.distributed-with-overlapping-interval", "false",
 		      "Distributed execution."),
 	{ 0 }

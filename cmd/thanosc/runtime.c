@@ -162,7 +162,7 @@ static const struct metric_desc rows[M_ROWS] = {
 	[M_STATUS] = { METRIC_GAUGE,
 		       "thanos_status",
 		       "Represents status (0 indicates not healthy/ready, 1 indicates success).",
-		       { "check" },
+		       { "check", "component" },
 		       NULL,
 		       0,
 		       0,
@@ -319,8 +319,8 @@ int runtime_start(struct runtime *r, const struct conf_cmd *cmd, int argc, char 
 	r->metrics = metric_registry_new();
 	metric_process_register(r->metrics);
 	struct metric_set *m = metric_set_new(r->metrics, rows, M_ROWS);
-	status_ready = metric_at(m, M_STATUS, STR("ready"));
-	metric_set_value(metric_at(m, M_STATUS, STR("healthy")), 1);
+	status_ready = metric_at(m, M_STATUS, STR("ready"), str_of(r->mode));
+	metric_set_value(metric_at(m, M_STATUS, STR("healthy"), str_of(r->mode)), 1);
 	metric_set_value(metric_at(m, M_BUILD, str_of(version_text),
 				   str_of(version_commit)),
 			 1);
@@ -502,6 +502,8 @@ static int serve_http(struct runtime *r, const struct http_route *routes, size_t
 				      .trace = tracer_sink(r->tracer),
 				      .log = r->request_logs.http,
 				      .want_subject = r->want_subject,
+				      .tenant_header = r->tenant_header,
+				      .default_tenant = r->default_tenant,
 				      .tls = r->web.tls,
 				      .auth = r->web.auth,
 				      .headers = r->web.headers,

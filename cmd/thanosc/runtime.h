@@ -49,7 +49,10 @@ struct runtime {
 	const char *prefix_header; /* in lower case; "": none */
 	struct tracer *tracer;	   /* NULL: off */
 	struct request_logs request_logs;
-	bool want_subject; /* of clients' certificates, for routes; set before runtime_serve */
+	/* For routes, set before runtime_serve: clients' certificates are looked at; metrics tell tenants apart by this header. */
+	bool want_subject;
+	const char *tenant_header; /* in lower case, or NULL */
+	struct str default_tenant;
 	struct cancel *stop;	 /* cancelled by SIGINT and SIGTERM */
 	struct loop_timer *beat; /* LOOP: systemd's watchdog */
 	struct loop_timer *trim; /* LOOP: freed memory goes back to the system */

@@ -22,7 +22,9 @@ struct api_opts {
 	int64_t timeout_ms, lookback_ms, default_step_ms, default_eval_interval_ms;
 	int64_t metadata_range_ms; /* 0: everything */
 	uint32_t max_concurrent, max_selects;
-	struct budget *budget; /* the process' */
+	const struct api_telemetry *telemetry; /* NULL: none */
+	int64_t instant_resolution_ms; /* of instant queries that leave it to us */
+	struct budget *budget;	       /* the process' */
 	size_t max_memory,
 		total_memory; /* of a query, of all queries; 0: none of its own */
 	uint64_t max_samples; /* of a query at once; 0: none */
@@ -47,6 +49,16 @@ struct api_opts {
 	const struct conf_result *flags;
 	const char *version, *revision;
 };
+/*
+ * Bounds of thanos_store_api_query_duration_seconds and of its labels, each a list of numbers apart or with commas, ascending
+ * (E_INVALID names the flag). Memory of `a`, which must outlive the registry.
+ */
+struct api_telemetry;
+MUST_CHECK int api_telemetry_new(struct arena *a, const struct conf_strs *time,
+				 const struct conf_strs *samples,
+				 const struct conf_strs *series,
+				 struct api_telemetry **out, struct err *e);
+
 struct api;
 MUST_CHECK int api_new(const struct api_opts *o, struct api **out, struct err *e);
 void api_free(struct api *a);

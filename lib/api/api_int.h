@@ -98,8 +98,12 @@ MUST_CHECK int api_hold(struct call *c);
 MUST_CHECK int api_flush(struct call *c);
 
 /* ---- life.c ---- */
-MUST_CHECK int api_life_new(const struct api_opts *o, struct query_life **out,
-			    struct err *e);
+MUST_CHECK struct metric_set *api_telemetry_register(const struct api_telemetry *t,
+						     struct metric_registry *m);
+void api_telemetry_observe(const struct api_telemetry *t, struct metric_set *m,
+			   const struct promql_result *r, struct str tenant,
+			   uint64_t took_ns);
+int api_life_new(const struct api_opts *o, struct query_life **out, struct err *e);
 void api_life_free(struct query_life *l);
 /*
  * Wait for a place and for memory, evaluate, log and count. The answer lies in c->run until api_run_close. Errors are

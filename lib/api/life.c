@@ -28,6 +28,7 @@ enum {
 	M_WAIT,
 	M_SPAN,
 	M_ENGINE_QUERIES,
+	M_ENGINE_TOTAL,
 	M_ENGINE_MAX,
 	M_ENGINE_TIME,
 	M_ENGINE_SUMMARY,
@@ -39,6 +40,10 @@ enum {
 	M_MEMORY_MAX,
 	M_MEMORY_WAIT,
 	M_REFUSED,
+	M_SELECTING,
+	M_SELECT_MAX,
+	M_SELECTS,
+	M_SELECT_WAIT,
 	M_ROWS
 };
 static const double gate_bounds[] = { 0.01, 0.1, 0.3, 0.6, 1,	3,   6,	  9,
@@ -70,7 +75,12 @@ static const struct metric_desc rows[M_ROWS] = {
 	[M_ENGINE_QUERIES] = { .kind = METRIC_GAUGE,
 			       .name = "prometheus_engine_queries",
 			       .help = "The current number of queries being executed or waiting.",
+			       .alias = "thanos_engine_queries",
 			       .labels = { ENGINE_LABELS } },
+	[M_ENGINE_TOTAL] = { .kind = METRIC_COUNTER,
+			     .name = "thanos_engine_queries_total",
+			     .help = "Number of PromQL queries.",
+			     .labels = { ENGINE_LABELS } },
 	[M_ENGINE_MAX] = { .kind = METRIC_GAUGE,
 			   .name = "prometheus_engine_queries_concurrent_max",
 			   .help = "The max number of concurrent queries.",
@@ -115,7 +125,22 @@ static const struct metric_desc rows[M_ROWS] = {
 			.name = "thanosc_query_refused_total",
 			.help = "Queries that passed a limit, by its flag.",
 			.labels = { "limit" } },
+	/* Our selects wait for no place: they are opened when one is free, and at the latest when they are read. */
+	[M_SELECTING] = { .kind = METRIC_GAUGE,
+			  .name = "thanos_query_concurrent_selects_gate_selects_in_flight",
+			  .help = "Number of selects that are currently in flight." },
+	[M_SELECT_MAX] = { .kind = METRIC_GAUGE,
+			   .name = "thanos_query_concurrent_selects_gate_selects_max",
+			   .help = "Maximum number of concurrent selects." },
+	[M_SELECTS] = { .kind = METRIC_COUNTER,
+			.name = "thanos_query_concurrent_selects_gate_selects_total",
+			.help = "Total number of selects." },
+	[M_SELECT_WAIT] = { .kind = METRIC_HISTOGRAM,
+			    .name = "thanos_query_concurrent_selects_gate_selects_duration_seconds",
+			    .help = "How many seconds it took for selects to wait at the gate.",
+			    BOUNDS(gate_bounds) },
 };
+
 enum { SLICE_QUEUE, SLICE_PREPARE, SLICE_EVAL, SLICE_SORT, SLICES };
 static const char *const slices[SLICES] = { "queue_time", "prepare_time", "inner_eval",
 					    "result_sort" };
@@ -135,9 +160,10 @@ struct query_life {
 	pthread_mutex_t mu;
 	pthread_cond_t freed; /* a query has ended, or the queue moved */
 	struct mem_waiter *first, *last;
-	struct metric *in_flight, *all, *wait, *span, *queries, *time[SLICES],
-		*quantiles[SLICES], *log_failed, *samples, *read, *memory, *memory_wait;
-	struct metric_set *set;
+	struct metric *in_flight, *all, *wait, *span, *queries, *engine_all,
+		*time[SLICES], *quantiles[SLICES], *log_failed, *samples, *read, *memory,
+		*memory_wait, *selecting, *selects, *select_wait;
+	struct metric_set *set, *store_time;
 	struct api_opts opts;
 };
 
@@ -163,6 +189,7 @@ static void life_metrics(struct query_life *l)
 	l->wait = metric_plain(m, M_WAIT);
 	l->span = metric_plain(m, M_SPAN);
 	l->queries = metric_at(m, M_ENGINE_QUERIES, engine, mode);
+	l->engine_all = metric_at(m, M_ENGINE_TOTAL, engine, mode);
 	metric_set_value(metric_at(m, M_ENGINE_MAX, engine, mode),
 			 l->opts.max_concurrent);
 	for (int i = 0; i < SLICES; i++) {
@@ -178,6 +205,13 @@ static void life_metrics(struct query_life *l)
 	metric_callback(l->memory, memory_held, &l->total);
 	metric_set_value(metric_plain(m, M_MEMORY_MAX), (double)l->total.limit);
 	l->memory_wait = metric_plain(m, M_MEMORY_WAIT);
+	l->selecting = metric_plain(m, M_SELECTING);
+	metric_set_value(metric_plain(m, M_SELECT_MAX), l->opts.max_selects);
+	l->selects = metric_plain(m, M_SELECTS);
+	l->select_wait = metric_plain(m, M_SELECT_WAIT);
+	if (l->opts.telemetry)
+		l->store_time =
+			api_telemetry_register(l->opts.telemetry, l->opts.metrics);
 }
 
 int api_life_new(const struct api_opts *o, struct query_life **out, struct err *e)
@@ -315,6 +349,16 @@ static int wait_for_memory(struct query_life *l, struct query_run *run, size_t n
 static void observe(struct metric *m, uint64_t ns)
 {
 	metric_observe(m, (double)ns / 1e9);
+}
+
+static void on_select(void *arg, int change)
+{
+	struct query_life *l = arg;
+	metric_add(l->selecting, change);
+	if (change < 0)
+		return;
+	metric_inc(l->selects);
+	metric_observe(l->select_wait, 0);
 }
 
 static void observe_slice(struct query_life *l, int slice, uint64_t ns)
@@ -467,6 +511,9 @@ static void afterwards(struct call *c, const struct promql_query *q,
 		observe_slice(l, SLICE_PREPARE, r->prepare_ns);
 		observe_slice(l, SLICE_EVAL, r->eval_ns);
 		observe_slice(l, SLICE_SORT, r->sort_ns);
+		if (l->store_time)
+			api_telemetry_observe(l->opts.telemetry, l->store_time, r,
+					      c->ctx->tenant, c->run.total_ns);
 	}
 	metric_add(l->samples, (double)r->samples_total);
 	metric_add(l->read, (double)r->samples_read);
@@ -487,6 +534,9 @@ int api_run_query(struct call *c, struct promql_query *q, int64_t timeout_ms,
 		ctx_child(c->ctx, time_after_ns((uint64_t)timeout_ms * NS_PER_MS));
 	*r = (struct promql_result){ 0 };
 	metric_add(l->queries, 1);
+	metric_inc(l->engine_all);
+	q->on_select = on_select;
+	q->on_select_arg = l;
 	int rc = active_log_check(l->active, &ctx, q->text, c->e);
 	if (rc < 0)
 		metric_inc(metric_at(l->set, M_REFUSED, STR("query.active-query-path")));

@@ -7,13 +7,13 @@
 
 #define MAX_POINTS 11000
 
-/* "auto", "0s", "5m", "1h" or seconds; auto: a fifth of the step. */
-static int resolution(struct call *c, int64_t step_ms, int64_t *ms)
+/* "auto", "0s", "5m", "1h" or seconds. */
+static int resolution(struct call *c, int64_t automatic_ms, int64_t *ms)
 {
 	struct str s = http_param(c->req, "max_source_resolution");
 	*ms = 0;
 	if (str_eq(s, STR("auto")) || (s.n == 0 && c->api->o.auto_downsampling)) {
-		*ms = step_ms / 5;
+		*ms = automatic_ms;
 		return 0;
 	}
 	if (s.n == 0)
@@ -158,7 +158,9 @@ static int instant_params(struct call *c, struct promql_query *q)
 	if (api_time(c, "time", time_wall_ms(), &q->start_ms) < 0)
 		return -1;
 	q->end_ms = q->start_ms;
-	return parse(c, q) < 0 ? -1 : resolution(c, 0, &q->max_resolution_ms);
+	return parse(c, q) < 0 ? -1
+			       : resolution(c, c->api->o.instant_resolution_ms,
+					    &q->max_resolution_ms);
 }
 
 int api_query(struct call *c, struct buf *out)
@@ -212,7 +214,7 @@ static int window(struct call *c, struct promql_query *q)
 static int range_params(struct call *c, struct promql_query *q)
 {
 	if (window(c, q) < 0 || parse(c, q) < 0 ||
-	    resolution(c, q->step_ms, &q->max_resolution_ms) < 0)
+	    resolution(c, q->step_ms / 5, &q->max_resolution_ms) < 0)
 		return -1;
 	if (q->expr->type != TYPE_SCALAR && q->expr->type != TYPE_VECTOR)
 		return api_bad(

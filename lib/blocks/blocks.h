@@ -88,6 +88,7 @@ struct fetcher_opts {
 	int64_t (*now_ms)(void *arg); /* NULL: time_wall_ms */
 	void *now_arg;
 	struct metric_registry *metrics; /* thanos_blocks_meta_* */
+	bool viewer; /* thanos_bucket_uiblocks_meta_*: for people to look at */
 	struct task_pool *pool;
 };
 struct fetcher;

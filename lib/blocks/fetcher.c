@@ -46,30 +46,30 @@ static const char *const state_names[S_COUNT] = {
 
 enum { M_SYNCS, M_FAILURES, M_SECONDS, M_SYNCED, M_MODIFIED, M_COUNT };
 static const double seconds[] = { 0.01, 1, 10, 100, 300, 600, 1000 };
-static const struct metric_desc rows[M_COUNT] = {
-	[M_SYNCS] = { METRIC_COUNTER,
-		      "thanos_blocks_meta_syncs_total",
-		      "Passes over the bucket's blocks.",
-		      { 0 } },
-	[M_FAILURES] = { METRIC_COUNTER,
-			 "thanos_blocks_meta_sync_failures_total",
-			 "Passes over the bucket's blocks that failed.",
-			 { 0 } },
-	[M_SECONDS] = { METRIC_HISTOGRAM,
-			"thanos_blocks_meta_sync_duration_seconds",
-			"Seconds that a pass over the bucket's blocks took.",
-			{ 0 },
-			seconds,
-			ARRAY_LEN(seconds) },
-	[M_SYNCED] = { METRIC_GAUGE,
-		       "thanos_blocks_meta_synced",
-		       "Blocks by what the last pass made of them.",
-		       { "state" } },
-	[M_MODIFIED] = { METRIC_GAUGE,
-			 "thanos_blocks_meta_modified",
-			 "Blocks whose meta.json is changed in memory.",
-			 { "modified" } },
-};
+/* clang-format off */
+#define ROWS(prefix, base)                                                               \
+	{                                                                                \
+		[M_SYNCS] = { .kind = METRIC_COUNTER, .name = prefix "syncs_total",      \
+			      .help = "Passes over the bucket's blocks.", .alias = base },\
+		[M_FAILURES] = { .kind = METRIC_COUNTER,                                 \
+				 .name = prefix "sync_failures_total",                   \
+				 .help = "Passes over the bucket's blocks that failed." }, \
+		[M_SECONDS] = { .kind = METRIC_HISTOGRAM,                                \
+				.name = prefix "sync_duration_seconds",                  \
+				.help = "Seconds that a pass over the bucket's blocks took.", \
+				.bounds = seconds, .n_bounds = ARRAY_LEN(seconds) },     \
+		[M_SYNCED] = { .kind = METRIC_GAUGE, .name = prefix "synced",            \
+			       .help = "Blocks by what the last pass made of them.",     \
+			       .labels = { "state" } },                                  \
+		[M_MODIFIED] = { .kind = METRIC_GAUGE, .name = prefix "modified",        \
+				 .help = "Blocks whose meta.json is changed in memory.", \
+				 .labels = { "modified" } },                             \
+	}
+/* clang-format on */
+static const struct metric_desc rows[M_COUNT] =
+	ROWS("thanos_blocks_meta_", "thanos_blocks_meta_base_syncs_total");
+static const struct metric_desc viewer_rows[M_COUNT] =
+	ROWS("thanos_bucket_uiblocks_meta_", NULL);
 
 struct fetcher {
 	struct fetcher_opts o;
@@ -105,7 +105,8 @@ struct fetcher *fetcher_new(const struct fetcher_opts *o)
 	if (!o->metrics)
 		return f;
 	f->damage = blocks_damage_set(o->metrics);
-	struct metric_set *m = metric_set_new(o->metrics, rows, M_COUNT);
+	struct metric_set *m =
+		metric_set_new(o->metrics, o->viewer ? viewer_rows : rows, M_COUNT);
 	f->syncs = metric_plain(m, M_SYNCS);
 	f->failures = metric_plain(m, M_FAILURES);
 	f->seconds = metric_plain(m, M_SECONDS);

@@ -419,6 +419,20 @@ static int finish_empty(struct job *j, struct err *e)
 	return 0;
 }
 
+static void count_compaction(const struct job *j, uint64_t ns)
+{
+	const struct compactor *c = j->run->c;
+	compactor_count_res(c, M_COMPACTIONS, j->group);
+	compactor_count(c, M_TSDB_COMPACTIONS);
+	if (j->plan.overlapping) {
+		compactor_count_res(c, M_VERTICAL, j->group);
+		compactor_count(c, M_TSDB_VERTICAL);
+	}
+	if (c->metrics)
+		metric_observe(compactor_metric(c, M_TSDB_SECONDS),
+			       (double)ns / (double)NS_PER_S);
+}
+
 static int finish(struct job *j, const struct compact_result *res, uint64_t start_ns,
 		  struct err *e)
 {
@@ -442,9 +456,7 @@ static int finish(struct job *j, const struct compact_result *res, uint64_t star
 						 str_of(j->group->res)),
 				       (double)ns / (double)NS_PER_S);
 	} else {
-		compactor_count_res(r->c, M_COMPACTIONS, j->group);
-		if (j->plan.overlapping)
-			compactor_count_res(r->c, M_VERTICAL, j->group);
+		count_compaction(j, ns);
 	}
 	say_done(j, ns);
 	unstage(j);

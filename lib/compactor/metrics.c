@@ -8,6 +8,8 @@
 
 static const double garbage_bounds[] = { 0.01, 0.1, 0.3, 0.6, 1,   3,	6,   9,
 					 20,   30,  60,	 90,  120, 240, 360, 720 };
+static const double tsdb_bounds[] = { 1,   2,	4,   8,	   16,	 32,   64,
+				      128, 256, 512, 1024, 2048, 4096, 8192 };
 static const double downsample_bounds[] = { 60, 300, 900, 1800, 3600, 7200, 14400 };
 
 static const struct metric_desc rows[M_COUNT] = {
@@ -52,6 +54,15 @@ static const struct metric_desc rows[M_COUNT] = {
 	    "Compactions that failed.", "resolution"),
 	ROW(M_VERTICAL, COUNTER, "thanos_compact_group_vertical_compactions_total",
 	    "Compactions of overlapping blocks that made a block.", "resolution"),
+	ROW(M_TSDB_COMPACTIONS, COUNTER, "prometheus_tsdb_compactions_total",
+	    "Compactions that made a block, of all resolutions."),
+	ROW(M_TSDB_VERTICAL, COUNTER, "prometheus_tsdb_vertical_compactions_total",
+	    "Compactions of overlapping blocks that made a block, of all resolutions."),
+	[M_TSDB_SECONDS] = { .kind = METRIC_HISTOGRAM,
+			     .name = "prometheus_tsdb_compaction_duration_seconds",
+			     .help = "Seconds that a compaction took.",
+			     .bounds = tsdb_bounds,
+			     .n_bounds = ARRAY_LEN(tsdb_bounds) },
 	ROW(M_DOWNSAMPLES, COUNTER, "thanos_compact_downsample_total",
 	    "Downsamplings, by the resolution of their input.", "resolution"),
 	[M_DOWNSAMPLE_FAILURES] = { .kind = METRIC_COUNTER,

@@ -76,12 +76,11 @@ static int answer(struct http_call *c, struct err *e)
 {
 	struct http_resp *w = &c->resp;
 	const struct http_req *r = &c->req;
-	struct http_metrics *m = &c->server->metrics;
 	const char *handler = c->route->name ? c->route->name : c->route->path;
 	uint64_t start = time_mono_ns();
 
 	c->ctx.request_id = http_request_id(r);
-	http_metrics_begin(m, handler, r->method);
+	http_metrics_begin(c, handler);
 	http_log_start(c, handler, false);
 	struct span span;
 	span_begin_kind(&span, &c->ctx, SPAN_SERVER, "HTTP ", r->path);

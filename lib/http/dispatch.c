@@ -20,13 +20,12 @@ static void answer_on_loop(struct http_call *call,
 			   void *arg, const char *handler)
 {
 	struct http_resp *w = &call->resp;
-	struct http_metrics *m = &call->server->metrics;
 	struct ctx ctx = { .budget = &call->budget };
 	struct err e = ERR_INIT;
 	uint64_t start = time_mono_ns();
 	http_resp_init(w, call, true);
 	if (handler)
-		http_metrics_begin(m, handler, call->req.method);
+		http_metrics_begin(call, handler);
 	http_log_start(call, handler, true);
 	if (handle(arg, &ctx, &call->req, w, &e) < 0 &&
 	    http_resp_error(w, &ctx, 500, &e) < 0)

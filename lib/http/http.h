@@ -98,6 +98,9 @@ struct http_server_opts {
 	bool cors;
 	bool no_http2; /* HTTP/1.1 only; over TLS what it agrees on counts, too */
 	bool want_subject;
+	const char *
+		tenant_header; /* in lower case; metrics tell tenants apart. NULL: they do not */
+	struct str default_tenant; /* of a request without it */
 	/* NULL: plain, everybody; kept by the caller until the server has stopped, as headers are. */
 	struct net_tls *tls;
 	struct http_auth *auth;

@@ -54,9 +54,11 @@ MUST_CHECK int http_params_parse(struct http_req *r, struct str query, struct er
 struct http_call;
 struct http_metrics {
 	struct metric_set *set; /* NULL: not counted */
+	bool tenants;		/* are told apart */
 };
-void http_metrics_init(struct http_metrics *m, struct metric_registry *reg);
-void http_metrics_begin(struct http_metrics *m, const char *handler, struct str method);
+void http_metrics_init(struct http_metrics *m, struct metric_registry *reg,
+		       const struct http_server_opts *o);
+void http_metrics_begin(const struct http_call *c, const char *handler);
 /* Counts c's request, and the bytes of its answer's body so far: all, but for what is still to be sent of a cut one. */
 void http_metrics_end(const struct http_call *c, const char *handler, int status,
 		      uint64_t took_ns);

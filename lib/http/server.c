@@ -104,7 +104,7 @@ int http_server_start(struct loops *loops, struct task_pool *pool,
 		s->shards[i] = (struct http_shard){ s, loops->l[i], NULL, NULL };
 	pthread_mutex_init(&s->mu, NULL);
 	ctx_cond_init(&s->changed);
-	http_metrics_init(&s->metrics, m);
+	http_metrics_init(&s->metrics, m, &s->o);
 	if (net_listen(loops, o->addr, s->o.max_conns, http_conn_accept, s, &s->listener,
 		       e) < 0) {
 		server_free(s);

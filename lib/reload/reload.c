@@ -21,7 +21,10 @@ enum {
 	M_WATCHES,
 	M_EVENTS,
 	M_ERRORS,
-	M_COUNT
+	M_UNSET,
+	M_COUNT,
+	M_INFO = M_COUNT, /* this one by how Prometheus is told */
+	M_ROWS
 };
 #define ROW(kind, name, help)                                                            \
 	{                                                                                \
@@ -30,7 +33,7 @@ enum {
 			0                                                                \
 		}                                                                        \
 	}
-static const struct metric_desc rows[M_COUNT] = {
+static const struct metric_desc rows[M_ROWS] = {
 	[M_RELOADS] = ROW(COUNTER, "reloads_total", "Tries to make Prometheus reload."),
 	[M_FAILED] = ROW(COUNTER, "reloads_failed_total",
 			 "Tries to make Prometheus reload that failed."),
@@ -46,6 +49,12 @@ static const struct metric_desc rows[M_COUNT] = {
 	[M_EVENTS] = ROW(COUNTER, "watch_events_total", "Changes of watched files seen."),
 	[M_ERRORS] =
 		ROW(COUNTER, "watch_errors_total", "Looks at watched files that failed."),
+	[M_UNSET] = ROW(GAUGE, "config_environment_variable_expansion_errors",
+			"Whether the last operation met a variable that is not set."),
+	[M_INFO] = { .kind = METRIC_GAUGE,
+		     .name = "thanos_sidecar_reloader_info",
+		     .help = "1, by how Prometheus is made to reload.",
+		     .labels = { "method" } },
 };
 
 struct reloader {
@@ -60,10 +69,12 @@ struct reloader {
 struct reloader *reloader_new(const struct reloader_opts *o)
 {
 	struct reloader *r = xcalloc(1, sizeof(*r));
-	struct metric_set *set = metric_set_new(o->metrics, rows, M_COUNT);
+	struct metric_set *set = metric_set_new(o->metrics, rows, M_ROWS);
 	r->o = *o;
 	for (unsigned i = 0; i < M_COUNT; i++)
 		r->m[i] = metric_plain(set, i);
+	metric_set_value(metric_at(set, M_INFO, o->process ? STR("signal") : STR("http")),
+			 1);
 	metric_set_value(r->m[M_WATCHES],
 			 (double)o->n_rule_dirs + (o->config_file ? 1 : 0));
 	return r;
@@ -124,9 +135,11 @@ static void apply(struct reloader *r, struct ctx *ctx, const struct reload_scan 
 	r->next_retry_ns = 0;
 	if (reload_hash_files(s, ctx, &now, &e) < 0 ||
 	    (r->o.config_file && r->o.output_file && reload_expand(&r->o, ctx, &e) < 0)) {
+		metric_set_value(r->m[M_UNSET], e.code == E_INVALID);
 		failed(r, ctx, M_APPLY_FAILED, "the configuration is not applied", &e);
 		return;
 	}
+	metric_set_value(r->m[M_UNSET], 0);
 	if (!r->has_taken || memcmp(&now, &r->taken, sizeof(now)) != 0)
 		tell(r, ctx, &now);
 	else

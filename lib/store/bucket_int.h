@@ -54,9 +54,13 @@ enum bucket_metric {
 	BM_DROPS,
 	BM_DROP_FAILURES,
 	BM_LAST_LOADED,
-	BM_BLOCKS_QUERIED,
+	BM_DELAY,
+	BM_PLAIN, /* the rest by tenant */
+	BM_BLOCKS_QUERIED = BM_PLAIN,
 	BM_GET_ALL_SECONDS,
 	BM_RESULT_SERIES,
+	BM_SENT_BYTES,
+	BM_DROPPED, /* reason, tenant */
 	BM_COUNT
 };
 
@@ -65,13 +69,25 @@ struct bucket_store {
 	struct bucket_store_opts o;
 	char *data_dir;
 	struct fetcher *fetcher;
-	struct metric *metric[BM_COUNT];
+	struct metric *metric[BM_PLAIN];
+	struct metric_set *set;
 	struct metric_set *damage; /* blocks_damage_set */
 	pthread_mutex_t sync_mu;   /* one sync at a time */
 	bool swept;		   /* folders of earlier runs were looked through */
 	pthread_mutex_t mu;	   /* guards `now`; held for a pointer copy only */
 	struct bucket_snapshot *now;
 };
+
+static inline struct str bucket_tenant(const struct ctx *ctx)
+{
+	return ctx->tenant.n ? ctx->tenant : STR("default-tenant");
+}
+/* Of a row from BM_PLAIN to BM_DROPPED: the cell of the call's tenant. */
+static inline struct metric *bucket_metric_at(const struct bucket_store *b,
+					      const struct ctx *ctx, uint32_t row)
+{
+	return metric_at(b->set, row, bucket_tenant(ctx));
+}
 
 /* The time range that is served now. */
 void bucket_range(const struct bucket_store *b, int64_t *mint_ms, int64_t *maxt_ms);

@@ -81,22 +81,36 @@ struct answer {
 	struct series_set **legs;
 	size_t n_legs;
 	uint64_t n_series;
+	struct metric *result_series, *sent_bytes, *dropped; /* of the call's tenant */
 };
+
+static uint64_t chunk_bytes(const struct series_in *s)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < s->n; i++)
+		for (unsigned k = 0; k < AGGR_N; k++)
+			n += s->chunks[i].part[k].n;
+	return n;
+}
 
 static int answer_next(struct series_set *s, struct ctx *ctx,
 		       const struct series_in **out, struct err *e)
 {
 	struct answer *a = CONTAINER_OF(s, struct answer, base);
 	int rc = a->in ? series_set_next(a->in, ctx, out, e) : 0;
-	if (rc > 0)
+	if (rc > 0) {
 		a->n_series++;
+		metric_observe(a->sent_bytes, (double)chunk_bytes(*out));
+	}
 	return rc;
 }
 
 static void answer_close(struct series_set *s)
 {
 	struct answer *a = CONTAINER_OF(s, struct answer, base);
-	metric_observe(a->b->metric[BM_RESULT_SERIES], (double)a->n_series);
+	if (a->meter.limit && a->meter.used > a->meter.limit)
+		metric_inc(a->dropped);
+	metric_observe(a->result_series, (double)a->n_series);
 	series_set_close(a->in);
 	for (size_t i = 0; i < a->n_legs; i++)
 		series_set_close(a->legs[i]);
@@ -111,6 +125,9 @@ static struct answer *answer_new(struct bucket_store *b, struct ctx *ctx)
 	struct answer *a = xcalloc(1, sizeof(*a));
 	a->base.ops = &ops;
 	a->b = b;
+	a->result_series = bucket_metric_at(b, ctx, BM_RESULT_SERIES);
+	a->sent_bytes = bucket_metric_at(b, ctx, BM_SENT_BYTES);
+	a->dropped = metric_at(b->set, BM_DROPPED, STR("bytes"), bucket_tenant(ctx));
 	a->snapshot = bucket_snapshot_get(b);
 	a->meter.limit = b->o.downloaded_bytes_limit;
 	arena_init(&a->arena, ctx->budget);
@@ -220,9 +237,9 @@ int bucket_series(struct store *s, struct ctx *ctx, const struct store_series_re
 		rc = bucket_choose(a->snapshot, ctx, &a->arena, &c, e);
 		if (rc == 0)
 			rc = open_legs(a, ctx, req, &c, e);
-		metric_observe(b->metric[BM_BLOCKS_QUERIED], (double)c.n);
+		metric_observe(bucket_metric_at(b, ctx, BM_BLOCKS_QUERIED), (double)c.n);
 	}
-	metric_observe(b->metric[BM_GET_ALL_SECONDS],
+	metric_observe(bucket_metric_at(b, ctx, BM_GET_ALL_SECONDS),
 		       (double)(time_mono_ns() - t0) / (double)NS_PER_S);
 	if (rc < 0) {
 		answer_close(&a->base);

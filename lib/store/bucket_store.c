@@ -15,6 +15,9 @@
 
 static const double count_bounds[] = { 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024 };
 static const double series_bounds[] = { 1, 10, 100, 1000, 10000, 100000, 1000000 };
+static const double sent_bounds[] = { 32,	256,	   512,	     1024,
+				      32768,	262144,	   524288,   1048576,
+				      33554432, 268435456, 536870912 };
 static const double seconds_bounds[] = { 0.001, 0.01, 0.1, 0.3, 0.6, 1,	 3,
 					 6,	9,    20,  30,	60,  90, 120 };
 
@@ -26,10 +29,11 @@ static const double seconds_bounds[] = { 0.001, 0.01, 0.1, 0.3, 0.6, 1,	 3,
 	[id] = { .kind = METRIC_GAUGE,                                                   \
 		 .name = "thanos_bucket_store_" name_,                                   \
 		 .help = help_ }
-#define HISTOGRAM(id, name_, help_, bounds_)                                             \
+#define HISTOGRAM(id, name_, help_, bounds_, ...)                                        \
 	[id] = { .kind = METRIC_HISTOGRAM,                                               \
 		 .name = "thanos_bucket_store_" name_,                                   \
 		 .help = help_,                                                          \
+		 .labels = { __VA_ARGS__ },                                              \
 		 .bounds = bounds_,                                                      \
 		 .n_bounds = ARRAY_LEN(bounds_) }
 
@@ -39,19 +43,30 @@ static const struct metric_desc rows[BM_COUNT] = {
 	COUNTER(BM_LOAD_FAILURES, "block_load_failures_total",
 		"Attempts to open a block that failed."),
 	HISTOGRAM(BM_LOAD_SECONDS, "block_load_duration_seconds",
-		  "Time to open a block, its index-header included.", seconds_bounds),
+		  "Time to open a block, its index-header included.", seconds_bounds,
+		  NULL),
 	COUNTER(BM_DROPS, "block_drops_total", "Blocks no longer served."),
 	COUNTER(BM_DROP_FAILURES, "block_drop_failures_total",
 		"Blocks no longer served whose local files could not be removed."),
 	GAUGE(BM_LAST_LOADED, "blocks_last_loaded_timestamp_seconds",
 	      "When the blocks of the bucket were last read."),
 	HISTOGRAM(BM_BLOCKS_QUERIED, "series_blocks_queried",
-		  "Blocks that one Series call read.", count_bounds),
+		  "Blocks that one Series call read.", count_bounds, "tenant"),
 	HISTOGRAM(BM_GET_ALL_SECONDS, "series_get_all_duration_seconds",
 		  "Time from a Series call until its blocks can be streamed.",
-		  seconds_bounds),
+		  seconds_bounds, "tenant"),
 	HISTOGRAM(BM_RESULT_SERIES, "series_result_series",
-		  "Series in the answer of one Series call.", series_bounds),
+		  "Series in the answer of one Series call.", series_bounds, "tenant"),
+	HISTOGRAM(BM_SENT_BYTES, "sent_chunk_size_bytes",
+		  "Bytes of the chunks of a series in the answer of a Series call.",
+		  sent_bounds, "tenant"),
+	[BM_DROPPED] = { .kind = METRIC_COUNTER,
+			 .name = "thanos_bucket_store_queries_dropped_total",
+			 .help = "Calls that passed a limit.",
+			 .labels = { "reason", "tenant" } },
+	[BM_DELAY] = { .kind = METRIC_GAUGE,
+		       .name = "thanos_consistency_delay_seconds",
+		       .help = "Age in seconds from which blocks are looked at." },
 };
 
 void bucket_range(const struct bucket_store *b, int64_t *mint_ms, int64_t *maxt_ms)
@@ -157,9 +172,10 @@ int bucket_store_new(struct ctx *ctx, const struct bucket_store_opts *o,
 	bucket_range(b, &mint_ms, &maxt_ms);
 	bucket_snapshot_seal(b->now, mint_ms, maxt_ms);
 	b->damage = blocks_damage_set(o->metrics);
-	struct metric_set *set = metric_set_new(o->metrics, rows, BM_COUNT);
-	for (uint32_t i = 0; i < BM_COUNT; i++)
-		b->metric[i] = metric_plain(set, i);
+	b->set = metric_set_new(o->metrics, rows, BM_COUNT);
+	for (uint32_t i = 0; i < BM_PLAIN; i++)
+		b->metric[i] = metric_plain(b->set, i);
+	metric_set_value(b->metric[BM_DELAY], (double)o->consistency_delay_ms / 1000);
 	struct arena tmp;
 	arena_init(&tmp, NULL);
 	const char *cache = str_fmt(&tmp, "%s/meta-syncer", b->data_dir).p;

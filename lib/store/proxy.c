@@ -18,9 +18,15 @@
 #include "store/proxy_int.h"
 #include "proto/convert.h"
 
+static const struct metric_desc rows[] = {
+	{ .kind = METRIC_COUNTER,
+	  .name = "thanos_proxy_store_empty_stream_responses_total",
+	  .help = "Total number of empty responses received." },
+};
 struct proxy {
 	struct store store;
 	struct proxy_opts o;
+	struct metric *empty;
 };
 struct view_store {
 	struct store store;
@@ -233,7 +239,11 @@ static int open_leg(struct proxy *p, struct ctx *ctx, const struct chosen *c,
 		return -1;
 	ref_get(&c->m->ref);
 	struct proxy_call call = call_of(c, "/thanos.Store/Series", bytes);
-	struct proxy_leg_opts lo = { &call, req->partial, p->o.response_timeout_ns, req };
+	struct proxy_leg_opts lo = { .call = &call,
+				     .partial = req->partial,
+				     .timeout_ns = p->o.response_timeout_ns,
+				     .empty = p->empty,
+				     .req = req };
 	struct series_set *leg = proxy_leg_new(stream, &lo);
 	bool sorts = req->n_without == 0 || c->info->info.without_replica_labels;
 	if (sorts && atomic_load(&c->ep->origin.unsorted) == 0) {
@@ -578,6 +588,9 @@ struct proxy *proxy_new(const struct proxy_opts *o)
 	struct proxy *p = xcalloc(1, sizeof(*p));
 	p->store.ops = &proxy_ops;
 	p->o = *o;
+	if (o->metrics)
+		p->empty = metric_plain(metric_set_new(o->metrics, rows, ARRAY_LEN(rows)),
+					0);
 	return p;
 }
 

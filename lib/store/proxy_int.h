@@ -32,6 +32,7 @@ struct proxy_leg_opts {
 		*call; /* copied, with the request; its member is taken over */
 	enum partial_strategy partial;
 	uint64_t timeout_ns;
+	struct metric *empty; /* counts streams that end without a frame; or NULL */
 	const struct store_series_req *req; /* texts of its matchers outlive the leg */
 };
 /* Takes over the stream. */

@@ -22,8 +22,8 @@ struct leg {
 	struct frame_source base;
 	struct rpc_stream *stream;
 	struct proxy_call call;
-	char *request; /* memory of call.request */
-	bool answered;
+	char *request;	      /* memory of call.request */
+	bool answered, empty; /* has begun to answer; without a frame so far */
 	struct proxy_leg_opts o;
 	struct matcher *eq; /* what each series must have, if it has the label */
 	size_t n_eq;
@@ -173,6 +173,9 @@ static int leg_next(struct frame_source *s, struct ctx *ctx, struct frame *f,
 			continue;
 		if (rc <= 0)
 			tell_received(l, ctx);
+		if (rc <= 0 && l->empty && l->o.empty)
+			metric_inc(l->o.empty);
+		l->empty = false;
 		if (rc < 0)
 			return leg_failed(l, ctx, &why, e);
 		l->answered = true;
@@ -232,6 +235,7 @@ struct series_set *proxy_leg_new(struct rpc_stream *stream,
 		l->call.request.p = l->request;
 	}
 	l->o = *o;
+	l->empty = true;
 	l->eq = xcalloc(o->req->n_matchers + 1, sizeof(*l->eq));
 	for (size_t i = 0; i < o->req->n_matchers; i++)
 		if (is_told(o, &o->req->matchers[i]))

@@ -8,6 +8,7 @@
  * the series; under the ABORT strategy they end the call instead.
  */
 #include "base/log.h"
+#include "base/time.h"
 #include "store/store.h"
 #include "proto/convert.h"
 #include "wire/pb.h"
@@ -23,31 +24,60 @@
 /* Before the series: gRPC's prefix, then tag and length in SeriesResponse. */
 #define FRAME_HEAD (RPC_SLAB_HEAD + 1 + 10)
 
-enum { M_SERIES, M_CHUNKS, M_ROWS };
-static const double count_bounds[] = { 1, 10, 100, 1000, 10000, 100000, 1000000 };
+enum { M_SERIES, M_CHUNKS, M_PENDING, M_DROPPED, M_ROWS };
+enum { G_HELD, G_MAX, G_TOTAL, G_WAIT, G_ROWS };
+static const double series_bounds[] = { 1, 10, 100, 1000, 10000, 100000, 1000000 };
+static const double chunk_bounds[] = { 1, 100, 1000, 10000, 100000, 1e7, 1e8, 1e9 };
 static const struct metric_desc rows[M_ROWS] = {
 	[M_SERIES] = { METRIC_HISTOGRAM,
 		       "thanos_store_server_series_requested",
 		       "Number of series in one Series answer.",
 		       { 0 },
-		       count_bounds,
-		       ARRAY_LEN(count_bounds),
+		       series_bounds,
+		       ARRAY_LEN(series_bounds),
 		       0,
 		       NULL },
 	[M_CHUNKS] = { METRIC_HISTOGRAM,
 		       "thanos_store_server_chunks_requested",
 		       "Number of chunks in one Series answer.",
 		       { 0 },
-		       count_bounds,
-		       ARRAY_LEN(count_bounds),
+		       chunk_bounds,
+		       ARRAY_LEN(chunk_bounds),
 		       0,
 		       NULL },
+	[M_PENDING] = { .kind = METRIC_GAUGE,
+			.name = "thanos_store_server_pending_series_requests",
+			.help = "Number of pending series requests" },
+	[M_DROPPED] = { .kind = METRIC_COUNTER,
+			.name = "thanos_store_selects_dropped_total",
+			.help = "Number of select queries that were dropped due to configured limits.",
+			.labels = { "reason" } },
+};
+
+static const double wait_bounds[] = { 0.01, 0.1, 0.3, 0.6, 1,	3,   6,	  9,
+				      20,   30,	 60,  90,  120, 240, 360, 720 };
+#define GATE(kind_, name_, help_)                                                        \
+	{                                                                                \
+		.kind = METRIC_##kind_,                                                  \
+		.name = "thanos_bucket_store_series_gate_queries_" name_, .help = help_  \
+	}
+static const struct metric_desc gate_rows[G_ROWS] = {
+	[G_HELD] = GATE(GAUGE, "in_flight", "Series calls that are at work."),
+	[G_MAX] = GATE(GAUGE, "max", "Series calls that may be at work."),
+	[G_TOTAL] = GATE(COUNTER, "total", "Series calls that asked for a place."),
+	[G_WAIT] = { .kind = METRIC_HISTOGRAM,
+		     .name = "thanos_bucket_store_series_gate_queries_duration_seconds",
+		     .help = "Seconds that a Series call waited for its place, at first.",
+		     .bounds = wait_bounds,
+		     .n_bounds = ARRAY_LEN(wait_bounds) },
 };
 
 struct store_service {
 	struct store_service_opts o;
 	struct task_gate *gate; /* NULL: none */
-	struct metric *series, *chunks;
+	struct metric *series, *chunks, *pending;
+	struct metric *series_dropped, *chunks_dropped;
+	struct metric *held, *entered, *waited; /* with a gate */
 	struct rpc_method methods[4 + FEDERATED_METHODS];
 	size_t n_methods;
 };
@@ -125,16 +155,20 @@ static int check_limits(struct out *o, struct err *e)
 {
 	const struct store_limits *l = &o->s->o.limits;
 	uint64_t samples = o->n_chunks * 120;
-	if (l->series && o->n_series > l->series)
+	if (l->series && o->n_series > l->series) {
+		metric_inc(o->s->series_dropped);
 		return err_set(o->ctx, e, E_LIMIT,
 			       "exceeded series limit: limit %llu violated (got %llu)",
 			       (unsigned long long)l->series,
 			       (unsigned long long)o->n_series);
-	if (l->samples && samples > l->samples)
+	}
+	if (l->samples && samples > l->samples) {
+		metric_inc(o->s->chunks_dropped);
 		return err_set(o->ctx, e, E_LIMIT,
 			       "exceeded samples limit: limit %llu violated (got %llu)",
 			       (unsigned long long)l->samples,
 			       (unsigned long long)samples);
+	}
 	return 0;
 }
 
@@ -206,6 +240,18 @@ static int stream_series(struct out *o, struct arena *a, struct err *e)
 	return send_warnings(o, a, e);
 }
 
+static int enter_first(struct out *o, struct err *e)
+{
+	struct store_service *s = o->s;
+	uint64_t start = time_mono_ns();
+	metric_inc(s->entered);
+	if (task_gate_enter(s->gate, o->ctx, e) < 0)
+		return -1;
+	o->slot = true;
+	metric_observe(s->waited, (double)(time_mono_ns() - start) / (double)NS_PER_S);
+	return 0;
+}
+
 static int handle_series(void *arg, struct ctx *ctx, struct rpc_call *call,
 			 struct str request, struct err *e)
 {
@@ -214,6 +260,7 @@ static int handle_series(void *arg, struct ctx *ctx, struct rpc_call *call,
 	struct arena a;
 	int rc = -1;
 	arena_init(&a, ctx->budget);
+	metric_add(s->pending, 1);
 	struct out o = {
 		.s = s, .ctx = ctx, .call = call, .req = &req, .next_cap = FIRST_SLAB
 	};
@@ -222,15 +269,15 @@ static int handle_series(void *arg, struct ctx *ctx, struct rpc_call *call,
 			e->code = E_INVALID;
 		goto out;
 	}
-	if (s->gate && task_gate_enter(s->gate, ctx, e) < 0)
+	if (s->gate && enter_first(&o, e) < 0)
 		goto out;
-	o.slot = s->gate != NULL;
 	rc = stream_series(&o, &a, e);
 	if (o.slot)
 		task_gate_leave(s->gate);
 	metric_observe(s->series, (double)o.n_series);
 	metric_observe(s->chunks, (double)o.n_chunks);
 out:
+	metric_add(s->pending, -1);
 	if (o.slab)
 		ref_put(&o.slab->ref);
 	arena_deinit(&a);
@@ -313,6 +360,22 @@ static int handle_info(void *arg, struct ctx *ctx, struct rpc_call *call,
 	return rc;
 }
 
+static double gate_held(void *gate)
+{
+	return task_gate_held(gate);
+}
+
+static void open_gate(struct store_service *s)
+{
+	struct metric_set *m = metric_set_new(s->o.metrics, gate_rows, G_ROWS);
+	s->gate = task_gate_new(s->o.max_concurrent);
+	metric_set_value(metric_plain(m, G_MAX), s->o.max_concurrent);
+	s->held = metric_plain(m, G_HELD);
+	metric_callback(s->held, gate_held, s->gate);
+	s->entered = metric_plain(m, G_TOTAL);
+	s->waited = metric_plain(m, G_WAIT);
+}
+
 struct store_service *store_service_new(const struct store_service_opts *o)
 {
 	struct store_service *s = xcalloc(1, sizeof(*s));
@@ -320,8 +383,11 @@ struct store_service *store_service_new(const struct store_service_opts *o)
 	s->o = *o;
 	s->series = metric_plain(m, M_SERIES);
 	s->chunks = metric_plain(m, M_CHUNKS);
+	s->pending = metric_plain(m, M_PENDING);
+	s->series_dropped = metric_at(m, M_DROPPED, STR("series"));
+	s->chunks_dropped = metric_at(m, M_DROPPED, STR("chunks"));
 	if (o->max_concurrent)
-		s->gate = task_gate_new(o->max_concurrent);
+		open_gate(s);
 	s->methods[0] =
 		(struct rpc_method){ "/thanos.Store/Series", false, handle_series, s };
 	s->methods[1] =
@@ -342,8 +408,10 @@ void store_service_free(struct store_service *s)
 {
 	if (!s)
 		return;
-	if (s->gate)
+	if (s->gate) {
+		metric_callback(s->held, NULL, NULL);
 		task_gate_free(s->gate);
+	}
 	free(s);
 }
 

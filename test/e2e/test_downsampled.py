@@ -67,6 +67,20 @@ def check_same(c, theirs, ours):
                  f"{query} {res} step {step}: as from Thanos' blocks", (str(a)[:300], str(b)[:300]))
 
 
+def check_instant(c, p, store):
+    """Instant queries use raw samples unless --query.instant.default.max_source_resolution says otherwise."""
+    for flags, want in ((["--query.auto-downsampling"], ""), (["--query.auto-downsampling", "--query.instant.default.max_source_resolution=1h"], "1h"),
+                        (["--query.instant.default.max_source_resolution=5m"], "")):
+        q = p.thanosc("query", f"--endpoint={store.grpc}", *flags, name="query-instant")
+        for asked, used in (({}, want), ({"max_source_resolution": "auto"}, flags[-1].rpartition("=")[2] if len(flags[-1].split("=")) > 1 else ""),
+                            ({"max_source_resolution": "5m"}, "5m")):
+            form = urllib.parse.urlencode({"query": f"sum(increase({COUNTERS[0]}[1d]))", "time": BORDER - 86400, **asked})
+            doc = json.loads(get(f"{q.url}/api/v1/query?{form}")[1])
+            said = [i.split("resolution ")[1].split(" ")[0] for i in doc.get("infos", []) if "downsampled data was used" in i]
+            c.ok(doc["status"] == "success" and said == ([used] if used else []), f"instant query {flags} {asked}: resolution {used or 'raw'}", doc)
+        q.stop()
+
+
 def near(a, b, share):
     return abs(a - b) <= share * max(abs(a), abs(b), 1e-9)
 
@@ -84,6 +98,7 @@ def main():
                                name="store-ours")
         ours_query = p.thanosc("query", f"--endpoint={ours_store.grpc}", "--query.auto-downsampling", name="query-ours")
         check_same(c, query, ours_query)
+        check_instant(c, p, store)
         fixed = p.thanosc("query", f"--endpoint={store.grpc}", "--no-query.dynamic-lookback-delta", name="query-fixed")
         for name in COUNTERS:
             for res, step in (("0s", 600), ("5m", 1800), ("1h", 7200), ("auto", 1500), ("auto", 20000)):

@@ -75,7 +75,7 @@ def check_running(c, proc, mode):
     why = promtool_clean(proc)
     c.ok(not why, f"{mode}: promtool check metrics", why)
     text = get(proc.url + "/metrics")[1].decode()
-    for name in ('thanos_status{check="ready"} 1', 'thanos_status{check="healthy"} 1', "thanos_build_info{", "process_resident_memory_bytes "):
+    for name in (f'thanos_status{{check="ready",component="{mode}"}} 1', f'thanos_status{{check="healthy",component="{mode}"}} 1', "thanos_build_info{", "process_resident_memory_bytes "):
         c.ok(name in text, f"{mode}: /metrics has {name}")
     om = get(proc.url + "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})[1].decode()
     c.ok(om.endswith("# EOF\n"), f"{mode}: OpenMetrics ends with # EOF", om[-100:])

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -245,6 +246,46 @@ def queue(w):
     q.stop()
 
 
+def told(w):
+    """What metrics tell of whom: tenants, what stores sent, selects; of a store its gate and its limits."""
+    c, header = w.c, "x-who"
+    q = w.query(f"--query.tenant-header={header}", "--query.default-tenant-id=nobody", "--query.telemetry.request-samples-quantiles=10",
+                "--query.telemetry.request-samples-quantiles=1e6", "--query.telemetry.request-series-seconds-quantiles=7,300.5",
+                "--query.telemetry.request-duration-seconds-quantiles=60", "--query.promql-engine=thanos", name="told")
+
+    def shown(line, of=q):
+        return line in get(of.url + "/metrics")[1].decode().splitlines()
+
+    narrow = {"query": 'noise{n="00001"} + ignoring (n) noise{n="00002"}', "time": END}
+    for who, params in (({}, {"query": "count(noise)", "time": END}), ({header: "acme"}, narrow), ({header: "acme"}, {"query": "nothing", "time": END})):
+        status, _, body = call(q, "query", params, headers=who)
+        c.ok(status == 200, f"{params} as {who}", body[:300])
+    for line in ('http_requests_total{code="200",handler="query",method="get",tenant="nobody"} 1', 'http_requests_total{code="200",handler="query",method="get",tenant="acme"} 2',
+                 'http_inflight_requests{handler="query",method="get",tenant="acme"} 0',
+                 'thanos_store_api_query_duration_seconds_bucket{samples_le="1000000",series_le="300.5",tenant="nobody",le="60"} 1',
+                 'thanos_store_api_query_duration_seconds_count{samples_le="1000000",series_le="300.5",tenant="nobody"} 1',
+                 "thanos_query_concurrent_selects_gate_selects_total 4", "thanos_query_concurrent_selects_gate_selects_in_flight 0", "thanos_query_concurrent_selects_gate_selects_max 4",
+                 'thanos_engine_queries_total{engine="prometheus",mode="local"} 3', "thanos_proxy_store_empty_stream_responses_total 1"):
+        c.ok(shown(line), line, [l for l in get(q.url + "/metrics")[1].decode().splitlines() if l.startswith(line[:20])])
+    c.ok(q.metric("thanos_store_api_query_duration_seconds_count") == 2, "a query without series is not told", q.metric("thanos_store_api_query_duration_seconds_count"))
+    stopped = [q]
+    for flag, dropped in (("--store.limits.request-series=5", 'thanos_store_selects_dropped_total{reason="series"}'),
+                          ("--store.grpc.downloaded-bytes-limit=9000", 'thanos_bucket_store_queries_dropped_total{reason="bytes",tenant="default-tenant"}')):
+        few = w.p.store(w.bucket, flag, name="store-few")
+        asker = w.p.query([few.grpc], name="told-few")
+        call(asker, "query_range", {"query": "count(noise)", **RANGE})
+        gate = "thanos_bucket_store_series_gate_queries_"
+        c.ok(few.metric(gate + "total") == few.metric(gate + "duration_seconds_count") == 1 and few.metric(gate + "in_flight") == 0 < few.metric(gate + "max"),
+             f"{flag}: the store tells of its gate", few.metric(gate + "total"))
+        c.ok(shown(dropped + " 1", few), f"{flag}: and of what passed the limit", [l for l in get(few.url + "/metrics")[1].decode().splitlines() if "dropped_total" in l])
+        stopped += [asker, few]
+    for p in stopped:
+        p.stop()
+    for flag, said in (("request-samples-quantiles=1,x", '"x" is not a number'), ("request-duration-seconds-quantiles=2,2", "2 does not ascend")):
+        out = subprocess.run([THANOSC, "query", f"--query.telemetry.{flag}"], capture_output=True, text=True, timeout=20)
+        c.ok(out.returncode != 0 and said in out.stderr and flag.partition("=")[0] in out.stderr, f"--query.telemetry.{flag} is refused", out.stderr)
+
+
 def unfinished(text):
     """What Prometheus does with queries.active."""
     text = text.replace("\0", "")
@@ -439,7 +480,7 @@ def main():
     with Procs() as p:
         c = Checks(p)
         w = World(c, p)
-        for part in (one_limit, total_limit, in_a_cgroup, all_limits, queue, logs, answers, streaming):
+        for part in (one_limit, total_limit, in_a_cgroup, all_limits, queue, told, logs, answers, streaming):
             if not sys.argv[1:] or part.__name__ in sys.argv[1:]:
                 part(w)
         w.hanging.stop()

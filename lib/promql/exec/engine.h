@@ -33,6 +33,9 @@ struct promql_query {
 	struct shard_info shard;
 	uint64_t max_samples; /* that Prometheus would hold at once; 0: no limit */
 	uint32_t max_selects; /* selectors read at the same time; 0: 4 */
+	/* Told of each series set that is opened (1) and closed (-1), on the thread that does it; NULL: not. */
+	void (*on_select)(void *arg, int change);
+	void *on_select_arg;
 	/* Of all series that info() looks up: it has a selector of its own making. */
 	const struct matcher *info_matchers;
 	size_t n_info_matchers;

@@ -358,7 +358,11 @@ static int open_set(struct op_select *s, struct err *e)
 {
 	if (s->set)
 		return 0;
-	return select_open(s->x, &s->spec, &s->set, e);
+	if (select_open(s->x, &s->spec, &s->set, e) < 0)
+		return -1;
+	if (s->x->q->on_select)
+		s->x->q->on_select(s->x->q->on_select_arg, 1);
+	return 0;
 }
 
 static int fill(struct op_select *s, struct raw_batch *b, struct err *e)
@@ -461,6 +465,8 @@ static int sel_prepare(struct op *op, struct exec *x, struct err *e)
 static void sel_close(struct op *op)
 {
 	struct op_select *s = (struct op_select *)op;
+	if (s->set && s->x->q->on_select)
+		s->x->q->on_select(s->x->q->on_select_arg, -1);
 	series_set_close(s->set);
 	for (uint32_t i = 0; i < s->ring_n; i++) {
 		free(s->ring[i].raw);
