@@ -14,7 +14,7 @@
 
 /* ---- sides ---- */
 
-static void side_reserve(struct hist_side *s, struct arena *a, uint32_t n)
+void side_reserve(struct hist_side *s, struct arena *a, uint32_t n)
 {
 	if (n <= s->cap)
 		return;
@@ -380,19 +380,6 @@ static void add_other_bounds(struct hist_acc *x, const struct hist *h, enum how 
 
 /* ---- additions ---- */
 
-static bool adjust_hint(struct hist_acc *x, uint8_t other)
-{
-	if (other == x->hint || x->hint == HIST_GAUGE)
-		return false;
-	if (other == HIST_GAUGE) {
-		x->hint = HIST_GAUGE;
-		return false;
-	}
-	bool collide = x->hint != HIST_UNKNOWN && other != HIST_UNKNOWN;
-	x->hint = HIST_UNKNOWN;
-	return collide;
-}
-
 /* Leading buckets of o that lie within x's zero bucket: they are in its count already. */
 static uint32_t inside_zero(const struct hist_acc *x, const struct hist_side *o)
 {
@@ -429,7 +416,7 @@ static unsigned acc_add(struct hist_acc *x, const struct hist *h, enum how how)
 	bool custom = x->schema == HIST_CUSTOM;
 	if (custom != (h->schema == HIST_CUSTOM))
 		return HIST_INCOMPATIBLE;
-	unsigned met = adjust_hint(x, h->hint) ? HIST_COLLISION : 0;
+	unsigned met = hint_join(&x->hint, h->hint) ? HIST_COLLISION : 0;
 	if (how == COMPENSATED)
 		x->compensated = true;
 	if (!custom) {
@@ -549,20 +536,6 @@ bool hist_acc_overflows(const struct hist_acc *x)
 	       any_inf(x->bounds, x->n_bounds);
 }
 
-/* So far below the greatest number that a billion of them could be added. */
-static bool small(double v)
-{
-	return fabs(v) < 1e299;
-}
-
-static bool all_small(const double *v, uint32_t n)
-{
-	bool ok = true;
-	for (uint32_t i = 0; i < n; i++)
-		ok &= small(v[i]);
-	return ok;
-}
-
 bool hist_is_small(const struct hist *h)
 {
 	return small(h->zero_count) && small(h->count) && small(h->sum) &&
@@ -594,7 +567,6 @@ static uint32_t count_shown(const struct hist_side *s, bool compact, uint32_t *r
 	return n;
 }
 
-/* v may be s->v, and spans lie where s->c does. */
 static void show_side(const struct hist_side *s, bool compact, double *v,
 		      struct hist_span *spans)
 {
@@ -612,54 +584,36 @@ static void show_side(const struct hist_side *s, bool compact, double *v,
 	}
 }
 
-/* a NULL: in the memory of the side, which has room for a span where each bucket's loss was. */
 static void take_side(const struct hist_side *s, struct arena *a, bool compact,
 		      const struct hist_span **spans, uint32_t *n_spans,
 		      const double **counts, uint32_t *n)
 {
-	_Static_assert(sizeof(struct hist_span) <= sizeof(*s->c), "spans fit");
-	*counts = NULL;
-	*spans = NULL;
 	*n = count_shown(s, compact, n_spans);
 	if (*n == 0)
 		return;
-	double *v = s->v, *behind = s->c;
-	if (a) {
-		v = arena_alloc(a, *n * sizeof(*v) + *n_spans * sizeof(**spans));
-		behind = v + *n;
-	}
-	show_side(s, compact, v, (struct hist_span *)behind);
+	double *v = arena_alloc(a, *n * sizeof(*v) + *n_spans * sizeof(**spans));
+	show_side(s, compact, v, (struct hist_span *)(v + *n));
 	*counts = v;
-	*spans = (const struct hist_span *)behind;
-}
-
-static struct hist show(const struct hist_acc *x, struct arena *a, bool compact)
-{
-	struct hist h = { .schema = x->schema,
-			  .hint = x->hint,
-			  .zero_threshold = x->zero_threshold,
-			  .zero_count = x->zero_count,
-			  .count = x->count,
-			  .sum = x->sum };
-	if (x->schema == HIST_CUSTOM) {
-		h.bounds = x->bounds;
-		h.n_bounds = x->n_bounds;
-	}
-	take_side(&x->pos, a, compact, &h.pos_spans, &h.n_pos_spans, &h.pos, &h.n_pos);
-	take_side(&x->neg, a, compact, &h.neg_spans, &h.n_neg_spans, &h.neg, &h.n_neg);
-	return h;
+	*spans = (const struct hist_span *)(v + *n);
 }
 
 struct hist *hist_acc_take(const struct hist_acc *x, bool compact)
 {
-	struct hist *h = arena_alloc(x->work->arena, sizeof(*h));
-	*h = show(x, x->work->arena, compact);
-	return h;
-}
-
-struct hist hist_acc_end(struct hist_acc *x, bool compact)
-{
-	struct hist h = show(x, NULL, compact);
-	x->pos = x->neg = (struct hist_side){ 0 };
+	struct arena *a = x->work->arena;
+	struct hist *h = arena_alloc(a, sizeof(*h));
+	*h = (struct hist){ .schema = x->schema,
+			    .hint = x->hint,
+			    .zero_threshold = x->zero_threshold,
+			    .zero_count = x->zero_count,
+			    .count = x->count,
+			    .sum = x->sum };
+	if (x->schema == HIST_CUSTOM) {
+		h->bounds = x->bounds;
+		h->n_bounds = x->n_bounds;
+	}
+	take_side(&x->pos, a, compact, &h->pos_spans, &h->n_pos_spans, &h->pos,
+		  &h->n_pos);
+	take_side(&x->neg, a, compact, &h->neg_spans, &h->n_neg_spans, &h->neg,
+		  &h->n_neg);
 	return h;
 }

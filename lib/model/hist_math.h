@@ -61,8 +61,6 @@ bool hist_acc_is_small(const struct hist_acc *x);
 void hist_acc_trim(struct hist_acc *x, double at, bool upper);
 /* In the arena of the work; x may be changed afterwards. compact: without empty buckets. */
 struct hist *hist_acc_take(const struct hist_acc *x, bool compact);
-/* The same in the memory that x had for its buckets: x is empty then. */
-struct hist hist_acc_end(struct hist_acc *x, bool compact);
 
 /* Was the counter reset between `prev` and `h`? The hint of h decides if it says so, else what has become less. */
 bool hist_detect_reset(const struct hist *h, const struct hist *prev);

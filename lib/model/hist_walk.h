@@ -92,6 +92,35 @@ double zero_count_for(int32_t schema, double zero_count, struct walk pos, struct
 		      double *threshold, double *c);
 
 void side_drop_empty(struct hist_side *s);
+void side_reserve(struct hist_side *s, struct arena *a, uint32_t n);
+
+/* What a sum of two says of resets; true: they contradict each other. */
+static inline bool hint_join(uint8_t *hint, uint8_t other)
+{
+	if (other == *hint || *hint == HIST_GAUGE)
+		return false;
+	if (other == HIST_GAUGE) {
+		*hint = HIST_GAUGE;
+		return false;
+	}
+	bool collide = *hint != HIST_UNKNOWN && other != HIST_UNKNOWN;
+	*hint = HIST_UNKNOWN;
+	return collide;
+}
+
+/* So far below the greatest number that a billion of them could be added. */
+static inline bool small(double v)
+{
+	return __builtin_fabs(v) < 1e299;
+}
+
+static inline bool all_small(const double *v, size_t n)
+{
+	bool ok = true;
+	for (size_t i = 0; i < n; i++)
+		ok &= small(v[i]);
+	return ok;
+}
 
 /* The share of a bucket with finite limits that lies at or below v, which is inside. */
 double bucket_share_below(const struct hist_bucket *b, double v, bool linear);

@@ -40,7 +40,7 @@ unsigned hist_mean_add(struct hist_mean *m, const struct hist *h)
 	return met | hist_acc_add_compensated(m->acc, hist_acc_take(&part, false));
 }
 
-static void finish(struct hist_mean *m)
+void hist_mean_finish(struct hist_mean *m)
 {
 	if (!m->carried)
 		hist_acc_div(m->acc, m->n);
@@ -49,12 +49,6 @@ static void finish(struct hist_mean *m)
 
 struct hist *hist_mean_take(struct hist_mean *m, bool compact)
 {
-	finish(m);
+	hist_mean_finish(m);
 	return hist_acc_take(m->acc, compact);
-}
-
-struct hist hist_mean_end(struct hist_mean *m, bool compact)
-{
-	finish(m);
-	return hist_acc_end(m->acc, compact);
 }

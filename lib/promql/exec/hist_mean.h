@@ -19,6 +19,6 @@ struct hist_mean {
 void hist_mean_init(struct hist_mean *m, struct hist_acc *acc, const struct hist *first);
 unsigned hist_mean_add(struct hist_mean *m, const struct hist *h); /* HIST_... bits */
 struct hist *hist_mean_take(struct hist_mean *m, bool compact);
-struct hist hist_mean_end(struct hist_mean *m, bool compact); /* as hist_acc_end */
+void hist_mean_finish(struct hist_mean *m); /* the accumulator is the mean */
 
 #endif

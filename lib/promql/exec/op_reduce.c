@@ -20,11 +20,13 @@
 #include "promql/exec/reduce_hist.h"
 #include "promql/exec/select_int.h"
 
+#define HISTS_SHOWN 1024 /* or a row more, in a batch */
+
 struct group {
 	double *v, *c, *n;     /* value, compensation or mean, count: columns() of them */
 	uint64_t *bits;	       /* seen */
 	uint64_t *incremental; /* avg: the sum overflowed at this step */
-	struct hist_cell **hist; /* by step; NULL: none came yet */
+	struct hist_slot *hist; /* by step; NULL: none came yet */
 	struct drop_mark drop;
 };
 struct op_reduce {
@@ -34,9 +36,12 @@ struct op_reduce {
 	struct group **group; /* by ordinal */
 	size_t n_group, cap_group;
 	struct row *rows;
+	struct hist_slot **cells; /* of each row; NULL: floats only */
+	size_t n_rows, at;	  /* rows; shown */
 	struct batch out;
 	bool done;
 	struct hist_reduce hists;
+	struct arena shown; /* histograms of `out` */
 	bool said_ignored;
 	/* Those that read the same selector: `first` was planned first, the others hang on it. */
 	struct op_reduce *first, *along;
@@ -249,7 +254,7 @@ static int fold_row(struct op_reduce *r, struct exec *x, const struct row *row,
 				return -1;
 			continue;
 		}
-		if (g->hist && g->hist[i] && g->hist[i]->mixed)
+		if (hist_reduce_is_mixed(g->hist, i))
 			continue; /* this step has no result any more */
 		if (bit_get(g->bits, i))
 			fold_more(kind, g, i, row->v[i]);
@@ -292,38 +297,57 @@ static int reduce_all(struct op_reduce *r, struct exec *x, struct err *e)
 	if (first->rc < 0)
 		return err_copy(x->ctx, e, &first->failure);
 	r->rows = arena_try(x->arena, x->ctx, r->n_group * sizeof(*r->rows) + 1, e);
-	if (!r->rows)
+	r->cells = arena_try(x->arena, x->ctx, r->n_group * sizeof(*r->cells) + 1, e);
+	if (!r->rows || !r->cells)
 		return -1;
-	size_t n = 0;
 	for (size_t k = 0; k < r->n_group; k++) {
 		struct group *g = r->group[k];
-		struct row *row = &r->rows[n];
 		if (columns(r->kind) > 1) {
 			EACH_BIT(i, g->bits, r->op.grid.n)
 			g->v[i] = result(r->kind, g, i);
 		}
-		*row = (struct row){ .labels = r->groups.key[k].labels,
-				     .v = g->v,
-				     .bits = g->bits,
-				     .drop_name = g->drop.drop };
-		if (hist_reduce_finish(&r->hists, g->hist, row, e) < 0)
-			return -1;
-		n += bits_any(row->bits, r->op.grid.n);
+		hist_reduce_settle(&r->hists, g->hist, g->bits);
+		if (!bits_any(g->bits, r->op.grid.n))
+			continue;
+		r->cells[r->n_rows] = g->hist;
+		r->rows[r->n_rows++] = (struct row){ .labels = r->groups.key[k].labels,
+						     .v = g->v,
+						     .bits = g->bits,
+						     .drop_name = g->drop.drop };
 	}
-	r->out = (struct batch){ r->rows, n };
+	return 0;
+}
+
+/* Rows of floats at once; of those with histograms a few, which are made now. */
+static int show_rows(struct op_reduce *r, struct err *e)
+{
+	size_t from = r->at, hists = 0;
+	if (r->shown.chunks)
+		arena_reset(&r->shown);
+	while (r->at < r->n_rows && hists < HISTS_SHOWN) {
+		struct hist_slot *cells = r->cells[r->at];
+		if (cells &&
+		    hist_reduce_show(&r->hists, cells, &r->shown, &r->rows[r->at], e) < 0)
+			return -1;
+		hists += cells ? r->op.grid.n : 0;
+		r->at++;
+	}
+	r->out = (struct batch){ r->rows + from, r->at - from };
 	return 0;
 }
 
 static int reduce_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
 {
 	struct op_reduce *r = (struct op_reduce *)op;
-	if (r->done)
+	if (!r->done) {
+		r->done = true;
+		if (reduce_all(r, x, e) < 0)
+			return -1;
+	}
+	if (r->at == r->n_rows)
 		return 0;
-	r->done = true;
-	if (reduce_all(r, x, e) < 0)
+	if (show_rows(r, e) < 0)
 		return -1;
-	if (r->out.n == 0)
-		return 0;
 	*out = &r->out;
 	return 1;
 }
@@ -332,6 +356,8 @@ static void reduce_close(struct op *op)
 {
 	struct op_reduce *r = (struct op_reduce *)op;
 	groups_deinit(&r->groups);
+	hist_reduce_deinit(&r->hists);
+	arena_deinit(&r->shown);
 	free(r->group);
 }
 
@@ -395,6 +421,7 @@ int op_reduce_new(struct exec *x, const struct expr *e, struct grid g, struct op
 	groups_init(&r->groups, x, e);
 	r->kind = e->aggr.op;
 	hist_reduce_init(&r->hists, x, e, g.n);
+	arena_init(&r->shown, x->ctx->budget);
 	r->op.unique = true;
 	r->op.nameless = groups_nameless(&r->groups);
 	*out = &r->op;

@@ -58,42 +58,6 @@ static void check_text(const struct hist *h, const char *want)
 	buf_deinit(&b);
 }
 
-/* Every pattern of empty buckets on both sides: the result in the sum's own memory is the one in new memory. */
-Test(hist_math, ends_in_its_own_memory)
-{
-	for (unsigned pattern = 0; pattern < 256; pattern++) {
-		struct fix f;
-		setup(&f);
-		double v[2][6];
-		for (unsigned i = 0; i < 6; i++) {
-			v[0][i] = pattern >> i & 1 ? i + 1 : 0;
-			v[1][i] = pattern >> (i + 2) & 1 ? i + 11 : 0;
-		}
-		struct hist_span spans[2] = { { (int32_t)(pattern % 3), 2 }, { 2, 4 } };
-		struct hist h = { .count = 7,
-				  .sum = 3,
-				  .pos_spans = spans,
-				  .neg_spans = spans,
-				  .n_pos_spans = 2,
-				  .n_neg_spans = 2,
-				  .pos = v[0],
-				  .neg = v[1],
-				  .n_pos = 6,
-				  .n_neg = 6 };
-		hist_acc_set(&f.x, &h);
-		(void)hist_acc_add_compensated(&f.x, &h);
-		hist_acc_fold(&f.x);
-		bool compact = pattern % 2;
-		const double *own = f.x.pos.v;
-		struct hist *copy = hist_acc_take(&f.x, compact),
-			    end = hist_acc_end(&f.x, compact);
-		cr_assert(hist_eq(copy, &end), "pattern %x", pattern);
-		cr_assert(end.pos == own || end.n_pos == 0);
-		cr_assert_eq(f.x.pos.n + f.x.neg.n, 0);
-		teardown(&f);
-	}
-}
-
 Test(hist_math, text_forms)
 {
 	struct hist h = HIST(0, 1, 4, 2.5, 1, 0, 2);
