@@ -24,7 +24,8 @@ static bool decode(struct wide *w, const struct chunk_part *p, int64_t **t, doub
 	size_t need = chunk_wide_scratch(p);
 	if (need > w->scratch_cap || !w->scratch)
 		w->scratch = vec_grow(w->scratch, &w->scratch_cap, need, 1);
-	return chunk_xor_decode_wide(p, w->scratch, t, v) == 0;
+	bool rise;
+	return chunk_xor_decode_wide(p, w->scratch, t, v, &rise) == 0;
 }
 
 /* ---- of a run ---- */

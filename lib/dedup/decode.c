@@ -144,6 +144,26 @@ static bool is_float(struct chunk_part p)
 	return p.enc == CHUNK_XOR || p.enc == CHUNK_XOR2;
 }
 
+/*
+ * The samples [from, from + n) have come: do they go on as the ones before? Bits compare like the numbers, as integers, if neither
+ * sign is set.
+ */
+static void note_rise(struct sample_cols *c, size_t from, size_t n)
+{
+	const double infinity = __builtin_inf();
+	uint64_t fell = 0, last = 0, x;
+	if (!c->rise)
+		return;
+	if (from)
+		memcpy(&last, &c->v[from - 1], 8);
+	for (size_t i = from; i < from + n; i++, last = x) {
+		memcpy(&x, &c->v[i], 8);
+		fell |= x | (x - last);
+	}
+	memcpy(&x, &infinity, 8);
+	c->rise = fell >> 63 == 0 && last <= x;
+}
+
 static int raw_floats(struct job *j, struct arena *a, struct chunk_part p,
 		      struct sample_cols *c)
 {
@@ -164,6 +184,7 @@ static int raw_floats(struct job *j, struct arena *a, struct chunk_part p,
 				      j->e);
 	if (n < 0)
 		return -1;
+	note_rise(c, from, (size_t)n);
 	if (c->h)
 		memset(c->h + from, 0, (size_t)n * sizeof *c->h);
 	if (c->st_ms && !starts)
@@ -248,6 +269,7 @@ static int decode_wide(struct job *j, struct arena *a, const struct chunk_view *
 	int64_t *t[CHUNK_WIDE];
 	double *v[CHUNK_WIDE];
 	size_t at[CHUNK_WIDE + 1] = { c->n };
+	bool rise;
 	for (size_t i = 0; i < CHUNK_WIDE; i++) {
 		part[i] = chunks[i].part[AGGR_RAW];
 		at[i + 1] = at[i] + chunk_count(part[i]);
@@ -262,10 +284,11 @@ static int decode_wide(struct job *j, struct arena *a, const struct chunk_view *
 		t[i] = c->t_ms + at[i];
 		v[i] = c->v + at[i];
 	}
-	if (chunk_xor_decode_wide(part, w->scratch, t, v) != 0)
+	if (chunk_xor_decode_wide(part, w->scratch, t, v, &rise) != 0)
 		return 0;
 	for (size_t i = 0; i < CHUNK_WIDE; i++) {
 		size_t from = c->n, n = at[i + 1] - at[i];
+		c->rise &= rise && (from == 0 || c->v[from - 1] <= v[i][0]);
 		if (from != at[i]) { /* something before it was cut */
 			memmove(c->t_ms + from, t[i], n * sizeof *c->t_ms);
 			memmove(c->v + from, v[i], n * sizeof *c->v);
@@ -291,6 +314,7 @@ static int decode_lane(struct job *j, struct arena *a, const struct chunk_view *
 	}
 	if (reserve(j, a, c, total) < 0)
 		return -1;
+	c->rise = true;
 	for (size_t i = 0; i < n; i++) {
 		if (i % CHECK_EVERY < CHUNK_WIDE && ctx_check(j->ctx, j->e) < 0)
 			return -1;
@@ -304,6 +328,7 @@ static int decode_lane(struct job *j, struct arena *a, const struct chunk_view *
 			}
 		}
 		struct chunk_part p = chunks[i].part[AGGR_RAW];
+		c->rise &= is_float(p);
 		int rc = is_float(p) ? raw_floats(j, a, p, c) : raw_hists(j, a, &d, p, c);
 		if (rc < 0)
 			return -1;
@@ -388,6 +413,7 @@ static int copy_cols(struct job *j, const struct sample_cols *c, struct sample_c
 	if (c->st_ms)
 		memcpy(out->st_ms, c->st_ms, c->n * sizeof *c->st_ms);
 	out->n = c->n;
+	out->rise = c->rise;
 	return 0;
 }
 
@@ -452,6 +478,7 @@ int dedup_decode(struct ctx *ctx, struct arena *a, struct chunk_view *chunks, si
 	out->n = 0;
 	out->h = NULL;
 	out->st_ms = NULL;
+	out->rise = false;
 	n = in_range(chunks, n, mint_ms, maxt_ms, &plain);
 	if (n == 0)
 		return 0;

@@ -75,6 +75,7 @@ struct sample_cols {
 	const struct hist **h; /* NULL: no histogram in the series */
 	int64_t *st_ms; /* start timestamps, 0: that sample has none; NULL: none at all */
 	size_t n, cap;
+	bool rise; /* known: floats only, all are numbers, none negative or less than the one before */
 };
 MUST_CHECK int dedup_decode(struct ctx *ctx, struct arena *a, struct chunk_view *chunks,
 			    size_t n, enum sample_aggr want, bool dedup, bool counter,

@@ -107,6 +107,7 @@ static bool decode_wide(struct downsampler *d, const struct chunk_view *c)
 	int64_t *t[CHUNK_WIDE];
 	double *v[CHUNK_WIDE];
 	size_t at = 0;
+	bool rise;
 	for (int i = 0; i < CHUNK_WIDE; i++) {
 		p[i] = c[i].part[AGGR_RAW];
 		size_t count = chunk_count(p[i]);
@@ -124,7 +125,7 @@ static bool decode_wide(struct downsampler *d, const struct chunk_view *c)
 	size_t need = chunk_wide_scratch(p);
 	if (need > d->wide_cap)
 		d->wide = vec_grow(d->wide, &d->wide_cap, need, 1);
-	if (chunk_xor_decode_wide(p, d->wide, t, v) != 0)
+	if (chunk_xor_decode_wide(p, d->wide, t, v, &rise) != 0)
 		return false;
 	s->n = at;
 	return true;

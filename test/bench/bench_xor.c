@@ -68,12 +68,13 @@ static bool decode_all(const struct chunk_part *c, bool lanes)
 	int64_t *tt[CHUNK_WIDE];
 	double *vv[CHUNK_WIDE];
 	struct err e = ERR_INIT;
+	bool rise;
 	for (size_t i = 0; i < CHUNK_WIDE; i++) {
 		tt[i] = t[i];
 		vv[i] = v[i];
 	}
 	for (size_t i = 0; i < CHUNKS; i += lanes ? CHUNK_WIDE : 1)
-		if (lanes ? chunk_xor_decode_wide(c + i, scratch, tt, vv) != 0
+		if (lanes ? chunk_xor_decode_wide(c + i, scratch, tt, vv, &rise) != 0
 			  : chunk_xor_decode(c[i].p, c[i].n, t[0], v[0], CHUNK_SAMPLES,
 					     &e) < 0)
 			return false;

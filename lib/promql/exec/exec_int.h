@@ -234,6 +234,7 @@ struct series_cols {
 	const int64_t
 		*st_ms; /* start timestamps, 0: that sample has none; NULL: none at all */
 	size_t n;
+	bool rise; /* as in sample_cols */
 };
 /*
  * Samples looked at, as Prometheus counts them: each window's anew at each step. A histogram counts as many samples

@@ -155,8 +155,8 @@ static int eval_rate(const struct range_call *c, const struct series_cols *s,
 	struct window w = { 0 };
 	struct block b = { 0 };
 	double seconds = kind.per_second ? (double)c->range_ms / 1000 : 1;
-	size_t reset =
-		0; /* the least index > lo with v[reset] < v[reset - 1]; 0: not looked for */
+	/* the least index > lo with v[reset] < v[reset - 1]; 0: not looked for */
+	size_t reset = s->rise ? s->n : 0;
 	struct falls falls = { 0 };
 	struct hist_range hists;
 	struct rate_wide wide;

@@ -120,6 +120,8 @@ static void instant_row(const struct op_select *s, const struct range_call *call
 size_t select_drop_stale(struct sample_cols *c)
 {
 	size_t k = 0;
+	if (c->rise)
+		return c->n;
 	if (!c->h) /* a stale marker is a NaN; most series have none */
 		k = lanes_find_nan(c->v, 0, c->n);
 	while (k < c->n &&
@@ -202,7 +204,9 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 	bool hists = c.h && !s->timestamps && !s->starts;
 	if (row_new(x, &b->arena, s->op.grid.n, hists, &row, e) < 0)
 		return -1;
-	struct series_cols cols = { .t_ms = c.t_ms, .v = c.v, .h = c.h, .n = c.n };
+	struct series_cols cols = {
+		.t_ms = c.t_ms, .v = c.v, .h = c.h, .n = c.n, .rise = c.rise
+	};
 	if (x->q->start_timestamps)
 		cols.st_ms = c.st_ms;
 	struct range_env env = { .x = x,

@@ -48,6 +48,7 @@ bool rate_wide_open(struct rate_wide *r, const struct range_call *c,
 				 .seconds = seconds,
 				 .per_second = 1 / seconds,
 				 .gaps = 1,
+				 .reset = s->rise ? s->n : 0,
 				 .per_gap = 1 };
 	return true;
 }

@@ -62,13 +62,14 @@ int chunk_hist_schema(struct chunk_part c, int32_t *schema);
 /*
  * CHUNK_WIDE whole XOR chunks at once, into t[i] and v[i] (room for the count of each). 0, or 1: something is odd
  * with one of them, and what was written means nothing; decode them by chunk_xor_decode. Only where
- * chunk_wide_usable says so; scratch has chunk_wide_scratch bytes.
+ * chunk_wide_usable says so; scratch has chunk_wide_scratch bytes. *rise: all values are numbers, none is negative (nor -0), and
+ * within each chunk none is less than the one before.
  */
 #define CHUNK_WIDE 16
 bool chunk_wide_usable(void);
 size_t chunk_wide_scratch(const struct chunk_part *c);
 int chunk_xor_decode_wide(const struct chunk_part *c, uint8_t *scratch, int64_t **t,
-			  double **v);
+			  double **v, bool *rise);
 
 /* Split an AggrChunk (encoding 0xff) into view.part[COUNT..COUNTER]. */
 MUST_CHECK int chunk_aggr_split(const uint8_t *p, size_t n, struct chunk_view *out,

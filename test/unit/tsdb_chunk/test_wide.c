@@ -45,6 +45,8 @@ static struct chunk_part make(struct chunk_encoder *w, unsigned kind)
 {
 	struct err e = ERR_INIT;
 	int64_t t = (int64_t)rnd(1u << 30) - (1 << 29);
+	if (rnd(8) == 0) /* far away, where a sum of distances might pass the end */
+		t += rnd(2) ? INT64_MAX / 2 : INT64_MAX - (1ll << 40);
 	double v = (double)rnd(1000);
 	size_t n = rnd(4) ? 120 : 2 + rnd(MOST - 2);
 	chunk_encoder_begin(w, CHUNK_XOR);
@@ -69,6 +71,7 @@ static struct chunk_part make(struct chunk_encoder *w, unsigned kind)
 struct decoded {
 	int64_t t[CHUNK_WIDE][MOST];
 	double v[CHUNK_WIDE][MOST];
+	bool rise;
 };
 
 static int decode(const struct chunk_part *c, struct decoded *out)
@@ -81,10 +84,19 @@ static int decode(const struct chunk_part *c, struct decoded *out)
 		t[i] = out->t[i];
 		v[i] = out->v[i];
 	}
-	int rc = chunk_xor_decode_wide(c, scratch, t, v);
+	int rc = chunk_xor_decode_wide(c, scratch, t, v, &out->rise);
 	give(scratch);
 	pool_at = before;
 	return rc;
+}
+
+/* Numbers that are not negative and do not fall. */
+static bool rises(const double *v, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (!(v[i] >= 0) || signbit(v[i]) || (i && v[i] < v[i - 1]))
+			return false;
+	return true;
 }
 
 static void compare(const struct chunk_part *c, bool damaged)
@@ -93,16 +105,18 @@ static void compare(const struct chunk_part *c, bool damaged)
 	static int64_t t[MOST];
 	static double v[MOST];
 	int rc = decode(c, &wide);
-	bool bad = false;
+	bool bad = false, rise = true;
 	for (int i = 0; i < CHUNK_WIDE; i++) {
 		struct err e = ERR_INIT;
 		int n = chunk_xor_decode(c[i].p, c[i].n, t, v, MOST, &e);
 		bad |= n < 0;
+		rise &= rises(v, n);
 		if (n < 0 || rc != 0)
 			continue;
 		cr_assert_eq(memcmp(t, wide.t[i], (size_t)n * 8), 0, "times of %d", i);
 		cr_assert_eq(memcmp(v, wide.v[i], (size_t)n * 8), 0, "values of %d", i);
 	}
+	cr_assert(rc != 0 || wide.rise == rise);
 	cr_assert_eq(rc != 0, bad, "damaged %d, at once %d", bad, rc);
 	cr_assert(damaged || !bad);
 }
