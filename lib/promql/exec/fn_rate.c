@@ -168,11 +168,12 @@ static int eval_rate(const struct range_call *c, const struct series_cols *s,
 		next_wide = 2;
 	for (uint32_t i = 0; i < c->grid.n; i++) {
 		while (i >= next_wide && c->grid.n - i >= RATE_WIDE) {
-			if (!rate_wide_steps(&wide, &w, i, out)) {
+			uint32_t done = rate_wide_steps(&wide, &w, i, out);
+			if (done == 0) {
 				next_wide = i + RATE_WIDE;
 				break;
 			}
-			i += RATE_WIDE;
+			i += done;
 		}
 		if (i == c->grid.n || !slide(c, s, i, &w))
 			continue;

@@ -9,9 +9,12 @@
  * steps: there the quotient is found by multiplication with the reciprocal and corrected by the remainder, which fused
  * multiplication gives exactly. The result is the rounded quotient, bit for bit (Markstein's theorem: a quotient that is off by
  * less than its last digit is made right by one such step, if the reciprocal is rounded right and the divisor's digits are not all
- * ones; the first of the two steps makes it so).
+ * ones). The product with the reciprocal is that near if the reciprocal itself is off by 2^-54 at most, which is half of what
+ * rounding may do; else one more step brings it there.
  */
 #include "promql/exec/rate_wide.h"
+
+#include <math.h>
 
 #include "promql/exec/lanes.h"
 
@@ -36,6 +39,12 @@ static bool digits_all_ones(double d)
 	return (u & digits) == digits;
 }
 
+static struct divisor divisor_of(double b)
+{
+	double inv = 1 / b;
+	return (struct divisor){ b, inv, fabs(fma(inv, b, -1)) > 0x1p-54 };
+}
+
 bool rate_wide_open(struct rate_wide *r, const struct range_call *c,
 		    const struct series_cols *s, bool counter, double seconds)
 {
@@ -45,39 +54,30 @@ bool rate_wide_open(struct rate_wide *r, const struct range_call *c,
 	*r = (struct rate_wide){ .c = c,
 				 .s = s,
 				 .counter = counter,
-				 .seconds = seconds,
-				 .per_second = 1 / seconds,
-				 .gaps = 1,
-				 .reset = s->rise ? s->n : 0,
-				 .per_gap = 1 };
+				 .seconds = divisor_of(seconds),
+				 .gaps = divisor_of(1),
+				 .reset = s->rise ? s->n : 0 };
 	return true;
 }
 
-/* a / b, y = 1 / b rounded; a is 0 or far from the least and largest numbers. */
-INLINE __m512d divide(__m512d a, double b, double y)
+/* a / b; a is 0 or far from the least and largest numbers. */
+INLINE __m512d divide(__m512d a, const struct divisor *b)
 {
-	__m512d d = _mm512_set1_pd(b), inv = _mm512_set1_pd(y), q, rest;
+	__m512d d = _mm512_set1_pd(b->value), inv = _mm512_set1_pd(b->inverse), q, rest;
 	q = _mm512_mul_pd(a, inv);
-	rest = _mm512_fnmadd_pd(q, d, a);
-	q = _mm512_fmadd_pd(rest, inv, q);
+	if (b->twice) {
+		rest = _mm512_fnmadd_pd(q, d, a);
+		q = _mm512_fmadd_pd(rest, inv, q);
+	}
 	rest = _mm512_fnmadd_pd(q, d, a);
 	return _mm512_fmadd_pd(rest, inv, q);
 }
 
 INLINE __m512d seconds_of(__m512i ms)
 {
-	return divide(_mm512_cvtepi64_pd(ms), 1000, 1. / 1000);
-}
-
-static void count(const struct range_call *c, struct window *w, uint32_t i, size_t n)
-{
-	if (c->tally)
-		tally_add_even(c->tally, i, RATE_WIDE, n, w->lo_pace, w->hi);
-	w->seen += RATE_WIDE * n;
-	if (w->seen >= WINDOW_POLL) {
-		w->seen = 0;
-		w->over = ctx_is_over(c->ctx);
-	}
+	/* 1/1000 is off by 2^-55.4 */
+	const struct divisor thousand = { 1000, 1. / 1000, false };
+	return divide(_mm512_cvtepi64_pd(ms), &thousand);
 }
 
 static void set_bits(uint64_t *bits, uint32_t i)
@@ -100,7 +100,7 @@ INLINE __m512d extrapolate(const struct rate_wide *r, const struct ends *t, __m5
 	__m512d start = seconds_of(_mm512_sub_epi64(t->first, from)),
 		end = seconds_of(_mm512_sub_epi64(to, t->last)),
 		sampled = seconds_of(_mm512_sub_epi64(t->last, t->first));
-	__m512d avg = divide(sampled, r->gaps, r->per_gap);
+	__m512d avg = divide(sampled, &r->gaps);
 	__m512d threshold = _mm512_mul_pd(avg, _mm512_set1_pd(1.1)),
 		half = _mm512_mul_pd(avg, _mm512_set1_pd(0.5));
 	__mmask8 far = _mm512_cmp_pd_mask(start, threshold, _CMP_GE_OQ);
@@ -109,7 +109,7 @@ INLINE __m512d extrapolate(const struct rate_wide *r, const struct ends *t, __m5
 		const __m512d zero = _mm512_setzero_pd();
 		__mmask8 cross = _mm512_cmp_pd_mask(diff, zero, _CMP_GT_OQ) &
 				 _mm512_cmp_pd_mask(v0, zero, _CMP_GE_OQ);
-		if (r->gaps > 1)
+		if (r->gaps.value > 1)
 			cross &= ~_mm512_cmp_pd_mask(v0, diff, _CMP_GE_OQ);
 		if (cross) {
 			__m512d to_zero =
@@ -123,53 +123,103 @@ INLINE __m512d extrapolate(const struct rate_wide *r, const struct ends *t, __m5
 	end = _mm512_mask_mov_pd(end, far, half);
 	__m512d factor =
 		_mm512_div_pd(_mm512_add_pd(_mm512_add_pd(sampled, start), end), sampled);
-	return _mm512_mul_pd(diff, divide(factor, r->seconds, r->per_second));
+	return _mm512_mul_pd(diff, divide(factor, &r->seconds));
 }
 
-TARGET bool rate_wide_steps(struct rate_wide *r, struct window *w, uint32_t i,
-			    struct row *out)
+/* Both of a pair at every pace-th place, p[0] and p[1] first. */
+INLINE void load_pairs(const int64_t *p, size_t pace, __m512i *one, __m512i *other)
+{
+	__m512i even = _mm512_setzero_si512(), odd = even;
+#define PAIR(k) _mm_loadu_si128((const __m128i *)(p + (k)*pace))
+	even = _mm512_inserti64x2(_mm512_castsi128_si512(PAIR(0)), PAIR(2), 1);
+	odd = _mm512_inserti64x2(_mm512_castsi128_si512(PAIR(1)), PAIR(3), 1);
+	even = _mm512_inserti64x2(_mm512_inserti64x2(even, PAIR(4), 2), PAIR(6), 3);
+	odd = _mm512_inserti64x2(_mm512_inserti64x2(odd, PAIR(5), 2), PAIR(7), 3);
+#undef PAIR
+	*one = _mm512_unpacklo_epi64(even, odd);
+	*other = _mm512_unpackhi_epi64(even, odd);
+}
+
+/* What the register held before must not be waited for: the compiler takes any, and a gather merges. */
+INLINE __m512d gather(const double *p, __m512i at)
+{
+	__m512d from = _mm512_setzero_pd();
+	__mmask8 all = ALL;
+	__asm__("" : "+v"(from), "+Yk"(all));
+	return _mm512_mask_i64gather_pd(from, all, at, p, 8);
+}
+
+/* Eight windows, the first of which is [lo, hi) and ends at `to`, the first lane. False: it is not as guessed. */
+INLINE bool eight(const struct rate_wide *r, size_t lo, size_t hi, size_t pace,
+		  __m512i at, __m512i to, double *out)
 {
 	const struct series_cols *s = r->s;
-	const size_t pace = w->lo_pace, n = w->hi - w->lo;
-	const size_t lo = w->lo + pace, hi = w->hi + pace;
-	if (pace == 0 || pace != w->hi_pace || n < 2 || w->over ||
-	    hi + (RATE_WIDE - 1) * pace >= s->n)
-		return false;
-	const __m512i at = _mm512_mullo_epi64(_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7),
-					      _mm512_set1_epi64((long long)pace));
-	const __m512i steps =
-		_mm512_mullo_epi64(_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7),
-				   _mm512_set1_epi64(r->c->grid.step_ms));
-	const __m512i to = _mm512_add_epi64(_mm512_set1_epi64(range_ref(r->c, i)), steps);
 	const __m512i from = _mm512_sub_epi64(to, _mm512_set1_epi64(r->c->range_ms));
-	struct ends t = { _mm512_i64gather_epi64(at, s->t_ms + lo - 1, 8),
-			  _mm512_i64gather_epi64(at, s->t_ms + lo, 8),
-			  _mm512_i64gather_epi64(at, s->t_ms + hi - 1, 8),
-			  _mm512_i64gather_epi64(at, s->t_ms + hi, 8) };
+	struct ends t;
+	load_pairs(s->t_ms + lo - 1, pace, &t.before, &t.first);
+	load_pairs(s->t_ms + hi - 1, pace, &t.last, &t.behind);
 	__mmask8 right = _mm512_cmple_epi64_mask(t.before, from) &
 			 _mm512_cmpgt_epi64_mask(t.first, from) &
 			 _mm512_cmple_epi64_mask(t.last, to) &
 			 _mm512_cmpgt_epi64_mask(t.behind, to) &
 			 _mm512_cmpgt_epi64_mask(t.last, t.first);
+	__m512d first = gather(s->v + lo, at), last = gather(s->v + hi - 1, at);
 	if (right != ALL)
 		return false;
-	if (r->counter && r->reset <= lo)
-		r->reset = lanes_find_fall(s->v, lo + 1, s->n);
-	if (r->counter && r->reset < hi + (RATE_WIDE - 1) * pace)
-		return false;
-	if (r->gaps != (double)(n - 1)) {
-		r->gaps = (double)(n - 1);
-		r->per_gap = 1 / r->gaps;
-	}
-	__m512d first = _mm512_i64gather_pd(at, s->v + lo, 8),
-		last = _mm512_i64gather_pd(at, s->v + hi - 1, 8);
-	_mm512_storeu_pd(out->v + i,
+	_mm512_storeu_pd(out,
 			 extrapolate(r, &t, from, to, first, _mm512_sub_pd(last, first)));
-	set_bits(out->bits, i);
-	w->lo += RATE_WIDE * pace;
-	w->hi += RATE_WIDE * pace;
-	count(r->c, w, i, n);
 	return true;
+}
+
+/* The window passed over as many steps. */
+static void count(const struct range_call *c, struct window *w, uint32_t i,
+		  uint32_t steps, size_t n)
+{
+	if (steps && c->tally)
+		tally_add_even(c->tally, i, steps, n, w->lo_pace, w->hi);
+	w->seen += steps * n;
+	if (w->seen >= WINDOW_POLL) {
+		w->seen = 0;
+		w->over = ctx_is_over(c->ctx);
+	}
+}
+
+TARGET uint32_t rate_wide_steps(struct rate_wide *r, struct window *w, uint32_t i,
+				struct row *out)
+{
+	const struct series_cols *s = r->s;
+	const struct range_call *c = r->c;
+	const size_t pace = w->lo_pace, n = w->hi - w->lo, ahead = RATE_WIDE * pace;
+	const __m512i order = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+	if (pace == 0 || pace != w->hi_pace || n < 2 || w->over)
+		return 0;
+	if (r->gaps.value != (double)(n - 1))
+		r->gaps = divisor_of((double)(n - 1));
+	const __m512i at = _mm512_mullo_epi64(order, _mm512_set1_epi64((long long)pace)),
+		      on = _mm512_set1_epi64(RATE_WIDE * c->grid.step_ms);
+	__m512i to =
+		_mm512_add_epi64(_mm512_set1_epi64(range_ref(c, i)),
+				 _mm512_mullo_epi64(order,
+						    _mm512_set1_epi64(c->grid.step_ms)));
+	const uint32_t most = MIN(c->grid.n - i, (uint32_t)(WINDOW_POLL / n) + RATE_WIDE);
+	uint32_t k = 0;
+	for (; k + RATE_WIDE <= most; k += RATE_WIDE) {
+		size_t lo = w->lo + pace, hi = w->hi + pace;
+		if (hi + ahead - pace >= s->n)
+			break;
+		if (r->counter && r->reset <= lo)
+			r->reset = lanes_find_fall(s->v, lo + 1, s->n);
+		if (r->counter && r->reset < hi + ahead - pace)
+			break;
+		if (!eight(r, lo, hi, pace, at, to, out->v + i + k))
+			break;
+		set_bits(out->bits, i + k);
+		to = _mm512_add_epi64(to, on);
+		w->lo += ahead;
+		w->hi += ahead;
+	}
+	count(c, w, i, k, n);
+	return k;
 }
 
 #else
@@ -186,10 +236,11 @@ bool rate_wide_open(struct rate_wide *r, const struct range_call *c,
 	return false;
 }
 
-bool rate_wide_steps(struct rate_wide *r, struct window *w, uint32_t i, struct row *out)
+uint32_t rate_wide_steps(struct rate_wide *r, struct window *w, uint32_t i,
+			 struct row *out)
 {
 	(void)r, (void)w, (void)i, (void)out;
-	return false;
+	return 0;
 }
 
 #endif

@@ -10,12 +10,15 @@
 
 #define RATE_WIDE 8
 
+struct divisor {
+	double value, inverse; /* 1 / value, rounded */
+	bool twice;	       /* that is off by more than 2^-54 */
+};
 struct rate_wide {
 	const struct range_call *c;
 	const struct series_cols *s; /* floats only */
 	bool counter;
-	double seconds, per_second; /* the divisor, and 1 / seconds */
-	double gaps, per_gap;	    /* of the windows last seen, and 1 / gaps */
+	struct divisor seconds, gaps; /* gaps: of the windows last seen */
 	size_t reset; /* the least index behind the window's start with v[reset] < v[reset - 1] */
 };
 
@@ -24,9 +27,10 @@ bool rate_wide_usable(void);
 bool rate_wide_open(struct rate_wide *r, const struct range_call *c,
 		    const struct series_cols *s, bool counter, double seconds);
 /*
- * Steps [i, i + RATE_WIDE), if the window moves on as it did last, and nothing in it is rare: then it is moved behind them, the
- * values are set, and they are those that one step after the other gives. False: nothing was done.
+ * Steps from i on, RATE_WIDE at once as often as the window moves on as it did last and nothing in it is rare: it is moved behind
+ * them, the values are set, and they are those that one step after the other gives. How many steps; 0: nothing was done.
  */
-bool rate_wide_steps(struct rate_wide *r, struct window *w, uint32_t i, struct row *out);
+uint32_t rate_wide_steps(struct rate_wide *r, struct window *w, uint32_t i,
+			 struct row *out);
 
 #endif

@@ -49,17 +49,25 @@ static size_t series(int64_t *t, double *v, unsigned kind)
 		x += rnd(3) ? (double)rnd(100) : 0;
 		if (rise)
 			x = x * 1.1 + 0.3;
-		if (rnd(kind < 6 ? 40 : 200) == 0)
+		if (rnd(kind < 6 ? 40 : 200) == 0 && kind != 15)
 			x = (double)rnd(5);
 		v[i] = x;
 		if ((kind == 4 || kind == 7) && rnd(30) == 0)
 			v[i] = (double[]){ NAN, INFINITY, -INFINITY, -5 }[rnd(4)];
 		if (kind == 5)
 			v[i] = ldexp((double)rnd(1u << 30), (int)rnd(60) - 30);
-		if (kind >= KIND_FALLS)
+		if (kind >= KIND_FALLS && kind != 15)
 			v[i] = falling(kind - KIND_FALLS);
 	}
 	return n;
+}
+
+static bool rises(const double *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!(v[i] >= 0) || signbit(v[i]) || (i && v[i] < v[i - 1]))
+			return false;
+	return true;
 }
 
 /* The formula as Prometheus' documentation and prometheus.md §2.5 tell it. */
@@ -138,12 +146,14 @@ Test(rate, equals_the_plain_formula_bit_for_bit)
 	for (unsigned round = 0; round < 3000; round++) {
 		struct series_cols s = { .t_ms = t,
 					 .v = v,
-					 .n = series(t, v, round % 15) };
+					 .n = series(t, v, round % 16) };
+		s.rise = rises(v, s.n) && rnd(3); /* known, or not */
 		struct range_call c = {
 			.grid = { (int64_t)rnd(60000) - 30000,
 				  (int64_t[]){ 60000, 15000, 1000, 7000 }[rnd(4)],
 				  (uint32_t)rnd(STEPS) + 1 },
-			.range_ms = (int64_t[]){ 300000, 30000, 61000, 15000 }[rnd(4)],
+			.range_ms = (int64_t[]){ 300000, 30000, 61000, 15000, 123457,
+						 900001 }[rnd(6)],
 			.offset_ms = rnd(3) ? 0 : 45000,
 		};
 		compare(&c, &s, FN_ID_rate, true, true);
