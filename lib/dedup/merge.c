@@ -1,12 +1,16 @@
 /*
  * dedup/merge.c - k sorted sets as one, by a tree of losers.
  *
- * Each inner node of the tree keeps the leg that lost there, the root's winner stands in tree[0]; a
- * step replays only the path of the leg that moved: log2(k) comparisons of labels. Legs at the same
- * label set are taken together, lower number first; their chunks are joined and put in order. A leg is
- * moved on only when the next series is asked for, so what is shown stays valid until then.
+ * Each inner node of the tree keeps the leg that lost there, and whether it stands at the labels of the one that won; the
+ * root's winner stands in top. A step replays only the path of the leg that moved. Legs at the same label set are taken
+ * together, lower number first; their chunks are joined and put in order. A leg is moved on only when the next series is
+ * asked for, so what is shown stays valid until then.
  *
- * A leg must rise strictly. The last labels of each leg are kept for the check; one that falls back is
+ * Legs that stood together mostly stand together again. So each that is moved on is compared with one that moved before
+ * it, once and whole; in the tree two of the same place are equal without a look at their labels, and one that still has
+ * to be moved comes first.
+ *
+ * A leg must rise strictly. The labels shown last are kept for the check; one that falls back is
  * read to its end, sorted and joined within the budget, counted, and named in a warning: what it has shown
  * already cannot be taken back, so series below it come late, and twice if another leg has them, too. None is lost.
  */
@@ -20,10 +24,8 @@
 struct leg {
 	struct series_set *set;
 	const struct series_in *cur; /* NULL: ended */
-	struct label *last;	     /* copy of the labels shown last */
-	uint32_t n_last;
-	size_t last_cap, text_cap;
-	char *text;
+	uint64_t
+		place; /* of cur: legs of one place have the same labels; others may, too */
 	struct arena mem; /* of rest */
 	struct gather rest;
 	size_t rest_i;
@@ -31,13 +33,22 @@ struct leg {
 	struct merge_origin *origin; /* or NULL */
 	bool taken;		     /* part of the series shown; to be moved on */
 };
+struct node {
+	uint32_t leg; /* that lost here */
+	bool tie;     /* against one at the same labels */
+};
 struct merge_set {
 	struct series_set base;
 	struct leg *leg;
-	uint32_t n;
-	uint32_t *tree; /* [0]: winner, [1..n): losers */
+	uint32_t n, top;   /* legs, and the one that won */
+	struct node *tree; /* [1..n) */
 	uint32_t n_taken;
+	uint64_t places;
 	bool begun;
+	struct label *last; /* copy of the labels shown last */
+	uint32_t n_last;
+	size_t last_cap, text_cap;
+	char *text;
 	struct chunk_view *chunks;
 	size_t chunks_cap;
 	struct series_in now;
@@ -45,10 +56,10 @@ struct merge_set {
 	void *arg;
 };
 
-/* Remember the labels of cur: the array and all bytes behind it in one buffer. */
-static void keep_labels(struct leg *l)
+/* Remember the labels shown: the array and all bytes behind it in one buffer. */
+static void keep_labels(struct merge_set *l)
 {
-	struct labels ls = l->cur->labels;
+	struct labels ls = l->now.labels;
 	size_t bytes = 0;
 	for (uint32_t i = 0; i < ls.n; i++)
 		bytes += ls.l[i].name.n + ls.l[i].value.n;
@@ -96,68 +107,88 @@ static int sort_again(struct leg *l, struct ctx *ctx, struct err *e)
 	return 0;
 }
 
-static int leg_next(struct leg *l, struct ctx *ctx, struct err *e)
+/*
+ * `lead` is a leg that rose from the labels shown, or NULL; what stands where it stands now rose, too, and anything
+ * else that rose is the lead for those that come after it.
+ */
+static int leg_next(struct merge_set *m, struct leg *l, struct leg **lead,
+		    struct ctx *ctx, struct err *e)
 {
+	bool first = !l->cur;
 	if (l->sorted_again) {
 		l->cur = l->rest_i < l->rest.n ? &l->rest.v[l->rest_i++] : NULL;
+	} else {
+		int rc = series_set_next(l->set, ctx, &l->cur, e);
+		if (rc < 0)
+			return -1;
+		if (rc == 0)
+			l->cur = NULL;
+	}
+	if (!l->cur)
+		return 0;
+	if (*lead && labels_eq((*lead)->cur->labels, l->cur->labels)) {
+		l->place = (*lead)->place;
 		return 0;
 	}
-	bool first = !l->cur;
-	if (!first)
-		keep_labels(l);
-	int rc = series_set_next(l->set, ctx, &l->cur, e);
-	if (rc < 0)
-		return -1;
-	if (rc == 0) {
-		l->cur = NULL;
+	l->place = ++m->places;
+	if (l->sorted_again)
 		return 0;
-	}
-	struct labels last = { l->last, l->n_last, 0 };
+	struct labels last = { m->last, m->n_last, 0 };
 	if (!first && labels_cmp(last, l->cur->labels) >= 0)
 		return sort_again(l, ctx, e);
+	*lead = l;
 	return 0;
 }
 
-/* Does leg a come before leg b? Ended legs come last. */
-static bool before(const struct merge_set *m, uint32_t a, uint32_t b)
+/*
+ * Does leg a come before leg b? Those that have to be moved on first, ended legs last. tie: both stand at the same
+ * labels.
+ */
+static inline bool before(const struct merge_set *m, uint32_t a, uint32_t b, bool *tie)
 {
-	const struct series_in *x = m->leg[a].cur, *y = m->leg[b].cur;
-	if (!x || !y)
-		return x || (!y && a < b);
-	int c = labels_cmp(x->labels, y->labels);
+	const struct leg *x = &m->leg[a], *y = &m->leg[b];
+	*tie = false;
+	if (x->taken != y->taken)
+		return x->taken;
+	if (!x->cur || !y->cur)
+		return x->cur || (!y->cur && a < b);
+	int c = x->place == y->place ? 0 : labels_cmp(x->cur->labels, y->cur->labels);
+	*tie = c == 0;
 	return c < 0 || (c == 0 && a < b);
 }
 
-/* Leg i changed: play its path again. */
+/* The winner, leg i, changed: play its path again. */
 static void replay(struct merge_set *m, uint32_t i)
 {
-	for (uint32_t node = (i + m->n) / 2; node > 0; node /= 2) {
-		if (before(m, m->tree[node], i)) {
+	for (uint32_t k = (i + m->n) / 2; k > 0; k /= 2) {
+		struct node *node = &m->tree[k];
+		if (before(m, node->leg, i, &node->tie)) {
 			uint32_t loser = i;
-			i = m->tree[node];
-			m->tree[node] = loser;
+			i = node->leg;
+			node->leg = loser;
 		}
 	}
-	m->tree[0] = i;
+	m->top = i;
 }
 
-/* The winner below `node`; losers are left behind on the way up. */
-static uint32_t build(struct merge_set *m, uint32_t node)
+/* The winner below node k; losers are left behind on the way up. */
+static uint32_t build(struct merge_set *m, uint32_t k)
 {
-	if (node >= m->n)
-		return node - m->n;
-	uint32_t a = build(m, 2 * node), b = build(m, 2 * node + 1);
-	bool a_wins = before(m, a, b);
-	m->tree[node] = a_wins ? b : a;
+	if (k >= m->n)
+		return k - m->n;
+	uint32_t a = build(m, 2 * k), b = build(m, 2 * k + 1);
+	bool a_wins = before(m, a, b, &m->tree[k].tie);
+	m->tree[k].leg = a_wins ? b : a;
 	return a_wins ? a : b;
 }
 
 static int begin(struct merge_set *m, struct ctx *ctx, struct err *e)
 {
+	struct leg *lead = NULL;
 	for (uint32_t i = 0; i < m->n; i++)
-		if (leg_next(&m->leg[i], ctx, e) < 0)
+		if (leg_next(m, &m->leg[i], &lead, ctx, e) < 0)
 			return -1;
-	m->tree[0] = build(m, 1);
+	m->top = build(m, 1);
 	m->begun = true;
 	return 0;
 }
@@ -180,7 +211,8 @@ static void add_chunks(struct merge_set *m, uint32_t leg)
 static bool in_order(const struct series_in *s)
 {
 	for (size_t i = 1; i < s->n; i++)
-		if (dedup_chunk_cmp(&s->chunks[i - 1], &s->chunks[i]) >= 0)
+		if (s->chunks[i - 1].mint_ms >= s->chunks[i].mint_ms &&
+		    dedup_chunk_cmp(&s->chunks[i - 1], &s->chunks[i]) >= 0)
 			return false;
 	return true;
 }
@@ -191,42 +223,28 @@ static bool in_order(const struct series_in *s)
  */
 static void take(struct merge_set *m, uint32_t i, uint32_t top)
 {
-	struct leg *l = &m->leg[i];
 	add_chunks(m, i);
-	l->taken = true;
+	m->leg[i].taken = true;
 	m->n_taken++;
-	for (uint32_t node = (i + m->n) / 2; node > top; node /= 2) {
-		const struct series_in *other = m->leg[m->tree[node]].cur;
-		if (other && labels_eq(l->cur->labels, other->labels))
-			take(m, m->tree[node], node);
-	}
+	for (uint32_t k = (i + m->n) / 2; k > top; k /= 2)
+		if (m->tree[k].tie)
+			take(m, m->tree[k].leg, k);
 }
 
-/*
- * Move on the legs of the series shown. Each is the winner when its turn comes, unless one of them fell
- * back; then the tree is built anew.
- */
+/* Move on the legs of the series shown: each is the winner when its turn comes. */
 static int move_on(struct merge_set *m, struct ctx *ctx, struct err *e)
 {
+	struct leg *lead = NULL;
+	if (m->n_taken > 0)
+		keep_labels(m);
 	while (m->n_taken > 0) {
-		struct leg *l = &m->leg[m->tree[0]];
-		if (!l->taken)
-			break;
-		if (leg_next(l, ctx, e) < 0)
+		struct leg *l = &m->leg[m->top];
+		if (leg_next(m, l, &lead, ctx, e) < 0)
 			return -1;
 		l->taken = false;
 		m->n_taken--;
-		replay(m, m->tree[0]);
+		replay(m, m->top);
 	}
-	if (m->n_taken == 0)
-		return 0;
-	for (uint32_t i = 0; i < m->n; i++) {
-		if (m->leg[i].taken && leg_next(&m->leg[i], ctx, e) < 0)
-			return -1;
-		m->leg[i].taken = false;
-	}
-	m->n_taken = 0;
-	m->tree[0] = build(m, 1);
 	return 0;
 }
 
@@ -238,10 +256,10 @@ static int merge_next(struct series_set *base, struct ctx *ctx,
 		return -1;
 	if (move_on(m, ctx, e) < 0)
 		return -1;
-	if (m->n == 0 || !m->leg[m->tree[0]].cur)
+	if (m->n == 0 || !m->leg[m->top].cur)
 		return 0;
-	m->now = (struct series_in){ .labels = m->leg[m->tree[0]].cur->labels };
-	take(m, m->tree[0], 0);
+	m->now = (struct series_in){ .labels = m->leg[m->top].cur->labels };
+	take(m, m->top, 0);
 	m->now.chunks = m->chunks;
 	if (!in_order(&m->now)) {
 		dedup_chunk_sort(m->chunks, m->now.n);
@@ -260,9 +278,9 @@ static void merge_close(struct series_set *base)
 		gather_deinit(&l->rest);
 		if (l->sorted_again)
 			arena_deinit(&l->mem);
-		free(l->last);
-		free(l->text);
 	}
+	free(m->last);
+	free(m->text);
 	free(m->leg);
 	free(m->tree);
 	free(m->chunks);

@@ -15,10 +15,50 @@
 #include "base/limits.h"
 #include "base/vec.h"
 
+/*
+ * Most strings compared are short, and of most pairs compared the strings are equal: neighbours of a sorted set share
+ * nearly all of their labels, legs of a merge stand at the same series, strings of one symbol table are one.
+ */
+static inline bool same(struct str a, struct str b)
+{
+	uint64_t x, y;
+	if (a.n != b.n)
+		return false;
+	if (a.p == b.p)
+		return true;
+	if (a.n > 32)
+		return memcmp(a.p, b.p, a.n) == 0;
+	if (a.n >= 8) {
+		for (size_t i = 0; i + 8 < a.n; i += 8) {
+			memcpy(&x, a.p + i, 8);
+			memcpy(&y, b.p + i, 8);
+			if (x != y)
+				return false;
+		}
+		memcpy(&x, a.p + a.n - 8, 8);
+		memcpy(&y, b.p + a.n - 8, 8);
+		return x == y;
+	}
+	if (a.n >= 4) {
+		uint32_t p, q, r, s;
+		memcpy(&p, a.p, 4);
+		memcpy(&q, b.p, 4);
+		memcpy(&r, a.p + a.n - 4, 4);
+		memcpy(&s, b.p + a.n - 4, 4);
+		return p == q && r == s;
+	}
+	for (size_t i = 0; i < a.n; i++)
+		if (a.p[i] != b.p[i])
+			return false;
+	return true;
+}
+
 int labels_cmp(struct labels a, struct labels b)
 {
 	uint32_t n = MIN(a.n, b.n);
 	for (uint32_t i = 0; i < n; i++) {
+		if (same(a.l[i].name, b.l[i].name) && same(a.l[i].value, b.l[i].value))
+			continue;
 		int c = str_cmp(a.l[i].name, b.l[i].name);
 		if (c == 0)
 			c = str_cmp(a.l[i].value, b.l[i].value);
@@ -33,8 +73,7 @@ bool labels_eq(struct labels a, struct labels b)
 	if (a.n != b.n || (a.hash && b.hash && a.hash != b.hash))
 		return false;
 	for (uint32_t i = 0; i < a.n; i++)
-		if (!str_eq(a.l[i].name, b.l[i].name) ||
-		    !str_eq(a.l[i].value, b.l[i].value))
+		if (!same(a.l[i].name, b.l[i].name) || !same(a.l[i].value, b.l[i].value))
 			return false;
 	return true;
 }

@@ -149,3 +149,33 @@ Test(labels, extends_means_a_longer_set_behind_a_prefix)
 	cr_assert(!labels_extends(of(x, "a=1"), of(y, "a=2,b=2")));
 	cr_assert(labels_extends(of(x, ""), of(y, "a=2")));
 }
+
+/* One changed byte anywhere in strings of all lengths; the bytes end where their memory ends. */
+Test(labels, every_byte_of_every_length_counts)
+{
+	for (size_t n = 1; n <= 70; n++)
+		for (size_t at = 0; at <= n; at++) {
+			char *p = malloc(n), *q = malloc(n);
+			memset(p, 'm', n);
+			memset(q, 'm', n);
+			if (at < n)
+				q[at] = (char)0xf0;
+			struct label x[2] = { { STR("a"), str_n(p, n) },
+					      { STR("b"), STR("1") } };
+			struct label y[2] = { { STR("a"), str_n(q, n) },
+					      { STR("b"), STR("1") } };
+			struct label z[1] = { { str_n(q, n), STR("v") } },
+				     w[1] = { { str_n(p, n), STR("v") } };
+			bool equal = at == n;
+			struct labels a = { x, 2, 0 }, b = { y, 2, 0 };
+			cr_assert_eq(labels_eq(a, b), equal, "%zu of %zu", at, n);
+			cr_assert_eq(labels_cmp(a, b) < 0, !equal, "%zu of %zu", at, n);
+			cr_assert_eq(labels_cmp(b, a) > 0, !equal, "%zu of %zu", at, n);
+			a = (struct labels){ w, 1, 0 };
+			b = (struct labels){ z, 1, 0 };
+			cr_assert_eq(labels_eq(a, b), equal);
+			cr_assert_eq(labels_cmp(a, b) < 0, !equal);
+			free(p);
+			free(q);
+		}
+}
