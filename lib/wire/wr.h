@@ -17,7 +17,8 @@ void wr_varint(struct buf *b, int64_t v); /* zig-zag */
 unsigned wr_uvarint_to(uint8_t *p, uint64_t v);
 static inline unsigned wr_uvarint_len(uint64_t v)
 {
-	return (unsigned)(64 - __builtin_clzll(v | 1) + 6) / 7;
+	unsigned bits = 64 - (unsigned)__builtin_clzll(v | 1);
+	return (bits * 9 + 64) / 64; /* of 7 bits each: the same up to 64 */
 }
 
 #endif

@@ -87,6 +87,46 @@ Test(series, hashes_of_any_size_come_back)
 		}
 }
 
+/* Times and lengths at the ends of what takes so many bytes, with and without what makes a chunk unusual. */
+Test(series, chunks_of_any_times_and_sizes_come_back)
+{
+	static uint8_t data[20000];
+	static const size_t sizes[] = {
+		0, 1, 15, 16, 127, 128, 300, 16383, 16384, 20000
+	};
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 7 + 3);
+	for (int round = 0; round < 64 * 10 * 6; round++) {
+		int64_t mint = (int64_t)(((uint64_t)1 << round % 64) - (round / 640 % 2));
+		size_t n = sizes[round / 64 % 10];
+		struct chunk_view c = {
+			.mint_ms = mint,
+			.maxt_ms = mint < INT64_MAX - 200 ? mint + round % 200 : mint,
+			.lane = round % 7 ? 0 : (uint64_t)round,
+			.part = { { data, (uint32_t)n, (uint8_t)(1 + round % 3) } }
+		};
+		if (round % 5 == 4)
+			c.part[AGGR_MAX] = (struct chunk_part){ data, 3, CHUNK_XOR };
+		struct series_in s = { { 0 }, &c, 1 };
+		struct frame x = { 0 };
+		size_t size = proto_series_size(&s, true);
+		uint8_t *exact = xmalloc(size);
+		proto_series_put(&s, true, exact, size);
+		arena_init(&x.a, NULL);
+		buf_init(&x.b, 1 << 16);
+		proto_series_frame_encode(str_n(exact, size), &x.b);
+		cr_assert_eq(proto_series_frame_decode(NULL, &x.a, buf_view(&x.b), &x.f,
+						       &x.e),
+			     0, "%s", err_text(&x.e));
+		const struct chunk_view *v = &x.f.series[0].chunks[0];
+		cr_assert(chunk_view_eq(v, &c), "%lld, %zu bytes", (long long)mint, n);
+		cr_assert_eq(v->lane, c.lane);
+		cr_assert_eq(v->hash, 0);
+		end(&x);
+		free(exact);
+	}
+}
+
 static const struct {
 	const char *sent, *want; /* want NULL: E_CORRUPT that shows `text` */
 	const char *text;
