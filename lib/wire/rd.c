@@ -12,14 +12,6 @@
  */
 #include "wire/rd.h"
 
-/* The low 7 bits of each byte, side by side. */
-static inline uint64_t fold(uint64_t x)
-{
-	x = (x & 0x007f007f007f007fu) | (x & 0x7f007f007f007f00u) >> 1;
-	x = (x & 0x00003fff00003fffu) | (x & 0x3fff00003fff0000u) >> 2;
-	return (x & 0x000000000fffffffu) | (x & 0x0fffffff00000000u) >> 4;
-}
-
 uint64_t rd_uvarint_slow(struct rd *r)
 {
 	const uint8_t *p = r->p;
@@ -37,9 +29,9 @@ uint64_t rd_uvarint_slow(struct rd *r)
 		if (LIKELY(ends != 0)) {
 			unsigned last = (unsigned)__builtin_ctzll(ends); /* its bit */
 			r->p += last / 8 + 1;
-			return fold(x & UINT64_MAX >> (63 - last));
+			return rd_fold(x & UINT64_MAX >> (63 - last));
 		}
-		v = fold(x);
+		v = rd_fold(x);
 		p += 8;
 		shift = 56;
 	}

@@ -99,10 +99,51 @@ static inline uint64_t rd_uvarint(struct rd *r)
 		return *r->p++;
 	return rd_uvarint_slow(r);
 }
+/* The low 7 bits of each byte, side by side: to groups of 14, 28 and 56 bits. */
+static inline uint64_t rd_fold(uint64_t x)
+{
+	x = (x & 0x007f007f007f007fu) | (x & 0x7f007f007f007f00u) >> 1;
+	x = (x & 0x00003fff00003fffu) | (x & 0x3fff00003fff0000u) >> 2;
+	return (x & 0x000000000fffffffu) | (x & 0x0fffffff00000000u) >> 4;
+}
+/* The same number where most take more than one byte: up to eight are put together here, without a branch on how many. */
+static inline uint64_t rd_uvarint_inline(struct rd *r)
+{
+	uint64_t x, ends;
+	if (LIKELY(rd_left(r) >= 8)) {
+		memcpy(&x, r->p, 8);
+		ends = ~x & 0x8080808080808080u;
+		if (LIKELY(ends != 0)) {
+			unsigned last = (unsigned)__builtin_ctzll(ends); /* its bit */
+			r->p += last / 8 + 1;
+			return rd_fold(x & UINT64_MAX >> (63 - last));
+		}
+	}
+	return rd_uvarint(r);
+}
+/* The same number where most take one byte or two, and the lengths repeat. */
+static inline uint64_t rd_uvarint_short(struct rd *r)
+{
+	const uint8_t *p = r->p;
+	if (LIKELY(rd_left(r) >= 2)) {
+		if (p[0] < 0x80) {
+			r->p = p + 1;
+			return p[0];
+		}
+		if (p[1] < 0x80) {
+			r->p = p + 2;
+			return (p[0] & 0x7fu) | (uint64_t)p[1] << 7;
+		}
+	}
+	return rd_uvarint_inline(r);
+}
+static inline int64_t rd_unzigzag(uint64_t u)
+{
+	return (int64_t)(u >> 1) ^ -(int64_t)(u & 1);
+}
 static inline int64_t rd_varint(struct rd *r) /* zig-zag */
 {
-	uint64_t u = rd_uvarint(r);
-	return (int64_t)(u >> 1) ^ -(int64_t)(u & 1);
+	return rd_unzigzag(rd_uvarint(r));
 }
 
 #endif

@@ -30,8 +30,6 @@ MUST_CHECK int block_entries_read(struct block *b, struct ctx *ctx, struct arena
 				  const uint32_t *refs, size_t n, int64_t mint_ms,
 				  int64_t maxt_ms, bool skip_chunks,
 				  struct idx_series *out, struct err *e);
-/* Bytes a joined read of these ranges fetches; offsets ascend. */
-uint64_t block_read_cost(const uint64_t *off, const uint64_t *len, size_t n);
 
 /* ---- sort.c: order of shown labels where labels are left out ---- */
 struct block_sort_entry {

@@ -3,9 +3,9 @@
  *
  * From the ready items so many are taken that their chunks come to about show_bytes, going by the mean of
  * what was read so far, and fewer if the read, gaps included, would fetch more than
- * BLOCK_BATCH_BYTES. Chunks lie one behind another in a segment, so the next wanted reference
- * tells how long a chunk can be. A damaged chunk is named in a warning and left out; the series is
- * shown with the others.
+ * BLOCK_BATCH_BYTES. Chunks lie one behind another in a segment, so the next wanted reference, if only of the
+ * item behind those that are taken, tells how long a chunk can be. A damaged chunk is named in a warning and left
+ * out; the series is shown with the others.
  */
 #include "tsdb/block/set_int.h"
 
@@ -24,7 +24,8 @@ struct stage {
 	struct arena *a;
 	struct block_item **item;
 	size_t n_items;
-	uint32_t *owner;	   /* need -> item */
+	uint64_t
+		after; /* reference of the chunk behind those of all items; 0: not known */
 	struct chunk_recoder *rec; /* NULL: not needed yet */
 };
 
@@ -39,78 +40,105 @@ void block_set_release(struct block_set *s)
 
 /* ---- what to read ---- */
 
+/* Of a chunk read so far; 0: none was. */
+static uint64_t mean_bytes(const struct block_set *s)
+{
+	return s->read_chunks ? s->read_bytes / s->read_chunks + 1 : 0;
+}
+
+/* A remainder of less than half as much again is taken, too: it would cost a read of its own. */
 static size_t guess_items(const struct block_set *s)
 {
-	uint64_t mean = s->read_chunks ? s->read_bytes / s->read_chunks + 1 : FIRST_MEAN;
+	uint64_t mean = s->read_chunks ? mean_bytes(s) : FIRST_MEAN;
 	size_t want = (size_t)MIN(s->show_bytes / mean + 1, (uint64_t)MAX_CHUNKS);
-	size_t left = s->n_ready - s->at_ready, chunks = 0, n = 0;
+	size_t left = s->n_ready - s->at_ready, chunks = 0, n = 0, all;
 
 	if (s->req->batch)
 		left = MIN(left, s->req->batch);
 	while (n < left && (n == 0 || chunks < want))
 		chunks += s->ready[s->at_ready + n++]->n;
-	return n;
+	all = n;
+	while (all < left && chunks < want + want / 2)
+		chunks += s->ready[s->at_ready + all++]->n;
+	return all == left ? all : n;
 }
 
-static int cmp_ref(const void *a, const void *b, void *arg)
+static int cmp_need(const void *a, const void *b, void *arg)
 {
-	const struct segment_need *need = arg;
-	uint64_t x = need[*(const uint32_t *)a].ref, y = need[*(const uint32_t *)b].ref;
+	const struct segment_need *const *x = a, *const *y = b;
+	(void)arg;
 
-	return (x > y) - (x < y);
+	return ((*x)->ref > (*y)->ref) - ((*x)->ref < (*y)->ref);
 }
 
-/* Hints for all needs, and what reading them costs. */
-static int plan_reads(struct stage *g, struct segment_need *need, size_t n,
+/*
+ * How much to read of the chunk at `ref`, when `next` is the next reference (0: not known). Of the last of all nothing
+ * tells: where reads are fast, a second one for one that is large costs less than the first reading too much each time.
+ */
+static uint32_t length_hint(const struct stage *g, uint64_t ref, uint64_t next)
+{
+	const struct block_set *s = g->s;
+	uint64_t max = (uint64_t)s->b->meta.thanos.chunk_max_size;
+	uint64_t most = max && max < UINT32_MAX ? max : DEFAULT_CHUNK;
+
+	if (next > ref && next - ref < most)
+		return (uint32_t)(next - ref);
+	if (next == 0 && s->read_chunks && s->show_bytes == SET_SHOW_LEAST)
+		most = MIN(most, 2 * mean_bytes(s) + FIRST_MEAN);
+	return (uint32_t)most;
+}
+
+/* Hints for all needs, and what reading them costs, gaps included. */
+static int plan_reads(struct stage *g, struct segment_need *need, size_t n, bool ascend,
 		      uint64_t *cost, struct err *e)
 {
-	uint64_t max = (uint64_t)g->s->b->meta.thanos.chunk_max_size;
-	uint32_t most = max && max < UINT32_MAX ? (uint32_t)max : DEFAULT_CHUNK;
-	uint32_t *order = arena_try(g->a, g->ctx, (n + 1) * sizeof(*order), e);
-	uint64_t *off = order ? arena_try(g->a, g->ctx, (n + 1) * sizeof(*off), e) : NULL;
-	uint64_t *len = off ? arena_try(g->a, g->ctx, (n + 1) * sizeof(*len), e) : NULL;
+	struct segment_need **order = NULL;
+	uint64_t end = 0;
 
-	if (!len)
-		return -1;
-	bool ascend = true;
-	for (size_t i = 0; i < n; i++) {
-		order[i] = (uint32_t)i;
-		ascend &= i == 0 || need[i - 1].ref <= need[i].ref;
+	if (!ascend) {
+		order = arena_try(g->a, g->ctx, n * sizeof(struct segment_need *), e);
+		if (!order)
+			return -1;
+		for (size_t i = 0; i < n; i++)
+			order[i] = &need[i];
+		vec_sort(order, n, sizeof(struct segment_need *), cmp_need, NULL);
 	}
-	if (!ascend)
-		vec_sort(order, n, sizeof(*order), cmp_ref, need);
+	*cost = 0;
 	for (size_t i = 0; i < n; i++) {
-		struct segment_need *d = &need[order[i]];
-		uint64_t next = i + 1 < n ? need[order[i + 1]].ref : 0;
-		d->len_hint = most;
-		if (next > d->ref && next - d->ref < most)
-			d->len_hint = (uint32_t)(next - d->ref);
-		off[i] = d->ref;
-		len[i] = d->len_hint;
+		struct segment_need *d = order ? order[i] : &need[i];
+		uint64_t next = g->after;
+		if (i + 1 < n)
+			next = order ? order[i + 1]->ref : need[i + 1].ref;
+		d->len_hint = length_hint(g, d->ref, next);
+		if (i && d->ref > end && d->ref - end <= RANGE_GAP_BYTES)
+			*cost += d->ref - end;
+		*cost += d->len_hint;
+		end = d->ref + d->len_hint;
 	}
-	*cost = block_read_cost(off, len, n);
 	return 0;
 }
 
 static int plan_items(struct stage *g, struct err *e)
 {
 	struct block_set *s = g->s;
-	size_t n = 0;
-	uint64_t cost;
+	size_t n = 0, k = 0, next = s->at_ready + g->n_items;
+	bool ascend = true;
+	uint64_t cost, before = 0;
 
 	for (size_t i = 0; i < g->n_items; i++)
 		n += g->item[i]->n;
 	struct segment_need *need = arena_try(g->a, g->ctx, (n + 1) * sizeof(*need), e);
-	g->owner = need ? arena_try(g->a, g->ctx, (n + 1) * sizeof(*g->owner), e) : NULL;
-	if (!g->owner)
+	if (!need)
 		return -1;
-	memset(need, 0, (n + 1) * sizeof(*need));
-	for (size_t i = 0, k = 0; i < g->n_items; i++)
+	for (size_t i = 0; i < g->n_items; i++)
 		for (uint32_t c = 0; c < g->item[i]->n; c++, k++) {
-			need[k].ref = g->item[i]->chunk[c].ref;
-			g->owner[k] = (uint32_t)i;
+			need[k] =
+				(struct segment_need){ .ref = g->item[i]->chunk[c].ref };
+			ascend &= before <= need[k].ref;
+			before = need[k].ref;
 		}
-	if (plan_reads(g, need, n, &cost, e) < 0)
+	g->after = ascend && next < s->n_ready ? s->ready[next]->chunk[0].ref : 0;
+	if (plan_reads(g, need, n, ascend, &cost, e) < 0)
 		return -1;
 	if (cost > BLOCK_BATCH_BYTES && g->n_items > 1) {
 		arena_reset(g->a);
@@ -139,8 +167,11 @@ static void report(struct stage *g, size_t item, enum block_damage kind,
 static void on_bad_chunk(void *arg, size_t i, const struct err *why)
 {
 	struct stage *g = arg;
+	size_t item = 0;
 
-	report(g, g->owner[i], DAMAGE_CHUNK, why);
+	while (i >= g->item[item]->n)
+		i -= g->item[item++]->n;
+	report(g, item, DAMAGE_CHUNK, why);
 }
 
 static int read_chunks(struct stage *g, struct err *e)
@@ -151,7 +182,7 @@ static int read_chunks(struct stage *g, struct err *e)
 		struct err why = ERR_INIT;
 		err_set(NULL, &why, E_CORRUPT, "the block has no chunk segments");
 		for (size_t i = 0; i < s->n_need; i++) {
-			s->need[i].bad = true;
+			s->need[i] = (struct segment_need){ .bad = true };
 			on_bad_chunk(g, i, &why);
 		}
 		return 0;
@@ -225,19 +256,20 @@ static int view_of(struct stage *g, size_t item, const struct segment_need *need
 	}
 }
 
-static int add_view(struct stage *g, size_t item, const struct block_item_chunk *c,
+static int add_view(struct stage *g, size_t item, uint32_t chunk,
 		    const struct segment_need *need, struct block_views *out,
 		    struct err *e)
 {
-	struct chunk_view v = { 0 };
+	const struct block_item *it = g->item[item];
+	const struct idx_chunk *c = &it->chunk[chunk];
+	struct chunk_view v = { .mint_ms = c->mint_ms, .maxt_ms = c->maxt_ms };
 	const struct tombstone_range *r;
 	size_t n, before = out->n;
 
 	if (need->bad || view_of(g, item, need, &v) != 0)
 		return 0;
-	v.mint_ms = c->mint_ms;
-	v.maxt_ms = c->maxt_ms;
-	r = tombstones_of(g->s->b->tombstones, c->series, &n);
+	r = tombstones_of(g->s->b->tombstones, it->series ? it->series[chunk] : it->ref,
+			  &n);
 	const struct block_series_req *q = g->s->req;
 	if (q->trim && (c->mint_ms < q->mint_ms || c->maxt_ms > q->maxt_ms) &&
 	    block_cut_outside(g->ctx, g->a, q->mint_ms, q->maxt_ms, &r, &n, e) < 0)
@@ -310,6 +342,60 @@ static void join_views(struct block_views *l)
 	l->n = k;
 }
 
+/* Nearly all: nothing to cut, split or encode anew. */
+static inline bool is_plain(const struct block_set *s, const struct idx_chunk *c,
+			    const struct segment_need *need)
+{
+	const struct block_series_req *q = s->req;
+	unsigned enc = need->part.enc;
+	bool shown = enc == CHUNK_XOR || enc == CHUNK_HIST || enc == CHUNK_FLOATHIST;
+
+	if (q->trim && (c->mint_ms < q->mint_ms || c->maxt_ms > q->maxt_ms))
+		return false;
+	return shown && !need->bad && !s->b->tombstones;
+}
+
+/* Stores of whole words: the compiler's own way to clear so much at once takes longer than the rest. */
+static inline void plain_view(struct chunk_view *v, const struct idx_chunk *c,
+			      struct chunk_part part)
+{
+	static const struct chunk_part none;
+
+	v->mint_ms = c->mint_ms;
+	v->maxt_ms = c->maxt_ms;
+	v->hash = v->lane = 0;
+	v->origin = 0;
+	v->part[AGGR_RAW] = part;
+	v->part[AGGR_COUNT] = none;
+	v->part[AGGR_SUM] = none;
+	v->part[AGGR_MIN] = none;
+	v->part[AGGR_MAX] = none;
+	v->part[AGGR_COUNTER] = none;
+}
+
+static int fill_item(struct stage *g, size_t i, const struct segment_need *need,
+		     struct err *e)
+{
+	const struct block_set *s = g->s;
+	const struct block_item *it = g->item[i];
+	struct block_views l = { .cap = it->n };
+
+	l.v = arena_try(g->a, g->ctx, it->n * sizeof(*l.v), e);
+	if (!l.v)
+		return -1;
+	for (uint32_t k = 0; k < it->n; k++) {
+		const struct idx_chunk *c = &it->chunk[k];
+		if (l.n < l.cap && is_plain(s, c, &need[k]))
+			plain_view(&l.v[l.n++], c, need[k].part);
+		else if (add_view(g, i, k, &need[k], &l, e) < 0)
+			return -1;
+	}
+	if (it->joined && l.n)
+		join_views(&l);
+	s->shown[i] = (struct series_in){ .labels = it->labels, .chunks = l.v, .n = l.n };
+	return 0;
+}
+
 static int fill_shown(struct stage *g, struct err *e)
 {
 	struct block_set *s = g->s;
@@ -319,20 +405,11 @@ static int fill_shown(struct stage *g, struct err *e)
 	if (!s->shown)
 		return -1;
 	for (size_t i = 0; i < g->n_items; i++) {
-		const struct block_item *it = g->item[i];
-		struct block_views l = { .cap = it->n };
-		bool skip = s->req->skip_chunks;
-		l.v = skip ? NULL : arena_try(g->a, g->ctx, it->n * sizeof(*l.v), e);
-		if (!l.v && !skip)
+		if (s->req->skip_chunks)
+			s->shown[i] = (struct series_in){ .labels = g->item[i]->labels };
+		else if (fill_item(g, i, &s->need[k], e) < 0)
 			return -1;
-		for (uint32_t c = 0; !skip && c < it->n; c++, k++)
-			if (add_view(g, i, &it->chunk[c], &s->need[k], &l, e) < 0)
-				return -1;
-		if (it->joined && l.n)
-			join_views(&l);
-		s->shown[i] = (struct series_in){ .labels = it->labels,
-						  .chunks = l.v,
-						  .n = l.n };
+		k += g->item[i]->n;
 	}
 	s->n_shown = g->n_items;
 	s->at_shown = 0;

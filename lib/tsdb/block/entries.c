@@ -11,19 +11,6 @@
 
 #define ENTRY_GUESS 512
 
-uint64_t block_read_cost(const uint64_t *off, const uint64_t *len, size_t n)
-{
-	uint64_t cost = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		uint64_t end = i ? off[i - 1] + len[i - 1] : 0;
-		cost += len[i];
-		if (i && off[i] > end && off[i] - end <= RANGE_GAP_BYTES)
-			cost += off[i] - end;
-	}
-	return cost;
-}
-
 static int cmp_u32(const void *a, const void *b, void *arg)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;

@@ -42,32 +42,31 @@ static struct str symbol(struct block_set *s, uint32_t ordinal)
 	return m->s;
 }
 
+/* Own labels with the external ones between them, which win: ordinals compare like the strings. */
 static int item_labels(struct block_set *s, struct ctx *ctx, const struct idx_series *in,
 		       struct labels *out, struct err *e)
 {
-	struct arena *a = &s->batch[s->cur];
-	size_t n = 0, room = (size_t)in->n_labels + s->ext.n + 1;
-	struct label *l = arena_try(a, ctx, room * sizeof(*l), e);
-	struct label *own = l;
+	size_t room = (size_t)in->n_labels + s->ext.n + 1;
+	struct label *l = arena_try(&s->batch[s->cur], ctx, room * sizeof(*l), e);
+	uint32_t n = 0, k = 0;
 
 	if (!l)
 		return -1;
-	if (s->ext.n) {
-		if (s->cap_scratch < room)
-			s->scratch = vec_grow(s->scratch, &s->cap_scratch, room,
-					      sizeof(*s->scratch));
-		own = s->scratch;
-	}
 	for (uint32_t i = 0; i < in->n_labels; i++) {
 		uint32_t name = in->label[i * 2];
 		if (s->n_drop && block_is_dropped(s->drop, s->n_drop, name))
 			continue;
-		own[n].name = symbol(s, name);
-		own[n++].value = symbol(s, in->label[i * 2 + 1]);
+		while (k < s->ext.n && s->ext_at[k] <= name)
+			l[n++] = s->ext.l[k++];
+		if (k && s->ext_at[k - 1] == name &&
+		    str_eq(symbol(s, name), s->ext.l[k - 1].name))
+			continue; /* a name that is missing among the index's names */
+		l[n].name = symbol(s, name);
+		l[n++].value = symbol(s, in->label[i * 2 + 1]);
 	}
-	*out = (struct labels){ .l = own, .n = (uint32_t)n };
-	if (s->ext.n)
-		*out = labels_merge(l, *out, s->ext);
+	while (k < s->ext.n)
+		l[n++] = s->ext.l[k++];
+	*out = (struct labels){ .l = l, .n = n };
 	return 0;
 }
 
@@ -85,24 +84,49 @@ static bool in_shard(const struct block_set *s, struct labels ls)
 static int item_chunks(struct block_set *s, struct ctx *ctx, uint32_t ref,
 		       const struct idx_series *in, struct block_item *it, struct err *e)
 {
-	struct arena *a = &s->batch[s->cur];
 	size_t n_stones;
 	const struct tombstone_range *r = tombstones_of(s->b->tombstones, ref, &n_stones);
 
+	it->ref = ref;
 	it->n = in->n_chunks;
-	if (!in->chunk)
+	it->chunk = in->chunk;
+	if (!in->chunk || n_stones == 0)
 		return 0;
-	it->chunk = arena_try(a, ctx, (size_t)in->n_chunks * sizeof(*it->chunk), e);
-	if (!it->chunk)
+	struct idx_chunk *kept = arena_try(&s->batch[s->cur], ctx,
+					   (size_t)in->n_chunks * sizeof(*kept), e);
+	if (!kept)
 		return -1;
 	it->n = 0;
+	it->chunk = kept;
 	for (uint32_t i = 0; i < in->n_chunks; i++) {
 		const struct idx_chunk *c = &in->chunk[i];
-		if (block_cut_kind(r, n_stones, c->mint_ms, c->maxt_ms) == CUT_ALL)
-			continue;
-		it->chunk[it->n++] =
-			(struct block_item_chunk){ c->mint_ms, c->maxt_ms, c->ref, ref };
+		if (block_cut_kind(r, n_stones, c->mint_ms, c->maxt_ms) != CUT_ALL)
+			kept[it->n++] = *c;
 	}
+	return 0;
+}
+
+/* A copy of the chunks of x and, where there is one, of y behind them. */
+static int join_chunks(struct ctx *ctx, struct arena *a, const struct block_item *x,
+		       const struct block_item *y, struct block_item *out, struct err *e)
+{
+	const struct block_item *from[2] = { x, y };
+	size_t n = (size_t)x->n + (y ? y->n : 0), at = 0;
+	bool many = y || x->series;
+	struct idx_chunk *c = arena_try(a, ctx, n * sizeof(*c), e);
+	uint32_t *series = c && many ? arena_try(a, ctx, n * sizeof(*series), e) : NULL;
+
+	if (!c || (many && !series))
+		return -1;
+	for (int k = 0; k < 2 && from[k]; k++) {
+		memcpy(c + at, from[k]->chunk, from[k]->n * sizeof(*c));
+		for (uint32_t i = 0; many && i < from[k]->n; i++)
+			series[at + i] =
+				from[k]->series ? from[k]->series[i] : from[k]->ref;
+		at += from[k]->n;
+	}
+	out->chunk = c;
+	out->series = series;
 	return 0;
 }
 
@@ -110,19 +134,17 @@ static struct block_item *item_copy(struct ctx *ctx, struct arena *a,
 				    const struct block_item *from, struct err *e)
 {
 	size_t lb = from->labels.n * sizeof(struct label);
-	size_t cb = from->chunk ? from->n * sizeof(*from->chunk) : 0;
 	struct block_item *it = arena_try(a, ctx, sizeof(*it), e);
 	struct label *l = it ? arena_try(a, ctx, lb, e) : NULL;
-	struct block_item_chunk *c = l && cb ? arena_try(a, ctx, cb, e) : NULL;
 
-	if (!l || (cb && !c))
+	if (!l)
 		return NULL;
 	*it = *from;
 	if (lb)
 		memcpy(l, from->labels.l, lb);
 	it->labels.l = l;
-	if (cb)
-		it->chunk = memcpy(c, from->chunk, cb);
+	if (from->chunk && join_chunks(ctx, a, from, NULL, it, e) < 0)
+		return NULL;
 	return it;
 }
 
@@ -134,15 +156,9 @@ static int item_join(struct block_set *s, struct ctx *ctx, struct block_item *to
 
 	if (n > UINT32_MAX)
 		return err_set(ctx, e, E_LIMIT, "too many chunks in a series");
-	if (to->chunk && more->chunk && more->n) {
-		struct block_item_chunk *c =
-			arena_try(&s->batch[s->cur], ctx, n * sizeof(*c), e);
-		if (!c)
-			return -1;
-		memcpy(c, to->chunk, to->n * sizeof(*c));
-		memcpy(c + to->n, more->chunk, more->n * sizeof(*c));
-		to->chunk = c;
-	}
+	if (to->chunk && more->chunk &&
+	    join_chunks(ctx, &s->batch[s->cur], to, more, to, e) < 0)
+		return -1;
 	to->n = (uint32_t)n;
 	to->joined = true;
 	return 0;
@@ -329,7 +345,6 @@ static void set_close(struct series_set *base)
 	arena_deinit(&s->perm);
 	free(s->held);
 	free(s->ready);
-	free(s->scratch);
 	block_unref(s->b);
 	free(s);
 }
@@ -347,6 +362,11 @@ static int plan_labels(struct block_set *s, struct ctx *ctx, struct err *e)
 	if (!s->drop)
 		return -1;
 	s->ext = labels_drop(l, q->external, q->without, q->n_without);
+	s->ext_at = arena_try(&s->perm, ctx, (s->ext.n + 1) * sizeof(*s->ext_at), e);
+	if (!s->ext_at)
+		return -1;
+	for (uint32_t i = 0; i < s->ext.n; i++)
+		s->ext_at[i] = idx_symbol_bound(s->b->index, s->ext.l[i].name);
 	for (size_t i = 0; i < names; i++) {
 		struct str name = i < q->n_without ? q->without[i]
 						   : q->external.l[i - q->n_without].name;

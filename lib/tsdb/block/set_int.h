@@ -7,16 +7,13 @@
 
 #include "tsdb/block/block_int.h"
 
-struct block_item_chunk {
-	int64_t mint_ms, maxt_ms;
-	uint64_t ref;
-	uint32_t series; /* whose tombstones count */
-};
 struct block_item { /* a series as it will be shown; memory of an entry batch */
 	struct labels labels;
-	struct block_item_chunk *chunk;
-	uint32_t n;  /* chunks; with skip_chunks only their number may be known */
-	bool joined; /* of several series: chunks are not in order */
+	const struct idx_chunk *chunk;
+	uint32_t n;   /* chunks; with skip_chunks only their number may be known */
+	uint32_t ref; /* of the series, whose tombstones count */
+	const uint32_t *series; /* the same for each chunk; NULL: ref for all */
+	bool joined;		/* of several series: chunks are not in order */
 };
 
 #define SET_MEMO 256
@@ -30,6 +27,7 @@ struct block_set {
 	struct block *b;
 	const struct block_series_req *req;
 	struct labels ext; /* external labels that are shown */
+	uint32_t *ext_at;  /* of each: the first symbol that is not less than its name */
 	uint32_t *drop;	   /* ordinals of names left out of a series' own labels */
 	size_t n_drop;
 	bool hold; /* labels are added or left out: order must be restored */
@@ -46,8 +44,6 @@ struct block_set {
 	size_t n_held, cap_held;
 	struct block_item **ready; /* in order */
 	size_t n_ready, at_ready, cap_ready;
-	struct label *scratch;
-	size_t cap_scratch;
 	struct set_memo memo[SET_MEMO];
 
 	uint64_t n_series, n_chunks; /* for the limits */

@@ -125,8 +125,9 @@ struct segment_need {
 		len_hint; /* bytes the whole entry may take (0: unknown, 16000 is tried) */
 	/* out: */
 	struct chunk_part part; /* enc and data; AGGR not yet split */
-	struct view pin;	/* keeps part's bytes; view_put when done */
-	bool bad; /* this chunk failed (error in err of the first); others are read */
+	struct view
+		pin; /* the pins of all needs together keep the bytes of all; view_put each when all are done with */
+	bool bad;    /* this chunk failed (error in err of the first); others are read */
 };
 /*
  * Read many chunks: coalesced ranged reads, refetching those whose hint was too short, each CRC

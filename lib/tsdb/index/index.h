@@ -39,6 +39,8 @@ size_t idx_memory(const struct idx_reader *r); /* bytes held */
 /* Symbols: ordinal -> string (view into the reader); empty and *bad if out of range. */
 struct str idx_symbol(const struct idx_reader *r, uint32_t ordinal, bool *bad);
 uint32_t idx_symbol_count(const struct idx_reader *r);
+/* The first ordinal whose string is not less than v; the count of symbols if there is none. CPU */
+uint32_t idx_symbol_bound(const struct idx_reader *r, struct str v);
 /* Ordinal of a label name that some series has; false: no series has it. CPU */
 bool idx_find_name(const struct idx_reader *r, struct str name, uint32_t *ordinal);
 

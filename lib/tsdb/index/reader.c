@@ -123,6 +123,13 @@ uint32_t idx_symbol_count(const struct idx_reader *r)
 	return r->symbols.count;
 }
 
+uint32_t idx_symbol_bound(const struct idx_reader *r, struct str v)
+{
+	bool eq;
+
+	return idx_symbols_find(&r->symbols, 0, v, &eq);
+}
+
 bool idx_find_name(const struct idx_reader *r, struct str name, uint32_t *ordinal)
 {
 	const struct idx_name *m = idx_offsets_name(&r->offsets, &r->symbols, name);

@@ -8,7 +8,7 @@
  *
  * An entry's length is known only when it is read. It ends before the next asked one begins, and most
  * are short, so the smaller of that distance and 512 bytes is read at first; what was cut is read
- * again at its full length, all of it in one call. A damaged entry is reported and passed over: the
+ * again at its full length, all of it in one call. Entries that lie one behind another are one range. A damaged entry is reported and passed over: the
  * others do not depend on it. Times and references are added as unsigned numbers: hostile deltas may
  * overflow, and a chunk that begins before the one in front of it ended is written as a huge gap.
  * Such chunks are shown in the order of their times; one that would end before it begins makes the entry damaged.
@@ -23,6 +23,7 @@
 
 #define FIRST_GUESS 512
 #define LEN_MAX	    10 /* of a uvarint */
+#define FEW_CHUNKS  32 /* so many are kept from counting them */
 
 struct reading {
 	struct idx_reader *r;
@@ -60,7 +61,7 @@ static const char *read_labels(struct reading *g, struct rd *r, struct idx_serie
 	if (!label)
 		return "";
 	for (uint64_t i = 0; i < n; i++) {
-		uint64_t name = rd_uvarint(r), value = rd_uvarint(r);
+		uint64_t name = rd_uvarint_short(r), value = rd_uvarint_short(r);
 		if (r->bad)
 			return "labels cut short";
 		if (name >= s->count || value >= s->count)
@@ -86,19 +87,21 @@ struct chunk_walk {
 	uint64_t ref;
 };
 
-static const char *walk_chunk(struct chunk_walk *w, struct idx_chunk *c)
+static inline const char *walk_chunk(struct chunk_walk *w, struct idx_chunk *c)
 {
-	uint64_t mint = w->i == 0 ? (uint64_t)rd_varint(&w->r)
-				  : (uint64_t)w->maxt + rd_uvarint(&w->r);
-	uint64_t span = rd_uvarint(&w->r);
-	c->mint_ms = (int64_t)mint;
-	c->maxt_ms = (int64_t)(mint + span);
-	w->ref = w->i == 0 ? rd_uvarint(&w->r) : w->ref + (uint64_t)rd_varint(&w->r);
-	c->ref = w->ref;
-	if (w->r.bad)
+	uint64_t begin = rd_uvarint_inline(&w->r), span = rd_uvarint_inline(&w->r);
+	uint64_t ref = rd_uvarint_inline(&w->r), mint = (uint64_t)w->maxt + begin;
+
+	if (w->i == 0)
+		mint = (uint64_t)rd_unzigzag(begin);
+	else
+		ref = w->ref + (uint64_t)rd_unzigzag(ref);
+	*c = (struct idx_chunk){ (int64_t)mint, (int64_t)(mint + span), ref };
+	if (UNLIKELY(w->r.bad))
 		return "chunks cut short";
-	if (span > (uint64_t)INT64_MAX - mint)
+	if (UNLIKELY(span > (uint64_t)INT64_MAX - mint))
 		return "chunk times overflow";
+	w->ref = ref;
 	w->maxt = c->maxt_ms;
 	w->i++;
 	return NULL;
@@ -114,28 +117,48 @@ static int cmp_chunk(const void *a, const void *b, void *arg)
 	return (x->maxt_ms > y->maxt_ms) - (x->maxt_ms < y->maxt_ms);
 }
 
-/* Count those in range first, then decode again from the first of them: most may be out of range. */
+static inline bool in_range(const struct idx_series_req *q, const struct idx_chunk *c)
+{
+	return c->maxt_ms >= q->mint_ms && c->mint_ms <= q->maxt_ms;
+}
+
+/* The chunks in range from where `w` stands on; the entry was walked to its end before. */
+static void decode_again(const struct idx_series_req *q, struct chunk_walk w,
+			 struct idx_chunk *out, uint32_t n)
+{
+	for (uint32_t k = 0; k < n;)
+		if (!walk_chunk(&w, &out[k]) && in_range(q, &out[k]))
+			k++;
+}
+
+/*
+ * Those in range are counted first: most may be out of it. Few are kept meanwhile; more are decoded again, from the
+ * first of them.
+ */
 static const char *read_chunks(struct reading *g, struct rd *r, struct idx_series *out,
 			       struct err *e)
 {
 	const struct idx_series_req *q = g->req;
 	uint64_t n = rd_uvarint(r);
-	struct chunk_walk w = { .r = *r }, from = w, before;
-	struct idx_chunk c;
+	struct chunk_walk w = { .r = *r }, from = w;
+	struct idx_chunk few[FEW_CHUNKS + 1], *c = few;
 	uint32_t hits = 0;
-	const char *what;
+	bool ascend = true;
+	int64_t before = INT64_MIN;
 
 	if (r->bad || n > rd_left(r) / 3)
 		return "chunk count beyond the entry";
 	while (w.i < n) {
-		before = w;
-		what = walk_chunk(&w, &c);
-		if (what)
+		if (hits == 0)
+			from = w;
+		const char *what = walk_chunk(&w, c);
+		if (UNLIKELY(what))
 			return what;
-		if (c.maxt_ms < q->mint_ms || c.mint_ms > q->maxt_ms)
+		if (!in_range(q, c))
 			continue;
-		if (hits++ == 0)
-			from = before;
+		ascend &= before <= c->mint_ms;
+		before = c->mint_ms;
+		c += ++hits <= FEW_CHUNKS; /* the last takes all that is not kept */
 	}
 	out->n_chunks = hits;
 	if (q->skip_chunks || hits == 0)
@@ -145,16 +168,10 @@ static const char *read_chunks(struct reading *g, struct rd *r, struct idx_serie
 	if (!chunk)
 		return "";
 	out->chunk = chunk;
-	bool ascend = true;
-	for (uint32_t k = 0; k < hits;) {
-		what = walk_chunk(&from, &chunk[k]);
-		if (what)
-			return what;
-		if (chunk[k].maxt_ms < q->mint_ms || chunk[k].mint_ms > q->maxt_ms)
-			continue;
-		ascend &= k == 0 || chunk[k - 1].mint_ms <= chunk[k].mint_ms;
-		k++;
-	}
+	if (hits <= FEW_CHUNKS)
+		memcpy(chunk, few, hits * sizeof(*chunk));
+	else
+		decode_again(q, from, chunk, hits);
 	if (!ascend)
 		vec_sort(chunk, hits, sizeof(*chunk), cmp_chunk, NULL);
 	return NULL;
@@ -181,17 +198,17 @@ static int read_body(struct reading *g, uint32_t ref, struct str body,
 /* ---- entries ---- */
 
 /*
- * Read the entry in the view. 1: the view is too short, *need is what it takes; 0: done, well or
+ * Read the entry at p, of which n bytes are there. 1: they are too few, *need is what it takes; 0: done, well or
  * damaged; -1: out of memory. `rest` is how far the file goes from the entry's start.
  */
-static int read_entry(struct reading *g, uint32_t ref, const struct view *v,
+static int read_entry(struct reading *g, uint32_t ref, const uint8_t *p, uint64_t n,
 		      uint64_t rest, uint64_t *need, struct idx_series *out,
 		      struct err *e)
 {
-	struct rd r = rd_n(v->p, v->n);
-	uint64_t len = rd_uvarint(&r);
+	struct rd r = { p, p + n, false };
+	uint64_t len = rd_uvarint_short(&r);
 
-	if (r.bad && v->n < LEN_MAX && v->n < rest) {
+	if (r.bad && n < LEN_MAX && n < rest) {
 		*need = MIN(rest, LEN_MAX);
 		return 1;
 	}
@@ -199,12 +216,12 @@ static int read_entry(struct reading *g, uint32_t ref, const struct view *v,
 		bad_entry(g, ref, out, "length is no number");
 		return 0;
 	}
-	uint64_t head = v->n - rd_left(&r);
+	uint64_t head = n - rd_left(&r);
 	if (len > LIMIT_SERIES_ENTRY_BYTES || head + len + 4 > rest) {
 		bad_entry(g, ref, out, "length beyond the file");
 		return 0;
 	}
-	if (head + len + 4 > v->n) {
+	if (head + len + 4 > n) {
 		*need = head + len + 4;
 		return 1;
 	}
@@ -216,34 +233,55 @@ static int read_entry(struct reading *g, uint32_t ref, const struct view *v,
 	return read_body(g, ref, body, out, e);
 }
 
-/* One round of reads: todo[] holds places in refs. What was cut stays, with its length in need[]. */
-static int read_round(struct reading *g, const uint32_t *refs, uint32_t *todo,
-		      uint64_t *need, size_t *n_todo, struct range *range,
-		      struct view *view, struct idx_series *out, struct err *e)
+struct wanted {
+	uint32_t i;   /* place in refs */
+	uint32_t run; /* range that it lies in */
+	uint64_t len; /* bytes to read */
+};
+
+/* The ranges of todo[0..n). */
+static size_t plan_ranges(const uint32_t *refs, struct wanted *todo, size_t n,
+			  struct range *range)
 {
-	size_t n = *n_todo, left = 0;
+	size_t runs = 0;
+
+	for (size_t k = 0; k < n; k++) {
+		uint64_t off = (uint64_t)refs[todo[k].i] * 16, end = off + todo[k].len;
+		struct range *last = &range[runs ? runs - 1 : 0];
+		if (runs && off >= last->off && off <= last->off + last->len) {
+			last->len = MAX(last->len, end - last->off);
+		} else {
+			range[runs++] = (struct range){ off, todo[k].len };
+		}
+		todo[k].run = (uint32_t)(runs - 1);
+	}
+	return runs;
+}
+
+/* One round of reads. What was cut stays in todo[], with its length. */
+static int read_round(struct reading *g, const uint32_t *refs, struct wanted *todo,
+		      size_t *n_todo, struct range *range, struct view *view,
+		      struct idx_series *out, struct err *e)
+{
+	size_t n = *n_todo, left = 0, runs = plan_ranges(refs, todo, n, range);
 	uint64_t end = g->r->series_end;
 	int rc = 0;
 
-	for (size_t k = 0; k < n; k++) {
-		range[k].off = (uint64_t)refs[todo[k]] * 16;
-		range[k].len = need[k];
-		view[k] = (struct view){ 0 };
-	}
-	if (range_source_read(g->r->index, g->ctx, range, n, view, e) < 0)
+	if (range_source_read(g->r->index, g->ctx, range, runs, view, e) < 0)
 		return err_wrap(g->ctx, e, "series");
-	for (size_t k = 0; k < n; k++) {
-		uint32_t i = todo[k];
-		int got = rc < 0 ? -1
-				 : read_entry(g, refs[i], &view[k], end - range[k].off,
-					      &need[left], &out[i], e);
-		if (got > 0)
-			todo[left++] = i;
-		rc = got < 0 ? -1 : rc;
-		view_put(&view[k]);
+	for (size_t k = 0; rc >= 0 && k < n; k++) {
+		struct wanted w = todo[k];
+		const struct view *v = &view[w.run];
+		uint64_t off = (uint64_t)refs[w.i] * 16, at = off - range[w.run].off;
+		rc = read_entry(g, refs[w.i], v->p + at, v->n - at, end - off, &w.len,
+				&out[w.i], e);
+		if (rc > 0)
+			todo[left++] = w;
 	}
+	for (size_t k = 0; k < runs; k++)
+		view_put(&view[k]);
 	*n_todo = left;
-	return rc;
+	return rc < 0 ? -1 : 0;
 }
 
 int idx_series_read(struct idx_reader *r, struct ctx *ctx, struct arena *a,
@@ -258,9 +296,11 @@ int idx_series_read(struct idx_reader *r, struct ctx *ctx, struct arena *a,
 	if (n == 0)
 		return 0;
 	arena_init(&tmp, ctx->budget);
-	uint32_t *todo = arena_try(&tmp, ctx, n * sizeof(*todo), e);
-	uint64_t *need = todo ? arena_try(&tmp, ctx, n * sizeof(*need), e) : NULL;
-	struct range *range = need ? arena_try(&tmp, ctx, n * sizeof(*range), e) : NULL;
+	tmp.first =
+		n * (sizeof(struct wanted) + sizeof(struct range) + sizeof(struct view)) +
+		256;
+	struct wanted *todo = arena_try(&tmp, ctx, n * sizeof(*todo), e);
+	struct range *range = todo ? arena_try(&tmp, ctx, n * sizeof(*range), e) : NULL;
 	struct view *view = range ? arena_try(&tmp, ctx, n * sizeof(*view), e) : NULL;
 	if (!view)
 		goto out;
@@ -273,13 +313,13 @@ int idx_series_read(struct idx_reader *r, struct ctx *ctx, struct arena *a,
 		uint64_t guess = FIRST_GUESS;
 		if (i + 1 < n && refs[i + 1] > refs[i])
 			guess = MIN(guess, ((uint64_t)refs[i + 1] - refs[i]) * 16);
-		need[todo_n] = MIN(guess, r->series_end - off);
-		todo[todo_n++] = (uint32_t)i;
+		todo[todo_n++] = (struct wanted){ (uint32_t)i, 0,
+						  MIN(guess, r->series_end - off) };
 	}
 	/* A length cut in two costs a round, its body one more; then all is known. */
 	rc = 0;
 	while (rc == 0 && todo_n > 0)
-		rc = read_round(&g, refs, todo, need, &todo_n, range, view, out, e);
+		rc = read_round(&g, refs, todo, &todo_n, range, view, out, e);
 out:
 	arena_deinit(&tmp);
 	return rc;

@@ -389,6 +389,58 @@ static struct block *block_of_index(struct fix *f, const struct buf *index)
 	return out;
 }
 
+/* More chunks than are kept from counting, and fewer; in order and not. */
+Test(block_series, entries_with_any_number_of_chunks_show_those_in_range)
+{
+	struct label l[] = { { STR("__name__"), STR("up") } };
+	struct idx_chunk c[100];
+	struct fix f;
+
+	fix_begin(&f);
+	for (uint32_t i = 0; i < 100; i++)
+		c[i] = (struct idx_chunk){ i * 100, i * 100 + 99, 8 + i * 300ull };
+	for (int turned = 0; turned < 2; turned++) {
+		struct buf index;
+		struct idx_reader *r = NULL;
+		struct postings all;
+		buf_init(&index, 1 << 20);
+		make_index_of((struct labels){ .l = l, .n = 1 }, c, 100, &index);
+		struct range_source *src = range_source_mem("index", index.p, index.n);
+		cr_assert_eq(idx_open_index(&f.ctx, src, &r, &f.e), 0);
+		range_source_unref(src);
+		cr_assert_eq(idx_postings(r, &f.ctx, &f.a, NULL, 0, &all, &f.e), 0);
+		for (int64_t from = 0; from < 100; from += 3)
+			for (int64_t n = 0; from + n<100; n += n> 30 && n < 34 ? 1 : 7) {
+				struct idx_series_req req = {
+					.mint_ms = from * 100 + 50,
+					.maxt_ms = (from + n) * 100 + 10
+				};
+				struct idx_series s;
+				cr_assert_eq(idx_series_read(r, &f.ctx, &f.a, all.ref, 1,
+							     &req, &s, &f.e),
+					     0);
+				cr_assert_eq(s.n_chunks, n + 1);
+				for (uint32_t i = 0; i <= n; i++) {
+					uint64_t k = (uint64_t)from + i;
+					cr_assert_eq(s.chunk[i].mint_ms,
+						     (int64_t)k * 100);
+					cr_assert_eq(s.chunk[i].maxt_ms,
+						     (int64_t)k * 100 + 99);
+					cr_assert_eq(s.chunk[i].ref, 8 + k * 300);
+				}
+			}
+		idx_close(r);
+		buf_deinit(&index);
+		for (uint32_t i = 0; i < 50;
+		     i++) { /* the second time: the other way round */
+			struct idx_chunk x = c[i];
+			c[i] = c[99 - i];
+			c[99 - i] = x;
+		}
+	}
+	fix_end(&f);
+}
+
 /* Writers of old had such entries: a chunk that begins before the one in front of it. */
 Test(block_series, chunks_out_of_order_are_shown_in_the_order_of_their_times)
 {

@@ -58,8 +58,9 @@ static void read_all(uint32_t hint)
 			continue;
 		cr_expect(need[i].part.enc == want.enc && need[i].part.n == want.n &&
 			  memcmp(need[i].part.p, want.p, want.n) == 0);
-		view_put(&need[i].pin);
 	}
+	for (size_t i = 0; i < chunks.n; i++)
+		view_put(&need[i].pin);
 }
 
 Test(segment, reads_all_chunks_whatever_the_hint, .init = setup, .fini = teardown)
@@ -68,6 +69,22 @@ Test(segment, reads_all_chunks_whatever_the_hint, .init = setup, .fini = teardow
 	for (size_t i = 0; i < ARRAY_LEN(hints); i++)
 		read_all(hints[i]);
 	cr_assert_eq(n_bad, 0);
+}
+
+/* Of a file the bytes are pinned: neighbours share a read, and what was cut is read again beside it. */
+Test(segment, chunks_of_a_file_stay_until_all_are_let_go, .init = setup, .fini = teardown)
+{
+	static const uint32_t hints[] = { 0, 1, 3, 40, 150, 400, 5000 };
+	struct segments *mem_segs = segs;
+	struct range_source *src = NULL;
+	struct err e = ERR_INIT;
+	cr_assert_eq(range_source_file(NULL, DIR "/chunks/000001", &src, &e), 0);
+	cr_assert_eq(segments_open(NULL, &src, 1, &segs, &e), 0, "%s", err_text(&e));
+	for (size_t i = 0; i < ARRAY_LEN(hints); i++)
+		read_all(hints[i]);
+	cr_assert_eq(n_bad, 0);
+	segments_close(segs);
+	segs = mem_segs;
 }
 
 Test(segment, a_flipped_bit_spoils_one_chunk_only, .init = setup, .fini = teardown)

@@ -82,8 +82,27 @@ Test(rd, varints_of_every_length_with_any_number_of_bytes_behind_them)
 		cr_assert_eq(rd_uvarint(&r), good ? want : 0);
 		cr_assert_eq(r.bad, !good);
 		cr_assert_eq(rd_left(&r), good ? n - used : 0);
+		r = rd_n(exact, n);
+		cr_assert_eq(rd_uvarint_short(&r), good ? want : 0);
+		cr_assert_eq(r.bad, !good);
+		cr_assert_eq(rd_left(&r), good ? n - used : 0);
+		r = rd_n(exact, n);
+		cr_assert_eq(rd_uvarint_inline(&r), good ? want : 0);
+		cr_assert_eq(r.bad, !good);
+		cr_assert_eq(rd_left(&r), good ? n - used : 0);
 		free(exact);
 	}
+}
+
+Test(wr, lengths_are_those_of_what_is_written)
+{
+	for (unsigned bits = 0; bits < 64; bits++)
+		for (int d = -1; d <= 1; d++) {
+			uint8_t p[10];
+			uint64_t v = ((uint64_t)1 << bits) + (uint64_t)d;
+			cr_assert_eq(wr_uvarint_len(v), wr_uvarint_to(p, v), "%llx",
+				     (unsigned long long)v);
+		}
 }
 
 Test(rd, reads_what_wr_wrote)
