@@ -137,7 +137,7 @@ static int next_chunk(struct walk *w, uint64_t ref, uint32_t *crc, struct err *e
 	    look(w, (size_t)MIN(w->size - w->at, LEN_MAX + EXTRA), e) < 0)
 		return -1;
 	struct rd r = rd_n(w->p, (size_t)(w->end - w->p));
-	uint64_t len = rd_uvarint(&r);
+	uint64_t len = rd_uvarint_short(&r);
 	size_t head = (size_t)(r.p - w->p);
 	if (r.bad || len > LIMIT_CHUNK_BYTES)
 		return bad(w, "length out of range", e);

@@ -164,7 +164,7 @@ static int read_entry(struct block_scan *s, struct ctx *ctx, struct range_window
 		return -1;
 	keep_pin(s, &old);
 	struct rd r = rd_n(p, n);
-	uint64_t len = rd_uvarint(&r);
+	uint64_t len = rd_uvarint_short(&r);
 	if (r.bad)
 		return err_set(ctx, e, E_CORRUPT, "bad length");
 	if (len > LIMIT_CHUNK_BYTES)

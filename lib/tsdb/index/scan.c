@@ -228,7 +228,7 @@ static const char *read_labels(struct idx_scan *s, struct ctx *ctx, struct rd *r
 	if (!label)
 		return "";
 	for (uint64_t i = 0; i < n; i++) {
-		uint64_t name = rd_uvarint(r), value = rd_uvarint(r);
+		uint64_t name = rd_uvarint_short(r), value = rd_uvarint_short(r);
 		if (r->bad)
 			return "labels cut short";
 		if (name >= s->sym_count || value >= s->sym_count)
@@ -258,18 +258,20 @@ static const char *read_chunks(struct idx_scan *s, struct ctx *ctx, struct rd *r
 	struct idx_chunk *c = arena_try(&s->a, ctx, (n + 1) * sizeof(*c), e);
 	if (!c)
 		return "";
+	struct rd w = *r;
 	for (uint64_t i = 0; i < n; i++) {
-		t += i ? rd_uvarint(r) : (uint64_t)rd_varint(r);
-		c[i].mint_ms = (int64_t)t;
-		t += rd_uvarint(r);
-		c[i].maxt_ms = (int64_t)t;
-		ref = i ? ref + (uint64_t)rd_varint(r) : rd_uvarint(r);
-		c[i].ref = ref;
-		if (r->bad)
+		uint64_t begin = rd_uvarint_inline(&w), span = rd_uvarint_inline(&w);
+		uint64_t more = rd_uvarint_inline(&w);
+		t += i ? begin : (uint64_t)rd_unzigzag(begin);
+		ref = i ? ref + (uint64_t)rd_unzigzag(more) : more;
+		c[i] = (struct idx_chunk){ (int64_t)t, (int64_t)(t + span), ref };
+		t += span;
+		if (UNLIKELY(w.bad))
 			return "chunks cut short";
-		if (c[i].maxt_ms < c[i].mint_ms)
+		if (UNLIKELY(c[i].maxt_ms < c[i].mint_ms))
 			return "chunk times overflow";
 	}
+	*r = w;
 	out->chunk = c;
 	out->n_chunks = (uint32_t)n;
 	return NULL;
@@ -314,7 +316,7 @@ int idx_scan_series(struct idx_scan *s, struct ctx *ctx, struct idx_scan_series 
 	if (range_window_at(&s->ser, ctx, at, LEN_MAX, &p, &n, NULL, e) < 0)
 		return err_wrap(ctx, e, "series %" PRIu32, out->ref);
 	struct rd r = rd_n(p, n);
-	len = rd_uvarint(&r);
+	len = rd_uvarint_short(&r);
 	head = (size_t)(r.p - p);
 	if (r.bad)
 		return bad_entry(ctx, out->ref, "length is no number", e);
