@@ -6,7 +6,7 @@
  * decodes the batches and turns each series into a row by the instant look-back or a range function; then
  * the batches are handed out in order, so that the result does not depend on the number of threads.
  *
- * Memory: at most 2 x cores batches, each its chunks, its rows and the columns of one series.
+ * Memory: at most 2 x cores batches (of histograms: a batch a core), each its chunks, its rows and the columns of one series.
  */
 #include "promql/exec/exec_int.h"
 
@@ -17,8 +17,7 @@
 #include "promql/exec/extended.h"
 #include "promql/exec/group.h"
 #include "promql/exec/held.h"
-#include "promql/exec/lanes.h"
-#include "promql/exec/select_int.h"
+#include "promql/exec/select_pieces.h"
 
 #define BATCH_BYTES ((size_t)128 << 10)
 /* Rows of histograms are as large as if each had a hundred buckets; eight times the bytes of a batch may be made of them. */
@@ -37,12 +36,12 @@ struct raw_batch {
 	struct op_select *sel;
 	struct arena arena; /* labels, chunks, rows */
 	struct raw *raw;
-	size_t n_raw, cap_raw, bytes;
+	size_t n_raw, cap_raw, n_row, bytes;
 	struct row *row;
-	size_t n_row;
 	/* by how many readers behind filters a series has; and windows of all series, and of those that pass a filter */
 	struct sample_tally tally[SELECT_FILTERS + 1];
 	struct held_windows windows, passed[SELECT_FILTERS];
+	bool hists; /* of some series */
 	int rc;
 	struct err err;
 };
@@ -66,13 +65,12 @@ struct op_select {
 	size_t n_keep;
 	const struct pushed *pushed;
 	bool keep_all; /* a reader looks at any label */
-	bool drop_name;
+	bool drop_name, ended;
 	bool stats;	      /* of histograms only count and sum are wanted */
 	unsigned downsampled; /* resolutions that were told */
 	bool wants_counter; /* rate, increase: say so when the name is not a counter's */
 	struct exec *x;
 	struct series_set *set;
-	bool ended;
 	struct raw_batch *ring;
 	uint32_t ring_n, ready, at; /* `ready` batches decoded, `at` handed out next */
 	struct batch out;
@@ -116,35 +114,10 @@ static void instant_row(const struct op_select *s, const struct range_call *call
 	}
 }
 
-/* Range windows pass over stale markers: take them out of the columns, in place. */
-size_t select_drop_stale(struct sample_cols *c)
-{
-	size_t k = 0;
-	if (c->rise)
-		return c->n;
-	if (!c->h) /* a stale marker is a NaN; most series have none */
-		k = lanes_find_nan(c->v, 0, c->n);
-	while (k < c->n &&
-	       !(c->h && c->h[k] ? hist_is_stale(c->h[k]) : is_stale_nan(c->v[k])))
-		k++;
-	for (size_t i = k; i < c->n; i++) {
-		if (c->h && c->h[i] ? hist_is_stale(c->h[i]) : is_stale_nan(c->v[i]))
-			continue;
-		c->t_ms[k] = c->t_ms[i];
-		c->v[k] = c->v[i];
-		if (c->h)
-			c->h[k] = c->h[i];
-		if (c->st_ms)
-			c->st_ms[k] = c->st_ms[i];
-		k++;
-	}
-	c->n = k;
-	return k;
-}
-
-static int eval(const struct op_select *s, const struct range_call *call,
+static int eval(const void *arg, const struct range_call *call,
 		const struct series_cols *c, struct range_env *env, struct row *out)
 {
+	const struct op_select *s = arg;
 	if (s->fn)
 		return s->fn->eval(call, c, env, out);
 	if (call->smoothed)
@@ -185,30 +158,60 @@ static void note_windows(const struct op_select *s, struct raw_batch *b, uint32_
 			held_series(&b->passed[i], t, steps, out);
 }
 
-static int decode_series(struct op_select *s, struct raw_batch *b, struct arena *scratch,
-			 struct raw *r, struct err *e)
+/* All its samples at once. */
+static int eval_series(struct op_select *s, struct arena *scratch, struct raw *r,
+		       const struct range_call *call, struct range_env *env,
+		       struct row *row, struct err *e)
 {
 	struct exec *x = s->x;
 	struct sample_cols c = { 0 };
-	/* Histograms outlive the scratch columns: rows point to them. */
 	if (select_decode(x, &s->spec, s->set, r->labels, r->chunks, r->n, scratch, &c,
 			  e) < 0)
 		return -1;
-	if (s->stats && c.h && select_stats(x, &s->call, scratch, &c, e) < 0)
+	if (s->stats && c.h && select_stats(x, call, scratch, &c, e) < 0)
 		return -1;
 	atomic_fetch_add_explicit(&s->op.samples, c.n, memory_order_relaxed);
-	if (s->fn || s->call.smoothed)
+	if (s->fn || call->smoothed)
 		select_drop_stale(&c);
-	struct row row;
-	struct range_call call = s->call;
 	bool hists = c.h && !s->timestamps && !s->starts;
-	if (row_new(x, &b->arena, s->op.grid.n, hists, &row, e) < 0)
+	if (row_new(x, env->arena, s->op.grid.n, hists, row, e) < 0)
 		return -1;
 	struct series_cols cols = {
 		.t_ms = c.t_ms, .v = c.v, .h = c.h, .n = c.n, .rise = c.rise
 	};
 	if (x->q->start_timestamps)
 		cols.st_ms = c.st_ms;
+	if (tally_series(x, scratch, &cols, call->tally, e) < 0)
+		return -1;
+	return eval(s, call, &cols, env, row);
+}
+
+static int eval_pieces(struct op_select *s, struct arena *scratch, struct raw *r,
+		       const struct range_call *call, struct range_env *env,
+		       uint32_t steps, struct row *row, struct err *e)
+{
+	struct select_pieces p = { .x = s->x,
+				   .spec = &s->spec,
+				   .set = s->set,
+				   .labels = r->labels,
+				   .chunks = r->chunks,
+				   .n = r->n,
+				   .call = call,
+				   .env = env,
+				   .eval = eval,
+				   .arg = s,
+				   .past_stale = s->fn };
+	int rc = select_pieces(&p, steps, scratch, row, e);
+	atomic_fetch_add_explicit(&s->op.samples, p.samples, memory_order_relaxed);
+	return rc;
+}
+
+static int decode_series(struct op_select *s, struct raw_batch *b, struct arena *scratch,
+			 struct raw *r, struct err *e)
+{
+	struct exec *x = s->x;
+	struct row row;
+	struct range_call call = s->call;
 	struct range_env env = { .x = x,
 				 .arena = &b->arena,
 				 .metric = r->metric,
@@ -217,10 +220,12 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 	/* COMPAT: Prometheus 3.14 does not count samples of smoothed instant selectors, but holds them */
 	struct sample_tally uncounted = { 0 };
 	bool smooth = !s->fn && call.smoothed;
-	uint32_t more = serves(s, r->among, &call);
+	uint32_t more = serves(s, r->among, &call), steps = 0;
 	call.tally = smooth ? &uncounted : &b->tally[more];
-	if (tally_series(x, scratch, &cols, call.tally, e) < 0 ||
-	    eval(s, &call, &cols, &env, &row) < 0)
+	if (!s->stats && !s->timestamps && !s->starts)
+		steps = select_piece_steps(&call, s->fn, r->chunks, r->n);
+	if ((steps ? eval_pieces(s, scratch, r, &call, &env, steps, &row, e)
+		   : eval_series(s, scratch, r, &call, &env, &row, e)) < 0)
 		return -1;
 	note_windows(s, b, r->among, call.tally, smooth ? NULL : &row);
 	if (!bits_any(row.bits, s->op.grid.n))
@@ -304,21 +309,6 @@ static int check_unique(struct op_select *s, struct labels ls, struct err *e)
 	return 0;
 }
 
-static bool shows_hists(const struct op_select *s, const struct series_in *in)
-{
-	if (s->stats || s->timestamps)
-		return false;
-	for (size_t i = 0; i < in->n; i++)
-		switch (in->chunks[i].part[AGGR_RAW].enc) {
-		case CHUNK_HIST:
-		case CHUNK_FLOATHIST:
-		case CHUNK_HIST_ST:
-		case CHUNK_FLOATHIST_ST: return true;
-		default: break;
-		}
-	return false;
-}
-
 static int add_raw(struct op_select *s, struct raw_batch *b, const struct series_in *in,
 		   struct err *e)
 {
@@ -353,8 +343,10 @@ static int add_raw(struct op_select *s, struct raw_batch *b, const struct series
 	select_count(x, &s->op.read, in);
 	select_note_downsampled(x, &s->spec, in, &s->downsampled);
 	b->bytes += 128;
-	if (shows_hists(s, in))
+	if (!s->stats && !s->timestamps && select_has_hists(in)) {
 		b->bytes += s->op.grid.n * HIST_WEIGHT;
+		b->hists = true;
+	}
 	return 0;
 }
 
@@ -376,6 +368,7 @@ static int fill(struct op_select *s, struct raw_batch *b, struct err *e)
 	const struct series_in *in;
 	arena_reset(&b->arena);
 	b->n_raw = b->n_row = b->bytes = 0;
+	b->hists = false;
 	b->rc = 0;
 	b->windows = (struct held_windows){ 0 };
 	memset(b->passed, 0, sizeof(b->passed));
@@ -417,10 +410,11 @@ static int refill(struct op_select *s, struct err *e)
 	if (range_params_read(x, &s->params, &s->call, e) < 0 || open_set(s, e) < 0)
 		return -1;
 	s->ready = s->at = 0;
-	while (s->ready < s->ring_n && !s->ended) {
+	for (uint32_t most = s->ring_n; s->ready < most && !s->ended;) {
 		if (fill(s, &s->ring[s->ready], e) < 0)
 			return -1;
-		s->ready++;
+		if (s->ring[s->ready++].hists) /* large rows: one batch a core */
+			most = s->ring_n / 2;
 	}
 	task_par_for(x->q->pool, s->ready, decode_batch, s);
 	for (uint32_t i = 0; i < s->ready; i++) {
@@ -431,6 +425,17 @@ static int refill(struct op_select *s, struct err *e)
 			return -1;
 	}
 	return 0;
+}
+
+static void ring_free(struct op_select *s)
+{
+	for (uint32_t i = 0; i < s->ring_n; i++) {
+		free(s->ring[i].raw);
+		arena_deinit(&s->ring[i].arena);
+	}
+	free(s->ring);
+	s->ring = NULL;
+	s->ring_n = s->ready = s->at = 0;
 }
 
 static int sel_next(struct op *op, struct exec *x, struct batch **out, struct err *e)
@@ -450,8 +455,10 @@ static int sel_next(struct op *op, struct exec *x, struct batch **out, struct er
 					return -1;
 			return 1;
 		}
-		if (s->ended)
+		if (s->ended) { /* whoever asks reads the last batch no more */
+			ring_free(s);
 			return 0;
+		}
 		if (refill(s, e) < 0)
 			return -1;
 	}
@@ -472,11 +479,7 @@ static void sel_close(struct op *op)
 	if (s->set && s->x->q->on_select)
 		s->x->q->on_select(s->x->q->on_select_arg, -1);
 	series_set_close(s->set);
-	for (uint32_t i = 0; i < s->ring_n; i++) {
-		free(s->ring[i].raw);
-		arena_deinit(&s->ring[i].arena);
-	}
-	free(s->ring);
+	ring_free(s);
 	map64_deinit(&s->seen);
 }
 
