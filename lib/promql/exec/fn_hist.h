@@ -29,6 +29,14 @@ struct hist_slide {
 	uint32_t hints[4];   /* how many of them say what of resets */
 	const uint32_t *run; /* of each sample; NULL: not looked for yet */
 };
+/* See fn_hist_plain.c: the layout of the last result, for as long as the samples' is at the same place. */
+struct hist_plain {
+	const struct hist *of; /* NULL: none yet */
+	const struct hist_span *spans[2];
+	uint32_t n_spans[2];
+	const double *bounds;
+	bool clear; /* no bucket begins inside the zero bucket */
+};
 struct hist_range {
 	const struct range_call *c;
 	const struct series_cols *s;
@@ -41,6 +49,7 @@ struct hist_range {
 	struct hist_work work;
 	struct hist_acc acc;
 	struct hist_slide slide;
+	struct hist_plain plain;
 };
 int hist_range_open(struct hist_range *r, const struct range_call *c,
 		    const struct series_cols *s, struct range_env *env);
@@ -58,6 +67,13 @@ bool hist_range_accept(struct hist_range *r, unsigned met, enum hist_said reconc
 /* The accumulator holds the sum of the window's counts, exactly, and the compensated sum of its sums: 1. 0: it cannot be had so,
  * and the accumulator is free; -1 with env->e. */
 int hist_slide_to(struct hist_range *r, const struct window *w);
+/*
+ * The window's difference is that of its ends, bucket by bucket: no reset, one layout. 1; 0: it is not so; -1 with env->e. Then its
+ * difference times a factor; NULL with env->e.
+ */
+int hist_range_is_plain(struct hist_range *r, const struct window *w);
+const struct hist *hist_range_plain(struct hist_range *r, const struct window *w,
+				    double factor);
 /* Memory for as long as eval runs; NULL with env->e. */
 void *hist_range_scratch(struct range_env *env, size_t n);
 /* A bit a sample, all clear, for as long as eval runs; NULL with env->e. */

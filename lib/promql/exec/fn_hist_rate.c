@@ -175,9 +175,14 @@ int hist_rate_step(struct hist_range *r, const struct window *w, uint32_t i,
 	}
 	int64_t st = counter && s->st_ms ? s->st_ms[w->lo] : 0;
 	bool began = st != 0 && st > from && st < t0;
-	int rc = n > 1 ? difference(r, w, counter) : began;
+	int plain = counter && n > 1 && !began ? hist_range_is_plain(r, w) : 0;
+	if (plain < 0)
+		return -1;
+	int rc = plain ? 1 : n > 1 ? difference(r, w, counter) : began;
 	if (rc <= 0)
 		return rc;
+	if (plain)
+		r->acc.count = s->h[w->hi - 1]->count - s->h[w->lo]->count;
 	struct ends e = { (double)(t0 - from) / 1000, (double)(ref - t1) / 1000,
 			  (double)(t1 - t0) / 1000 };
 	double mean = n > 1 ? e.sampled / (double)(n - 1) : 0;
@@ -192,7 +197,12 @@ int hist_rate_step(struct hist_range *r, const struct window *w, uint32_t i,
 		factor = (e.sampled + e.to_start + e.to_end) / e.sampled;
 	if (per_second)
 		factor /= (double)r->c->range_ms / 1000;
-	hist_acc_mul(&r->acc, factor);
-	put_hist(out, i, hist_acc_take(&r->acc, n > 1));
+	if (!plain)
+		hist_acc_mul(&r->acc, factor);
+	const struct hist *h =
+		plain ? hist_range_plain(r, w, factor) : hist_acc_take(&r->acc, n > 1);
+	if (!h)
+		return -1;
+	put_hist(out, i, h);
 	return 0;
 }

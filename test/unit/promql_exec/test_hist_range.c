@@ -211,3 +211,37 @@ Test(hist_range, windows_do_not_depend_on_what_is_around_them)
 		arena_deinit(&a);
 	}
 }
+
+/* A gauge behind all windows makes that no window is taken for one of a counter that only grew: each goes through the accumulator. */
+Test(hist_range, plain_windows_have_the_bits_of_the_accumulator)
+{
+	static struct data d;
+	static struct answer plain, long_way;
+	size_t shown = 0;
+	for (unsigned round = 0; round < 400; round++) {
+		struct arena a;
+		struct expr call, *args[1];
+		struct series_cols s = series(&d, round % 5 == 4, round % 7 == 6);
+		struct range_call c = random_call(&call, args);
+		call.call.fn = round % 2 ? FN_ID_rate : FN_ID_increase;
+		if (s.n == SAMPLES)
+			continue;
+		arena_init(&a, NULL);
+		run(&c, &s, call.call.fn, &a, &plain);
+		d.h[s.n] = (struct hist){ .hint = HIST_GAUGE };
+		d.col[s.n] = &d.h[s.n];
+		d.t[s.n++] = INT64_MAX / 2;
+		run(&c, &s, call.call.fn, &a, &long_way);
+		same_answers(&c, &plain, &long_way);
+		for (uint32_t i = 0; i < c.grid.n; i++)
+			if (bit_get(plain.bits, i) && plain.h[i]) {
+				shown++;
+				cr_assert_eq(plain.h[i]->n_pos_spans,
+					     long_way.h[i]->n_pos_spans);
+				cr_assert_eq(plain.h[i]->n_neg_spans,
+					     long_way.h[i]->n_neg_spans);
+			}
+		arena_deinit(&a);
+	}
+	cr_assert_gt(shown, 1000);
+}
