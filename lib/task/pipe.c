@@ -12,7 +12,9 @@
  * queue empty although there is room, because then nothing else would wake it. That last moment is
  * also when the limit doubles: a consumer that runs dry right after the producer was held back shows
  * a window smaller than what the way between them delays. Where both are on one machine it shows no more than that they take
- * turns, and a larger window would only hold more: with slow_ns set it doubles when what comes next takes long, time after time.
+ * turns, and a larger window would only hold more; on a busy one, that either side waited for a processor. With slow_ns set only
+ * long waits count, and the limit doubles when they are half of the time since it last did: then the reader could take twice as much.
+ * It is halved again where hardly any time was waited for many times what it lets through.
  *
  * Wake callbacks run under the mutex. They only post, so this cannot lock up, and it means that an end
  * which has ended (end, fail, close) is not called any more once its call returned: its loop object
@@ -31,6 +33,9 @@
 #define LIMIT_BYTES ((size_t)1 << 20)
 #define MAX_QUEUED  16384u
 #define FIRST_SLOTS 8u
+/* Limits' worth of bytes, slow_ns set. */
+#define GROW_AFTER   4
+#define SHRINK_AFTER 16
 
 enum pipe_state { PIPE_OPEN, PIPE_ENDED, PIPE_FAILED, PIPE_CLOSED };
 
@@ -45,7 +50,8 @@ struct side {
 struct pipe {
 	_Atomic uint32_t refs;
 	struct budget *budget; /* NULL: nothing is charged here */
-	size_t limit_max;
+	size_t limit_min, limit_max;
+	uint64_t (*now_ns)(void);
 
 	pthread_mutex_t mu; /* all below */
 	struct side producer, consumer;
@@ -54,7 +60,9 @@ struct pipe {
 	size_t held, limit;
 	bool was_full; /* the producer was told so since the consumer last ran dry */
 	uint64_t slow_ns, dry_ns; /* when it ran dry after that; 0: it did not */
-	size_t passed;		  /* bytes since the limit doubled */
+	/* Since the limit was looked at last: when that was (0: nothing came yet), long waits, and bytes. */
+	uint64_t since_ns, waited_ns;
+	size_t passed, calm; /* calm: bytes since anything worth a word was waited */
 	bool closed;
 	enum pipe_state state;
 	struct err why;	       /* FAILED */
@@ -66,7 +74,9 @@ struct pipe *pipe_new(const struct pipe_opts *o)
 	struct pipe *p = xcalloc(1, sizeof(*p));
 	atomic_init(&p->refs, 2);
 	p->limit = o && o->limit ? o->limit : LIMIT_BYTES;
+	p->limit_min = p->limit;
 	p->limit_max = o ? MAX(o->limit_max, p->limit) : p->limit;
+	p->now_ns = o && o->now_ns ? o->now_ns : time_mono_ns;
 	p->slow_ns = o ? o->slow_ns : 0;
 	p->budget = o && o->charge ? o->budget : NULL;
 	pthread_mutex_init(&p->mu, NULL);
@@ -150,6 +160,21 @@ static void told_full(struct pipe *p, bool arm)
 static void double_limit(struct pipe *p)
 {
 	p->limit = p->limit > p->limit_max / 2 ? p->limit_max : p->limit * 2;
+}
+
+/* What was waited, of the time in which so many limits' worth came through. */
+static void look(struct pipe *p, uint64_t now)
+{
+	uint64_t took = now - p->since_ns;
+	p->calm = p->waited_ns < took / 8 ? p->calm + p->passed : 0;
+	if (p->waited_ns >= took / 2 && p->waited_ns) {
+		double_limit(p);
+	} else if (p->calm / SHRINK_AFTER >= p->limit) {
+		p->limit = MAX(p->limit / 2, p->limit_min);
+		p->calm = 0;
+	}
+	p->since_ns = now;
+	p->waited_ns = 0;
 	p->passed = 0;
 }
 
@@ -157,7 +182,7 @@ static void double_limit(struct pipe *p)
 static void ran_dry(struct pipe *p)
 {
 	if (p->was_full && p->slow_ns)
-		p->dry_ns = time_mono_ns();
+		p->dry_ns = p->now_ns();
 	else if (p->was_full)
 		double_limit(p);
 	p->was_full = false;
@@ -165,19 +190,27 @@ static void ran_dry(struct pipe *p)
 		rouse(&p->producer);
 }
 
-/* Something comes for a consumer that ran dry after the producer was held back. */
-static void end_of_dry(struct pipe *p)
+/* Something comes, maybe for a consumer that ran dry after the producer was held back. */
+static void watch(struct pipe *p, size_t n)
 {
-	if (p->passed / 4 >= p->limit && time_mono_ns() - p->dry_ns >= p->slow_ns)
-		double_limit(p);
+	uint64_t dry = p->dry_ns, now;
+	p->passed += n;
+	if (!dry && p->since_ns && p->passed / SHRINK_AFTER < p->limit)
+		return;
+	now = p->now_ns();
+	if (!p->since_ns)
+		p->since_ns = now;
+	if (dry && now - dry >= p->slow_ns)
+		p->waited_ns += now - dry;
 	p->dry_ns = 0;
+	if (p->passed / GROW_AFTER >= p->limit)
+		look(p, now);
 }
 
 static void enqueue(struct pipe *p, struct view v)
 {
-	p->passed += v.n;
-	if (p->dry_ns)
-		end_of_dry(p);
+	if (p->slow_ns)
+		watch(p, v.n);
 	if (p->queued == p->slots) {
 		uint32_t slots = p->slots ? p->slots * 2 : FIRST_SLOTS;
 		struct view *ring = xreallocarray(NULL, slots, sizeof(*ring));

@@ -31,7 +31,9 @@ struct pipe_opts {
 	size_t limit_max; /* grows up to this, doubling each time the consumer finds it empty
 				 after it was full; 0: = limit */
 	uint64_t
-		slow_ns; /* not 0: only if it then waits so long, and four times the limit went through before */
+		slow_ns; /* not 0: only when waits as long as this one are half of the time in which four times the
+			  * limit went through; it is halved again when they are an eighth of that of sixteen times */
+	uint64_t (*now_ns)(void); /* NULL: time_mono_ns */
 	struct budget
 		*budget; /* charged for held bytes when charge is set; may be NULL */
 	bool charge;	 /* views are not slabs charged elsewhere: charge them here */

@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/time.h"
 #include "support/tst.h"
@@ -165,46 +164,96 @@ Test(pipe, doubles_its_limit_when_the_consumer_runs_dry_after_full)
 	pipe_unref(p);
 }
 
-/* Fill it, empty it, wait, and write so much that a limit of 10 shows. */
-static bool fits_twenty_after(struct pipe *p, unsigned wait_us)
+static uint64_t clock_ns;
+
+static uint64_t now(void)
+{
+	return clock_ns;
+}
+
+static struct pipe *slow_pipe(size_t limit, size_t limit_max)
+{
+	clock_ns = 1;
+	return pipe_new(&(struct pipe_opts){ .limit = limit,
+					     .limit_max = limit_max,
+					     .slow_ns = 2 * NS_PER_MS,
+					     .now_ns = now });
+}
+
+static void take_all(struct pipe *p)
 {
 	struct err e = ERR_INIT;
 	struct view v;
-	cr_assert_eq(pipe_push(p, view_of(NULL, 50, 1), &e), 0);
-	cr_assert(pipe_full(p));
-	cr_assert_eq(pipe_try_read(p, &v, &e), PIPE_OK);
-	pipe_release(p, &v);
-	cr_assert_eq(pipe_try_read(p, &v, &e), PIPE_AGAIN);
-	usleep(wait_us);
-	cr_assert_eq(pipe_try_write(p, view_of(NULL, 9, 1), &e), PIPE_OK);
-	struct view more = view_of(NULL, 11, 1);
-	bool fits = pipe_try_write(p, more, &e) == PIPE_OK;
-	if (!fits)
-		view_put(&more);
 	while (pipe_try_read(p, &v, &e) == PIPE_OK)
 		pipe_release(p, &v);
-	return fits;
 }
 
-Test(pipe, with_slow_ns_it_doubles_only_after_long_waits)
+/* A round: n bytes, more than the limit; the reader works on them; then it waits. */
+static void round_of(struct pipe *p, size_t n, uint64_t work_ms, uint64_t wait_ms)
 {
-	struct pipe *p = pipe_new(&(struct pipe_opts){
-		.limit = 10, .limit_max = 20, .slow_ns = 3600 * NS_PER_S });
-	for (int round = 0; round < 20; round++)
-		cr_assert_not(fits_twenty_after(p, 1000));
+	struct err e = ERR_INIT;
+	cr_assert_eq(pipe_push(p, view_of(NULL, n, 1), &e), 0);
+	(void)pipe_full(p);
+	clock_ns += work_ms * NS_PER_MS;
+	take_all(p);
+	clock_ns += wait_ms * NS_PER_MS;
+}
+
+/* What fits into it. */
+static size_t limit_of(struct pipe *p)
+{
+	struct err e = ERR_INIT;
+	size_t n = 0;
+	while (!pipe_full(p)) {
+		cr_assert_eq(pipe_push(p, view_of(NULL, 1, 1), &e), 0);
+		n++;
+	}
+	take_all(p);
+	return n;
+}
+
+static void pipe_free(struct pipe *p)
+{
 	pipe_unref(p);
 	pipe_unref(p);
-	p = pipe_new(&(struct pipe_opts){
-		.limit = 10, .limit_max = 20, .slow_ns = NS_PER_MS });
-	cr_assert(fits_twenty_after(p, 2000));
-	pipe_unref(p);
-	pipe_unref(p);
-	p = pipe_new(&(struct pipe_opts){
-		.limit = 19, .limit_max = 38, .slow_ns = NS_PER_MS });
-	cr_assert_not(fits_twenty_after(p, 2000)); /* 59 bytes, not 76 */
-	cr_assert(fits_twenty_after(p, 2000));
-	pipe_unref(p);
-	pipe_unref(p);
+}
+
+Test(pipe, with_slow_ns_it_doubles_where_the_reader_mostly_waits)
+{
+	struct pipe *p = slow_pipe(100, 400);
+	for (int i = 0; i < 4; i++)
+		round_of(p, 110, 1, 20);
+	cr_assert_eq(limit_of(p), 200);
+	for (int i = 0; i < 20; i++)
+		round_of(p, 450, 1, 20);
+	cr_assert_eq(limit_of(p), 400); /* and no more */
+	pipe_free(p);
+}
+
+Test(pipe, with_slow_ns_a_reader_that_works_longer_than_it_waits_is_not_read_ahead_for)
+{
+	struct pipe *p = slow_pipe(100, 400);
+	for (int i = 0; i < 50; i++)
+		round_of(p, 110, 20, 8); /* the scheduler's share, say */
+	cr_assert_eq(limit_of(p), 100);
+	pipe_free(p);
+	p = slow_pipe(100, 400);
+	for (int i = 0; i < 50; i++)
+		round_of(p, 110, 0, 1); /* they take turns */
+	cr_assert_eq(limit_of(p), 100);
+	pipe_free(p);
+}
+
+Test(pipe, with_slow_ns_it_is_halved_where_the_reader_hardly_waits)
+{
+	struct pipe *p = slow_pipe(100, 400);
+	for (int i = 0; i < 10; i++)
+		round_of(p, 450, 1, 20);
+	cr_assert_eq(limit_of(p), 400);
+	for (int i = 0; i < 100; i++)
+		round_of(p, 450, 20, 0);
+	cr_assert_eq(limit_of(p), 100); /* what it began with */
+	pipe_free(p);
 }
 
 Test(pipe, shows_the_producers_error_after_the_queued_messages)
