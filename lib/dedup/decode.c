@@ -70,6 +70,7 @@ static int want_hists(struct job *j, struct arena *a, struct sample_cols *c)
 {
 	if (c->h)
 		return 0;
+	c->again = false;
 	c->h = arena_try(a, j->ctx, MAX(c->cap, 1u) * sizeof *c->h, j->e);
 	if (!c->h)
 		return -1;
@@ -82,6 +83,7 @@ static int want_starts(struct job *j, struct arena *a, struct sample_cols *c)
 {
 	if (c->st_ms)
 		return 0;
+	c->again = false;
 	c->st_ms = arena_try(a, j->ctx, MAX(c->cap, 1u) * sizeof *c->st_ms, j->e);
 	if (!c->st_ms)
 		return -1;
@@ -199,6 +201,7 @@ static int raw_hists(struct job *j, struct arena *a, struct chunk_decoder **d,
 {
 	struct columns cols;
 	int rc;
+	c->again = false;
 	if (!*d) {
 		*d = chunk_decoder_new(a);
 		chunk_decoder_keep(*d, a);
@@ -219,6 +222,7 @@ static int aggregated(struct job *j, struct arena *a, const struct chunk_view *c
 	struct columns cols;
 	const struct hist *h[COLUMNS_MAX];
 	int rc;
+	c->again = false;
 	if (series_samples_reset(s, chunks, n, j->want, j->e) < 0)
 		return -1;
 	samples_seek(s, j->mint_ms);
@@ -239,52 +243,53 @@ static int aggregated(struct job *j, struct arena *a, const struct chunk_view *c
 
 /* ---- many chunks at once ---- */
 
-struct wide {
-	uint8_t *scratch;
-	size_t cap;
-};
-
-/* Do CHUNK_WIDE chunks from here on go well together? Those that hardly change are faster one by one. */
-static bool is_wide(const struct sample_cols *c, const struct chunk_view *chunks)
+/*
+ * Do CHUNK_WIDE chunks from here on go well together? Those that hardly change are faster one by one. at[i] is where chunk i comes
+ * to lie, at[CHUNK_WIDE] the end.
+ */
+static bool is_wide(const struct sample_cols *c, const struct chunk_view *chunks,
+		    size_t at[CHUNK_WIDE + 1])
 {
-	size_t bytes = 0, samples = 0;
+	size_t bytes = 0;
 	if (c->h || c->st_ms)
 		return false;
+	at[0] = c->n;
 	for (size_t i = 0; i < CHUNK_WIDE; i++) {
 		const struct chunk_part *p = &chunks[i].part[AGGR_RAW];
 		size_t count = chunk_count(*p);
 		if (p->enc != CHUNK_XOR || count < 2 || count > (size_t)p->n * 4 + 2)
 			return false;
 		bytes += p->n;
-		samples += count;
+		at[i + 1] = at[i] + count;
 	}
-	return bytes > samples;
+	return 2 * bytes > at[CHUNK_WIDE] - at[0];
 }
 
 /* 1: decoded; 0: they must go one by one. */
 static int decode_wide(struct job *j, struct arena *a, const struct chunk_view *chunks,
-		       struct wide *w, struct sample_cols *c)
+		       const size_t at[CHUNK_WIDE + 1], struct sample_cols *c)
 {
 	struct chunk_part part[CHUNK_WIDE];
 	int64_t *t[CHUNK_WIDE];
 	double *v[CHUNK_WIDE];
-	size_t at[CHUNK_WIDE + 1] = { c->n };
 	bool rise;
-	for (size_t i = 0; i < CHUNK_WIDE; i++) {
+	for (size_t i = 0; i < CHUNK_WIDE; i++)
 		part[i] = chunks[i].part[AGGR_RAW];
-		at[i + 1] = at[i] + chunk_count(part[i]);
-	}
 	size_t need = chunk_wide_scratch(part);
-	if (need > w->cap && !(w->scratch = arena_try(a, j->ctx, need, j->e)))
-		return -1;
-	w->cap = MAX(w->cap, need);
+	if (need > c->scratch_cap) {
+		uint8_t *p = arena_try(a, j->ctx, need, j->e);
+		if (!p)
+			return -1;
+		c->scratch = p;
+		c->scratch_cap = need;
+	}
 	if (reserve(j, a, c, at[CHUNK_WIDE]) < 0)
 		return -1;
 	for (size_t i = 0; i < CHUNK_WIDE; i++) {
 		t[i] = c->t_ms + at[i];
 		v[i] = c->v + at[i];
 	}
-	if (chunk_xor_decode_wide(part, w->scratch, t, v, &rise) != 0)
+	if (chunk_xor_decode_wide(part, c->scratch, t, v, &rise) != 0)
 		return 0;
 	for (size_t i = 0; i < CHUNK_WIDE; i++) {
 		size_t from = c->n, n = at[i + 1] - at[i];
@@ -304,9 +309,8 @@ static int decode_lane(struct job *j, struct arena *a, const struct chunk_view *
 		       size_t n, struct sample_cols *c)
 {
 	struct chunk_decoder *d = NULL;
-	struct wide wide = { 0 };
 	const bool usable = n >= CHUNK_WIDE && chunk_wide_usable();
-	size_t total = 0;
+	size_t total = 0, at[CHUNK_WIDE + 1];
 	for (size_t i = 0; i < n; i++) {
 		total += bound_of(&chunks[i], j->want);
 		if (!chunks[i].part[AGGR_RAW].p)
@@ -318,8 +322,8 @@ static int decode_lane(struct job *j, struct arena *a, const struct chunk_view *
 	for (size_t i = 0; i < n; i++) {
 		if (i % CHECK_EVERY < CHUNK_WIDE && ctx_check(j->ctx, j->e) < 0)
 			return -1;
-		if (usable && n - i >= CHUNK_WIDE && is_wide(c, chunks + i)) {
-			int done = decode_wide(j, a, chunks + i, &wide, c);
+		if (usable && n - i >= CHUNK_WIDE && is_wide(c, chunks + i, at)) {
+			int done = decode_wide(j, a, chunks + i, at, c);
 			if (done < 0)
 				return -1;
 			if (done) {
@@ -479,6 +483,7 @@ int dedup_decode(struct ctx *ctx, struct arena *a, struct chunk_view *chunks, si
 	out->h = NULL;
 	out->st_ms = NULL;
 	out->rise = false;
+	out->again = true;
 	n = in_range(chunks, n, mint_ms, maxt_ms, &plain);
 	if (n == 0)
 		return 0;

@@ -76,6 +76,10 @@ struct sample_cols {
 	int64_t *st_ms; /* start timestamps, 0: that sample has none; NULL: none at all */
 	size_t n, cap;
 	bool rise; /* known: floats only, all are numbers, none negative or less than the one before */
+	/* Nothing but this struct's own lies in the arena: the next call may be given both again, as they are. */
+	bool again;
+	uint8_t *scratch; /* of decoders */
+	size_t scratch_cap;
 };
 MUST_CHECK int dedup_decode(struct ctx *ctx, struct arena *a, struct chunk_view *chunks,
 			    size_t n, enum sample_aggr want, bool dedup, bool counter,

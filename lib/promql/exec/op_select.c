@@ -158,15 +158,28 @@ static void note_windows(const struct op_select *s, struct raw_batch *b, uint32_
 			held_series(&b->passed[i], t, steps, out);
 }
 
+/* What a batch's series use one after another: scratch is emptied behind each, columns are used again if they are not long. */
+#define ROOM_KEPT 16384
+struct sample_room {
+	struct arena scratch, arena; /* arena: of cols */
+	struct sample_cols cols;
+};
+
 /* All its samples at once. */
-static int eval_series(struct op_select *s, struct arena *scratch, struct raw *r,
+static int eval_series(struct op_select *s, struct sample_room *room, struct raw *r,
 		       const struct range_call *call, struct range_env *env,
 		       struct row *row, struct err *e)
 {
 	struct exec *x = s->x;
-	struct sample_cols c = { 0 };
-	if (select_decode(x, &s->spec, s->set, r->labels, r->chunks, r->n, scratch, &c,
-			  e) < 0)
+	struct arena *scratch = &room->scratch;
+	if (!room->cols.again || room->cols.cap > ROOM_KEPT) {
+		arena_reset(&room->arena);
+		room->cols = (struct sample_cols){ 0 };
+	}
+	int rc = select_decode(x, &s->spec, s->set, r->labels, r->chunks, r->n,
+			       &room->arena, &room->cols, e);
+	struct sample_cols c = room->cols;
+	if (rc < 0)
 		return -1;
 	if (s->stats && c.h && select_stats(x, call, scratch, &c, e) < 0)
 		return -1;
@@ -206,8 +219,8 @@ static int eval_pieces(struct op_select *s, struct arena *scratch, struct raw *r
 	return rc;
 }
 
-static int decode_series(struct op_select *s, struct raw_batch *b, struct arena *scratch,
-			 struct raw *r, struct err *e)
+static int decode_series(struct op_select *s, struct raw_batch *b,
+			 struct sample_room *room, struct raw *r, struct err *e)
 {
 	struct exec *x = s->x;
 	struct row row;
@@ -216,7 +229,7 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 				 .arena = &b->arena,
 				 .metric = r->metric,
 				 .e = e,
-				 .scratch = scratch };
+				 .scratch = &room->scratch };
 	/* COMPAT: Prometheus 3.14 does not count samples of smoothed instant selectors, but holds them */
 	struct sample_tally uncounted = { 0 };
 	bool smooth = !s->fn && call.smoothed;
@@ -224,8 +237,8 @@ static int decode_series(struct op_select *s, struct raw_batch *b, struct arena 
 	call.tally = smooth ? &uncounted : &b->tally[more];
 	if (!s->stats && !s->timestamps && !s->starts)
 		steps = select_piece_steps(&call, s->fn, r->chunks, r->n);
-	if ((steps ? eval_pieces(s, scratch, r, &call, &env, steps, &row, e)
-		   : eval_series(s, scratch, r, &call, &env, &row, e)) < 0)
+	if ((steps ? eval_pieces(s, &room->scratch, r, &call, &env, steps, &row, e)
+		   : eval_series(s, room, r, &call, &env, &row, e)) < 0)
 		return -1;
 	note_windows(s, b, r->among, call.tally, smooth ? NULL : &row);
 	if (!bits_any(row.bits, s->op.grid.n))
@@ -254,43 +267,19 @@ static void decode_batch(void *arg, size_t i)
 {
 	struct raw_batch *b = &((struct op_select *)arg)->ring[i];
 	struct op_select *s = b->sel;
-	struct arena scratch;
-	arena_init(&scratch, s->x->ctx->budget);
+	struct sample_room room = { .cols = { .again = true } };
+	arena_init(&room.scratch, s->x->ctx->budget);
+	arena_init(&room.arena, s->x->ctx->budget);
 	b->rc = ctx_check(s->x->ctx, &b->err);
 	for (size_t k = 0; k < b->n_raw && b->rc == 0; k++) {
-		b->rc = decode_series(s, b, &scratch, &b->raw[k], &b->err);
-		arena_reset(&scratch);
+		b->rc = decode_series(s, b, &room, &b->raw[k], &b->err);
+		arena_reset(&room.scratch);
 	}
-	arena_deinit(&scratch);
+	arena_deinit(&room.arena);
+	arena_deinit(&room.scratch);
 }
 
 /* ---- pulling: WORKER ---- */
-
-static int copy_chunks(struct exec *x, struct raw_batch *b, const struct series_in *in,
-		       struct raw *r, struct err *e)
-{
-	size_t bytes = 0;
-	for (size_t i = 0; i < in->n; i++)
-		for (int a = 0; a < AGGR_N; a++)
-			bytes += in->chunks[i].part[a].n;
-	r->n = in->n;
-	r->chunks = arena_try(&b->arena, x->ctx, in->n * sizeof(*r->chunks) + 1, e);
-	uint8_t *p = r->chunks ? arena_try(&b->arena, x->ctx, bytes + 1, e) : NULL;
-	if (!p)
-		return -1;
-	memcpy(r->chunks, in->chunks, in->n * sizeof(*r->chunks));
-	for (size_t i = 0; i < in->n; i++)
-		for (int a = 0; a < AGGR_N; a++) {
-			struct chunk_part *part = &r->chunks[i].part[a];
-			if (!part->p)
-				continue;
-			memcpy(p, part->p, part->n);
-			part->p = p;
-			p += part->n;
-		}
-	b->bytes += bytes + in->n * sizeof(*r->chunks);
-	return 0;
-}
 
 /* Names dropped from series of several metrics may make two of them equal: that is an error. */
 static int check_unique(struct op_select *s, struct labels ls, struct err *e)
@@ -334,15 +323,16 @@ static int add_raw(struct op_select *s, struct raw_batch *b, const struct series
 		ls = s->keep ? labels_keep(tmp, ls, s->keep, s->n_keep)
 			     : labels_drop(tmp, ls, row_name_labels, ROW_NAME_LABELS);
 	}
+	size_t bytes = select_count(x, &s->op.read, in);
 	if (labels_try_dup(&b->arena, x->ctx, ls, &r.labels, e) < 0 ||
-	    copy_chunks(x, b, in, &r, e) < 0)
+	    select_copy(x, &b->arena, in, bytes, &r.chunks, e) < 0)
 		return -1;
+	r.n = in->n;
 	if (s->drop_name && !s->op.unique && check_unique(s, r.labels, e) < 0)
 		return -1;
 	b->raw[b->n_raw++] = r;
-	select_count(x, &s->op.read, in);
 	select_note_downsampled(x, &s->spec, in, &s->downsampled);
-	b->bytes += 128;
+	b->bytes += bytes + in->n * sizeof(*r.chunks) + 128;
 	if (!s->stats && !s->timestamps && select_has_hists(in)) {
 		b->bytes += s->op.grid.n * HIST_WEIGHT;
 		b->hists = true;

@@ -85,6 +85,7 @@ int select_decode(struct exec *x, const struct select_spec *spec,
 	if (good == (ssize_t)n ||
 	    (good >= 0 && decode(x, spec, a, chunks, (size_t)good, c, &why) < 0))
 		rc = fail(x, name, &why, e); /* no chunk is damaged alone */
+	c->again = false;
 	buf_deinit(&text);
 	return rc;
 }

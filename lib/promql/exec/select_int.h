@@ -26,8 +26,13 @@ void select_note_downsampled(struct exec *x, const struct select_spec *spec,
 enum sample_aggr select_want(const struct expr *call);
 int select_open(struct exec *x, const struct select_spec *spec, struct series_set **out,
 		struct err *e);
-/* A series that was taken from the stores, for the statistics of the query and of one operator (NULL: none). */
-void select_count(struct exec *x, struct op_read *of, const struct series_in *in);
+/*
+ * A series that was taken from the stores, for the statistics of the query and of one operator (NULL: none). Returns the bytes of
+ * its chunks, which select_copy needs to copy them to `a`.
+ */
+size_t select_count(struct exec *x, struct op_read *of, const struct series_in *in);
+MUST_CHECK int select_copy(struct exec *x, struct arena *a, const struct series_in *in,
+			   size_t bytes, struct chunk_view **out, struct err *e);
 size_t select_drop_stale(struct sample_cols *c);
 /* Histograms with count, sum and what they say of resets only; they lie in a. select_stats.c */
 MUST_CHECK int select_stats(struct exec *x, const struct range_call *c, struct arena *a,

@@ -6,6 +6,8 @@
  */
 #include "promql/exec/select_int.h"
 
+#include <string.h>
+
 #include "tsdb/chunk/chunk.h"
 
 #define X_LOOK_MS (60 * 60 * 1000) /* xrate and its like: the sample before the range */
@@ -175,15 +177,58 @@ static void count(struct op_read *r, const struct op_read *more)
 	r->bytes += more->bytes;
 }
 
-void select_count(struct exec *x, struct op_read *of, const struct series_in *in)
+/* Nearly all: no part of downsampled data. */
+static bool raw_only(const struct chunk_view *c)
+{
+	uintptr_t any = 0;
+	for (int a = AGGR_RAW + 1; a < AGGR_N; a++)
+		any |= (uintptr_t)c->part[a].p;
+	return any == 0;
+}
+
+size_t select_count(struct exec *x, struct op_read *of, const struct series_in *in)
 {
 	struct op_read one = { .series = 1, .chunks = in->n };
-	for (size_t i = 0; i < in->n; i++)
-		for (int a = 0; a < AGGR_N; a++)
-			one.bytes += in->chunks[i].part[a].n;
+	for (size_t i = 0; i < in->n; i++) {
+		const struct chunk_view *c = &in->chunks[i];
+		one.bytes += c->part[AGGR_RAW].n;
+		if (raw_only(c))
+			continue;
+		for (int a = AGGR_RAW + 1; a < AGGR_N; a++)
+			one.bytes += c->part[a].n;
+	}
 	count(&x->read, &one);
 	if (of)
 		count(of, &one);
+	return one.bytes;
+}
+
+static uint8_t *copy_part(struct chunk_part *part, uint8_t *to)
+{
+	if (!part->p)
+		return to;
+	memcpy(to, part->p, part->n);
+	part->p = to;
+	return to + part->n;
+}
+
+int select_copy(struct exec *x, struct arena *a, const struct series_in *in, size_t bytes,
+		struct chunk_view **out, struct err *e)
+{
+	struct chunk_view *c = arena_try(a, x->ctx, in->n * sizeof(*c) + 1, e);
+	uint8_t *p = c ? arena_try(a, x->ctx, bytes + 1, e) : NULL;
+	if (!p)
+		return -1;
+	memcpy(c, in->chunks, in->n * sizeof(*c));
+	for (size_t i = 0; i < in->n; i++) {
+		p = copy_part(&c[i].part[AGGR_RAW], p);
+		if (raw_only(&c[i]))
+			continue;
+		for (int k = AGGR_RAW + 1; k < AGGR_N; k++)
+			p = copy_part(&c[i].part[k], p);
+	}
+	*out = c;
+	return 0;
 }
 
 int select_each(struct exec *x, const struct select_each *s, struct err *e)
