@@ -1,8 +1,9 @@
 /*
  * proto/series.c - Series frames, field by field without tables: what flows most through a querier.
  *
- * Two passes over a series: the first counts labels and chunks, so that the arrays are made once at their size
- * (bounded by the frame: every label and chunk costs at least two bytes there).
+ * The arrays of a series are made once: of a batch's first series labels and chunks are counted before, each other one is taken
+ * to have as many as the one in front of it, and those that are more are counted when the first of them comes. Both are
+ * bounded by the frame.
  *
  * Peers are not trusted to keep the order of struct series_in: one comparison a label and a chunk tells, and what
  * is merely unordered is sorted. A label without value is the same as none. Empty and doubled names are E_CORRUPT.
@@ -71,6 +72,44 @@ static inline int take_chunk(struct ctx *ctx, struct str in, struct chunk_part *
 	return 0;
 }
 
+/* As nearly all are: both times, and of the raw part data and perhaps a hash. False: look at each field. */
+static inline bool take_usual_chunk(struct str in, struct chunk_view *c)
+{
+	struct rd r = rd_of(in);
+	uint64_t mint, maxt, n, hash = 0;
+	if (rd_left(&r) < 24 || r.p[0] != (1 << 3 | PB_VARINT))
+		return false;
+	r.p++;
+	mint = rd_uvarint_inline(&r);
+	if (rd_left(&r) < 12 || r.p[0] != (2 << 3 | PB_VARINT))
+		return false;
+	r.p++;
+	maxt = rd_uvarint_inline(&r);
+	if (rd_left(&r) < 4 || r.p[0] != (3 << 3 | PB_BYTES))
+		return false;
+	r.p++;
+	if (rd_uvarint_short(&r) != rd_left(&r) || rd_left(&r) < 2 ||
+	    r.p[0] != (2 << 3 | PB_BYTES))
+		return false;
+	r.p++;
+	n = rd_uvarint_short(&r);
+	if (n > rd_left(&r))
+		return false;
+	const uint8_t *data = r.p;
+	r.p += n;
+	if (rd_left(&r) && *r.p == (3 << 3 | PB_VARINT)) {
+		r.p++;
+		hash = rd_uvarint(&r);
+	}
+	if (r.bad || rd_left(&r) || (int64_t)mint > (int64_t)maxt)
+		return false;
+	*c = (struct chunk_view){ .mint_ms = (int64_t)mint,
+				  .maxt_ms = (int64_t)maxt,
+				  .hash = hash };
+	c->part[AGGR_RAW] = (struct chunk_part){ data, (uint32_t)n, CHUNK_XOR };
+	return true;
+}
+
 /* Field numbers 3..8 of AggrChunk are raw, count, sum, min, max, counter: the order of enum aggr. */
 static int take_aggr_chunk(struct ctx *ctx, struct str in, struct chunk_view *c,
 			   struct err *e)
@@ -78,16 +117,9 @@ static int take_aggr_chunk(struct ctx *ctx, struct str in, struct chunk_view *c,
 	struct rd r = rd_of(in);
 	struct pb_field f;
 	int rc;
+	if (LIKELY(take_usual_chunk(in, c)))
+		return 0;
 	*c = (struct chunk_view){ 0 };
-	/* Both times first, as every writer does. */
-	if (LIKELY(rd_left(&r) > 16 && r.p[0] == (1 << 3 | PB_VARINT))) {
-		r.p++;
-		c->mint_ms = (int64_t)rd_uvarint(&r);
-		if (LIKELY(rd_left(&r) && r.p[0] == (2 << 3 | PB_VARINT))) {
-			r.p++;
-			c->maxt_ms = (int64_t)rd_uvarint(&r);
-		}
-	}
 	while ((rc = pb_next_inline(&r, &f)) > 0) {
 		if (f.wire == PB_BYTES && f.num >= 3 && f.num <= 8) {
 			if (take_chunk(ctx, f.bytes, &c->part[f.num - 3],
@@ -133,7 +165,7 @@ static int order_labels(struct ctx *ctx, struct label *l, struct labels ls, stru
 }
 
 /* Most names differ in the first byte already. */
-static inline bool before(struct str a, struct str b)
+static inline bool before_name(struct str a, struct str b)
 {
 	if (a.n && b.n && a.p[0] != b.p[0])
 		return (uint8_t)a.p[0] < (uint8_t)b.p[0];
@@ -147,50 +179,94 @@ static void prefetch(struct str in)
 		__builtin_prefetch(in.p + i);
 }
 
-static int take_series(struct ctx *ctx, struct arena *a, struct str in,
-		       struct series_in *s, struct err *e)
+/* Labels and chunks of a series; and how many of them there is room for. */
+struct taken {
+	struct label *l;
+	struct chunk_view *c;
+	size_t labels, chunks;
+};
+
+/* Make room for what is left of the series, too, if `labels` and `chunks` fill theirs. */
+static int make_room(struct ctx *ctx, struct arena *a, struct rd rest, uint32_t labels,
+		     size_t chunks, struct taken *t, struct err *e)
 {
-	struct rd r = rd_of(in);
 	struct pb_field f;
-	size_t labels = 0, chunks = 0;
+	struct taken more = { .labels = labels, .chunks = chunks };
 	int rc;
-	prefetch(in);
-	while ((rc = pb_next_inline(&r, &f)) > 0) {
-		labels += f.num == 1 && f.wire == PB_BYTES;
-		chunks += f.num == 2 && f.wire == PB_BYTES;
+	while ((rc = pb_next_inline(&rest, &f)) > 0) {
+		more.labels += f.num == 1 && f.wire == PB_BYTES;
+		more.chunks += f.num == 2 && f.wire == PB_BYTES;
 	}
 	if (rc < 0)
 		return bad(ctx, e, "cut short or malformed");
-	struct label *l = arena_try(a, ctx, labels * sizeof(*l) + 1, e);
-	struct chunk_view *c = l ? arena_try(a, ctx, chunks * sizeof(*c) + 1, e) : NULL;
-	if (!c)
+	more.l = arena_try(a, ctx, more.labels * sizeof(*t->l) + 1, e);
+	more.c = more.l ? arena_try(a, ctx, more.chunks * sizeof(*t->c) + 1, e) : NULL;
+	if (!more.c)
+		return -1;
+	if (labels)
+		memcpy(more.l, t->l, labels * sizeof(*t->l));
+	if (chunks)
+		memcpy(more.c, t->c, chunks * sizeof(*t->c));
+	*t = more;
+	return 0;
+}
+
+/* Room for as many as the series before had, NULL: for all that it has. A chunk seldom takes less than LEAST_CHUNK bytes. */
+#define LEAST_CHUNK 32
+static int guess_room(struct ctx *ctx, struct arena *a, struct str in,
+		      const struct series_in *before, struct taken *t, struct err *e)
+{
+	if (!before || before->n > in.n / LEAST_CHUNK || before->labels.n > in.n / 4)
+		return make_room(ctx, a, rd_of(in), 0, 0, t, e);
+	t->labels = before->labels.n;
+	t->chunks = before->n;
+	t->l = arena_try(a, ctx, t->labels * sizeof(*t->l) + 1, e);
+	t->c = t->l ? arena_try(a, ctx, t->chunks * sizeof(*t->c) + 1, e) : NULL;
+	return t->c ? 0 : -1;
+}
+
+static int take_series(struct ctx *ctx, struct arena *a, struct str in,
+		       const struct series_in *before, struct series_in *s, struct err *e)
+{
+	struct rd r = rd_of(in), at = r;
+	struct pb_field f;
+	struct taken t;
+	prefetch(in);
+	if (guess_room(ctx, a, in, before, &t, e) < 0)
 		return -1;
 	struct str name = STR("");
 	bool names_ascend = true, chunks_ascend = true;
 	uint32_t n = 0;
 	size_t k = 0;
-	r = rd_of(in);
-	while (pb_next_inline(&r, &f) > 0) {
-		if (f.wire != PB_BYTES)
+	int rc;
+	for (; (rc = pb_next_inline(&r, &f)) > 0; at = r) {
+		if (f.wire != PB_BYTES || (f.num != 1 && f.num != 2))
 			continue;
+		if (UNLIKELY(f.num == 1 ? n == t.labels : k == t.chunks) &&
+		    make_room(ctx, a, at, n, k, &t, e) < 0)
+			return -1;
 		if (f.num == 1) {
-			if (!take_label(f.bytes, &l[n]))
+			struct label *l = &t.l[n];
+			if (!take_label(f.bytes, l))
 				return bad(ctx, e, "malformed label");
-			if (l[n].value.n == 0)
+			if (l->value.n == 0)
 				continue;
-			names_ascend &= before(name, l[n].name); /* "" never is */
-			name = l[n++].name;
-		} else if (f.num == 2) {
-			if (take_aggr_chunk(ctx, f.bytes, &c[k], e) < 0)
+			names_ascend &= before_name(name, l->name); /* "" never is */
+			name = l->name;
+			n++;
+		} else {
+			if (take_aggr_chunk(ctx, f.bytes, &t.c[k], e) < 0)
 				return -1;
-			chunks_ascend &= k == 0 || c[k - 1].mint_ms <= c[k].mint_ms;
+			chunks_ascend &= k == 0 || t.c[k - 1].mint_ms <= t.c[k].mint_ms;
 			k++;
 		}
 	}
-	*s = (struct series_in){ { l, n, 0 }, c, k };
+	if (rc < 0)
+		return bad(ctx, e, "cut short or malformed");
+	*s = (struct series_in){ { t.l, n, 0 }, t.c, k };
 	if (!chunks_ascend)
-		vec_sort(c, k, sizeof(*c), by_mint, NULL);
-	return names_ascend ? 0 : order_labels(ctx, l, s->labels, e);
+		vec_sort(t.c, k, sizeof(*t.c), by_mint, NULL);
+	return names_ascend ? 0 : order_labels(ctx, t.l, s->labels, e);
 }
 
 static int take_batch(struct ctx *ctx, struct arena *a, struct str in,
@@ -208,10 +284,14 @@ static int take_batch(struct ctx *ctx, struct arena *a, struct str in,
 	if (!out->series)
 		return -1;
 	r = rd_of(in);
-	while (pb_next_inline(&r, &f) > 0)
-		if (f.num == 1 && f.wire == PB_BYTES &&
-		    take_series(ctx, a, f.bytes, &out->series[out->n++], e) < 0)
+	while (pb_next_inline(&r, &f) > 0) {
+		if (f.num != 1 || f.wire != PB_BYTES)
+			continue;
+		struct series_in *s = &out->series[out->n++];
+		const struct series_in *before = s > out->series ? s - 1 : NULL;
+		if (take_series(ctx, a, f.bytes, before, s, e) < 0)
 			return -1;
+	}
 	return 0;
 }
 
@@ -229,7 +309,7 @@ int proto_series_frame_decode(struct ctx *ctx, struct arena *a, struct str frame
 		case 1:
 			out->series = arena_try(a, ctx, sizeof(*out->series), e);
 			if (!out->series ||
-			    take_series(ctx, a, f.bytes, out->series, e) < 0)
+			    take_series(ctx, a, f.bytes, NULL, out->series, e) < 0)
 				return -1;
 			out->n = 1;
 			break;

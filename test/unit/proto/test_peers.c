@@ -58,6 +58,68 @@ static void end(struct frame *x)
 	arena_deinit(&x->a);
 }
 
+/* Series of a batch have more labels and chunks than the one before or fewer, none or many. */
+Test(series, a_batch_holds_series_of_any_size)
+{
+	static struct chunk_view c[70];
+	static struct label l[40];
+	static char names[40][16];
+	uint32_t seed = 1;
+	for (int64_t i = 0; i < 70; i++)
+		c[i] = (struct chunk_view){
+			.mint_ms = 1700000000000 + i,
+			.maxt_ms = 1700000000000 + i,
+			.hash = (uint64_t)i * 0x9e3779b97f4a7c15,
+			.part = { { (const uint8_t *)"data of a chunk", 15, CHUNK_XOR } }
+		};
+	for (int i = 0; i < 40; i++) {
+		snprintf(names[i], sizeof(names[i]), "l%02d", i);
+		l[i] = (struct label){ str_of(names[i]), STR("v") };
+	}
+	for (int round = 0; round < 300; round++) {
+		struct frame x = { 0 };
+		struct buf batch, one;
+		struct series_in s[12];
+		buf_init(&batch, 1 << 20);
+		buf_init(&one, 1 << 20);
+		buf_init(&x.b, 1 << 20);
+		arena_init(&x.a, NULL);
+		for (int i = 0; i < 12; i++) {
+			seed = seed * 1664525 + 1013904223;
+			s[i] = (struct series_in){ { l, seed >> 24 & 1 ? 3 : seed % 41,
+						     0 },
+						   c,
+						   seed >> 25 & 1 ? 8 : seed / 41 % 71 };
+			buf_reset(&one);
+			proto_series_encode(&s[i], false, &one);
+			pb_put_bytes(&batch, 1, buf_view(&one));
+		}
+		pb_put_bytes(&x.b, 4, buf_view(&batch));
+		cr_assert_eq(proto_series_frame_decode(NULL, &x.a, buf_view(&x.b), &x.f,
+						       &x.e),
+			     0, "%s", err_text(&x.e));
+		cr_assert_eq(x.f.n, 12);
+		for (int i = 0; i < 12; i++) {
+			const struct series_in *got = &x.f.series[i];
+			cr_assert(labels_eq(got->labels, s[i].labels));
+			cr_assert_eq(got->n, s[i].n);
+			for (size_t k = 0; k < got->n; k++)
+				cr_assert(chunk_view_eq(&got->chunks[k], &c[k]) &&
+					  got->chunks[k].hash == c[k].hash);
+		}
+		/* cut short anywhere, it is an error */
+		struct str whole = buf_view(&x.b);
+		cr_assert_eq(proto_series_frame_decode(NULL, &x.a,
+						       str_n(whole.p,
+							     whole.n - 1 - seed % 99),
+						       &x.f, &x.e),
+			     -1);
+		end(&x);
+		buf_deinit(&batch);
+		buf_deinit(&one);
+	}
+}
+
 /* Hashes of each length as a varint, at the ends of what has it; nothing is written behind the message. */
 Test(series, hashes_of_any_size_come_back)
 {
