@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/ref.h"
 #include "base/time.h"
 #include "fs/fs.h"
 #include "ui/ui.h"
@@ -259,6 +260,7 @@ __attribute__((weak)) int mallctl(const char *name, void *old, size_t *old_n, vo
 static void on_trim(void *arg)
 {
 	(void)arg;
+	slab_trim();
 	if (mallctl)
 		mallctl("arena." ALL_ARENAS ".decay", NULL, NULL, NULL, 0);
 }

@@ -47,5 +47,7 @@ struct slab *slab_new(struct budget *b, size_t cap);
 /* Refused with E_LIMIT when the budget says so. */
 MUST_CHECK struct slab *slab_try(struct budget *b, struct ctx *ctx, size_t cap,
 				 struct err *e);
+/* To be called from time to time: the memory of whole slabs that is kept for the next goes back, unless one was made since the last call. */
+void slab_trim(void);
 
 #endif
