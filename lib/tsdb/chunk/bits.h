@@ -91,7 +91,7 @@ static inline int64_t bits_lopsided(uint64_t v, unsigned n)
 	       1; /* no branch: signs are random */
 }
 
-/* The variable-width code of histogram chunks; see varbit.c. */
+/* The variable-width code of histogram chunks; see bits.c. */
 uint64_t bits_varbit_uint(struct bits *b);
 int64_t bits_varbit_int(struct bits *b);
 int64_t bits_varbit_int_slow(struct bits *b);
@@ -118,6 +118,10 @@ static inline int64_t bits_varbit_int_inline(struct bits *b)
 	*b = slow;
 	return v;
 }
+
+/* n signed codes: delta[i] += code, v[i] += delta[i], wrapping. varbits.c; after bits_varbit_prepare, by any thread. */
+void bits_varbit_prepare(void);
+void bits_varbit_steps(struct bits *b, size_t n, int64_t *delta, uint64_t *v);
 
 /* The bytes of a varint (zig-zag) or uvarint, wherever they begin. */
 uint64_t bits_uvarint(struct bits *b);

@@ -48,6 +48,7 @@ int hist_begin(struct hist_state *s, struct arena *a, struct chunk_part c, struc
 			return -1;
 		memset(s->window, 0, n * sizeof *s->window);
 	} else {
+		bits_varbit_prepare();
 		s->delta = arena_try(a, NULL, MAX(n, 1u) * sizeof *s->delta, e);
 		if (!s->delta)
 			return -1;
@@ -86,25 +87,12 @@ static void step(int64_t *delta, uint64_t *v, int64_t change)
 #define INLINE static inline __attribute__((always_inline))
 
 /* The buckets of a sample: nearly all of the work. The stream is a copy that lives in registers. */
-INLINE void int_buckets(struct hist_state *s, size_t n)
-{
-	struct bits b = s->b;
-	for (size_t i = 0; i < n; i++)
-		step(&s->delta[i], &s->value[i], bits_varbit_int_inline(&b));
-	s->b = b;
-}
-
 INLINE void float_buckets(struct hist_state *s, size_t n)
 {
 	struct bits b = s->b;
 	for (size_t i = 0; i < n; i++)
 		bits_get_xor_inline(&b, &s->value[i], &s->window[i]);
 	s->b = b;
-}
-
-static void int_buckets_any(struct hist_state *s, size_t n)
-{
-	int_buckets(s, n);
 }
 
 static void float_buckets_any(struct hist_state *s, size_t n)
@@ -115,11 +103,6 @@ static void float_buckets_any(struct hist_state *s, size_t n)
 #if defined(__x86_64__)
 /* Shifts by a register and leading zeros in one operation each. */
 #define TARGET __attribute__((target("bmi2,lzcnt")))
-TARGET static void int_buckets_bmi2(struct hist_state *s, size_t n)
-{
-	int_buckets(s, n);
-}
-
 TARGET static void float_buckets_bmi2(struct hist_state *s, size_t n)
 {
 	float_buckets(s, n);
@@ -130,7 +113,6 @@ static bool has_bmi2(void)
 	return __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("lzcnt");
 }
 #else
-#define int_buckets_bmi2   int_buckets_any
 #define float_buckets_bmi2 float_buckets_any
 static bool has_bmi2(void)
 {
@@ -145,10 +127,7 @@ static void later_int(struct hist_state *s, size_t n)
 	bits_get_xor(&s->b, &s->sum, &s->sum_w);
 	if (s->sum == STALE_NAN_BITS)
 		return;
-	if (has_bmi2())
-		int_buckets_bmi2(s, n);
-	else
-		int_buckets_any(s, n);
+	bits_varbit_steps(&s->b, n, s->delta, s->value);
 }
 
 static void later_float(struct hist_state *s, size_t n)
