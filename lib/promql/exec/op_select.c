@@ -475,17 +475,6 @@ static void sel_close(struct op *op)
 
 static const struct op_ops sel_ops = { "select", sel_prepare, sel_next, sel_close };
 
-/* One metric name is fixed by an equality matcher: dropping it cannot make two series equal. */
-static bool one_name(const struct expr *sel)
-{
-	for (size_t i = 0; i < sel->s.sel.n_matchers; i++) {
-		const struct matcher *m = &sel->s.sel.matchers[i];
-		if (m->type == MATCH_EQ && m->value.n && str_eq(m->name, LABEL_NAME))
-			return true;
-	}
-	return false;
-}
-
 /*
  * A selector, alone (call NULL), under a range function, or under timestamp(). `call` chooses the
  * aggregate that downsampled blocks show and the function.
@@ -521,7 +510,7 @@ int op_select_new(struct exec *x, const struct expr *sel, const struct expr *cal
 		in_call && (fn || s->timestamps || s->starts) && range_drops_name(call);
 	s->wants_counter = fn && range_wants_counter(call);
 	s->op.nameless = s->drop_name && !x->q->delayed_names;
-	s->op.unique = !s->op.nameless || one_name(sel);
+	s->op.unique = !s->op.nameless || select_one_name(sel);
 	select_spec_init(x, sel, call, g, &s->spec, &s->call);
 	s->call.call = in_call ? call : NULL;
 	s->call.at = fn ? range_place(x, call) : sel;

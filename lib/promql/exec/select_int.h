@@ -33,6 +33,8 @@ int select_open(struct exec *x, const struct select_spec *spec, struct series_se
 size_t select_count(struct exec *x, struct op_read *of, const struct series_in *in);
 MUST_CHECK int select_copy(struct exec *x, struct arena *a, const struct series_in *in,
 			   size_t bytes, struct chunk_view **out, struct err *e);
+/* One metric name is fixed by an equality matcher: dropping it cannot make two series equal. */
+bool select_one_name(const struct expr *sel);
 size_t select_drop_stale(struct sample_cols *c);
 /* Histograms with count, sum and what they say of resets only; they lie in a. select_stats.c */
 MUST_CHECK int select_stats(struct exec *x, const struct range_call *c, struct arena *a,

@@ -170,6 +170,16 @@ int select_open(struct exec *x, const struct select_spec *spec, struct series_se
 	return store_series(x->q->store, x->ctx, &spec->req, out, e);
 }
 
+bool select_one_name(const struct expr *sel)
+{
+	for (size_t i = 0; i < sel->s.sel.n_matchers; i++) {
+		const struct matcher *m = &sel->s.sel.matchers[i];
+		if (m->type == MATCH_EQ && m->value.n && str_eq(m->name, LABEL_NAME))
+			return true;
+	}
+	return false;
+}
+
 static void count(struct op_read *r, const struct op_read *more)
 {
 	r->series += more->series;
