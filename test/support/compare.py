@@ -62,5 +62,12 @@ def difference(a, b, rel):
     pa, pb = ({(k, t): v for k, t, v in points(d)} for d in (a, b))
     only_a, only_b = sorted(pa.keys() - pb.keys()), sorted(pb.keys() - pa.keys())
     off = [(k, pa[k], pb[k]) for k in sorted(pa.keys() & pb.keys()) if not close(pa[k], pb[k], rel)]
+    if pa.keys() == pb.keys() and not off:  # histograms, or the series themselves
+        for x, y in zip(a["result"], b["result"]):
+            for h, g in zip(x.get("histograms", [x]), y.get("histograms", [y])):
+                if not close(h, g, rel):
+                    return f"{key(x['metric'])}: {json.dumps(h)[:700]} | {json.dumps(g)[:700]}"
+            if not close(x, y, rel):
+                return f"{json.dumps(x)[:700]} | {json.dumps(y)[:700]}"
     return (f"{len(pa)} | {len(pb)} points, only left {len(only_a)} {only_a[:2]}, only right {len(only_b)} {only_b[:2]}, "
             f"{len(off)} values differ {off[:3]}")
