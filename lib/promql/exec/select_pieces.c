@@ -98,6 +98,20 @@ uint32_t select_piece_steps(const struct range_call *c, const struct range_fn *f
 	return steps * 2 <= c->grid.n ? (uint32_t)steps : 0;
 }
 
+/* Columns of n histograms, to be filled; their floats are 0. */
+static int room_for(struct select_pieces *p, struct arena *a, size_t n,
+		    struct sample_cols *out, struct err *e)
+{
+	int64_t *t = arena_try(a, p->x->ctx, n * sizeof(*t), e);
+	double *v = t ? arena_try(a, p->x->ctx, n * sizeof(*v), e) : NULL;
+	const struct hist **h = v ? arena_try(a, p->x->ctx, n * sizeof(*h), e) : NULL;
+	if (!h)
+		return -1;
+	memset(v, 0, n * sizeof(*v));
+	*out = (struct sample_cols){ .t_ms = t, .v = v, .h = h, .n = n, .cap = n };
+	return 0;
+}
+
 /* What was kept of the piece before, and the new ones. */
 static int join(struct select_pieces *p, struct arena *a, const struct sample_cols *kept,
 		const struct sample_cols *c, struct sample_cols *out, struct err *e)
@@ -107,17 +121,12 @@ static int join(struct select_pieces *p, struct arena *a, const struct sample_co
 		*out = c->n ? *c : *kept;
 		return 0;
 	}
-	int64_t *t = arena_try(a, p->x->ctx, n * sizeof(*t), e);
-	double *v = t ? arena_try(a, p->x->ctx, n * sizeof(*v), e) : NULL;
-	const struct hist **h = v ? arena_try(a, p->x->ctx, n * sizeof(*h), e) : NULL;
-	if (!h)
+	if (room_for(p, a, n, out, e) < 0)
 		return -1;
-	memcpy(t, kept->t_ms, kept->n * sizeof(*t));
-	memcpy(t + kept->n, c->t_ms, c->n * sizeof(*t));
-	memcpy(h, kept->h, kept->n * sizeof(*h));
-	memcpy(h + kept->n, c->h, c->n * sizeof(*h));
-	memset(v, 0, n * sizeof(*v));
-	*out = (struct sample_cols){ .t_ms = t, .v = v, .h = h, .n = n, .cap = n };
+	memcpy(out->t_ms, kept->t_ms, kept->n * sizeof(*out->t_ms));
+	memcpy(out->t_ms + kept->n, c->t_ms, c->n * sizeof(*out->t_ms));
+	memcpy(out->h, kept->h, kept->n * sizeof(*out->h));
+	memcpy(out->h + kept->n, c->h, c->n * sizeof(*out->h));
 	return 0;
 }
 
@@ -129,16 +138,11 @@ static int keep(struct select_pieces *p, struct arena *a, const struct sample_co
 	*out = (struct sample_cols){ 0 };
 	if (n == 0)
 		return 0;
-	int64_t *t = arena_try(a, p->x->ctx, n * sizeof(*t), e);
-	double *v = t ? arena_try(a, p->x->ctx, n * sizeof(*v), e) : NULL;
-	const struct hist **h = v ? arena_try(a, p->x->ctx, n * sizeof(*h), e) : NULL;
-	if (!h)
+	if (room_for(p, a, n, out, e) < 0)
 		return -1;
-	memcpy(t, c->t_ms + from, n * sizeof(*t));
-	memset(v, 0, n * sizeof(*v));
+	memcpy(out->t_ms, c->t_ms + from, n * sizeof(*out->t_ms));
 	for (size_t i = 0; i < n; i++)
-		h[i] = hist_dup(a, c->h[from + i]);
-	*out = (struct sample_cols){ .t_ms = t, .v = v, .h = h, .n = n, .cap = n };
+		out->h[i] = hist_dup(a, c->h[from + i]);
 	return 0;
 }
 
