@@ -10,10 +10,11 @@
  * jemalloc reads this. What a query has given back is to be there for the next one, on whatever thread, and goes back to the
  * system soon: limits of memory are worth nothing if freed pages add up beside them. So every thread that frees also looks after what was
  * freed before, and for when none does runtime.c has a timer. (With a thread of jemalloc's own the others leave it to that one,
- * and a flood of queries held half as much again.)
+ * and a flood of queries held half as much again.) For the same reason two processors share an arena, what one gave back is taken by
+ * the other, and a thread's own cache is for small things: hot paths take from arenas of ours, and what they give back is large.
  */
 extern const char *malloc_conf;
-const char *malloc_conf = "percpu_arena:percpu,dirty_decay_ms:100,muzzy_decay_ms:0";
+const char *malloc_conf = "percpu_arena:phycpu,tcache_max:4096,tcache_nslots_small_max:20,dirty_decay_ms:100,muzzy_decay_ms:0";
 
 static const struct {
 	const struct conf_cmd *cmd;

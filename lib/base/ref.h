@@ -35,7 +35,7 @@ static inline void view_put(struct view *v)
 }
 
 /* Ref-counted bytes of one allocation, charged to a budget until the last unref. */
-#define SLAB_BYTES (256u << 10)
+#define SLAB_BYTES (128u << 10)
 struct slab {
 	struct ref ref;
 	struct budget *budget;

@@ -24,6 +24,8 @@ struct loop {
 	bool stopping;		   /* mu; the loop ends when nothing is posted any more */
 	struct signal_watch *signals; /* LOOP; closed when the loop stops */
 	char name[16];
+	/* What a socket had, for as long as the callback that is told of it runs. Not of the thread: all threads would be given one. */
+	uint8_t read_buf[64 << 10];
 };
 
 /* For net/: handles live on this loop. LOOP */

@@ -30,9 +30,6 @@ struct net_write {
 	struct net_piece piece[]; /* what is being written; pins go when it is */
 };
 
-static _Thread_local uint8_t
-	read_buf[64 << 10]; /* loop scratch: valid during on_data only */
-
 struct loop *net_conn_loop(struct net_conn *c)
 {
 	return c->loop;
@@ -115,8 +112,9 @@ static void finish_now(struct net_conn *c);
 
 static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *b)
 {
-	(void)h, (void)hint;
-	*b = uv_buf_init((char *)read_buf, sizeof(read_buf));
+	struct loop *l = ((struct net_conn *)h->data)->loop;
+	(void)hint;
+	*b = uv_buf_init((char *)l->read_buf, sizeof(l->read_buf));
 }
 
 static void tell_eof(struct net_conn *c)
