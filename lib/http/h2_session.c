@@ -27,6 +27,7 @@
 #include "http/h2_session.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/time.h"
 
@@ -99,6 +100,16 @@ void h2_session_credit(struct h2_session *s, int32_t id, size_t *owed)
 	*owed = 0;
 }
 
+static const uint8_t probe_text[8] = "window?";
+
+bool h2_session_probe(struct h2_session *s)
+{
+	if (s->probing)
+		return false;
+	s->probing = nghttp2_submit_ping(s->h2, NGHTTP2_FLAG_NONE, probe_text) == 0;
+	return s->probing;
+}
+
 /* ---- nghttp2's callbacks ---- */
 
 static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *f, void *arg)
@@ -144,6 +155,16 @@ static void on_ping(struct h2_session *s)
 	s->last_ping_ns = now;
 	if (s->strict_pings && early && s->strikes++ >= MAX_STRIKES)
 		calm_down(s, "too_many_pings"); /* as go-grpc's clients look for */
+}
+
+static void on_pong(struct h2_session *s, const uint8_t text[8])
+{
+	s->ping_ns = 0;
+	if (!s->probing || memcmp(text, probe_text, sizeof(probe_text)) != 0)
+		return;
+	s->probing = false;
+	if (s->ops->on_probed)
+		s->ops->on_probed(s);
 }
 
 static bool asks_for_nothing(const nghttp2_frame_hd *hd)
@@ -195,7 +216,7 @@ static int on_frame_recv(nghttp2_session *h2, const nghttp2_frame *f, void *arg)
 		break;
 	case NGHTTP2_PING:
 		if (f->hd.flags & NGHTTP2_FLAG_ACK)
-			s->ping_ns = 0;
+			on_pong(s, f->ping.opaque_data);
 		else
 			on_ping(s);
 		break;

@@ -28,6 +28,7 @@ struct h2_session_ops {
 		       int32_t id); /* the peer's half ended by DATA */
 	void (*on_stream_close)(struct h2_session *s, int32_t id, uint32_t h2_error);
 	void (*on_goaway)(struct h2_session *s);  /* may be NULL */
+	void (*on_probed)(struct h2_session *s);  /* see h2_session_probe; may be NULL */
 	void (*on_settled)(struct h2_session *s); /* the first SETTINGS; may be NULL */
 	void (*on_gone)(struct h2_session *s, const struct err *why);
 	void (*on_tick)(struct h2_session *s,
@@ -55,6 +56,7 @@ struct h2_session {
 	bool settled; /* the peer's first SETTINGS have come: it speaks HTTP/2 */
 	bool calmed;  /* too many PINGs or the like: it ends when GOAWAY is out */
 	bool paused;  /* not read: the peer does not take our answers to its frames */
+	bool probing; /* its PING is on the way */
 	bool strict_pings;
 	uint8_t strikes; /* PINGs that came too early since we last sent anything of a stream */
 	uint64_t last_ping_ns; /* of the peer; 0: none since then */
@@ -99,5 +101,8 @@ void h2_session_drain(struct h2_session *s, uint64_t grace_ns);
 /* *owed bytes of the stream's window are free again: told to the sender, and *owed cleared, once they
  * are a quarter window. Flush afterwards. */
 void h2_session_credit(struct h2_session *s, int32_t id, size_t *owed);
+
+/* on_probed is called when bytes sent now have made their way there and back. False: one is on the way already. Flush afterwards. */
+bool h2_session_probe(struct h2_session *s);
 
 #endif

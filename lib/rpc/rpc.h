@@ -4,7 +4,8 @@
  *
  *  - connection window: credited when bytes arrive;
  *  - stream window: credited when bytes move into a message still incomplete, or when the worker
- *    released a complete message, in steps of a quarter window.
+ *    released a complete message, in steps of a quarter window; the client's grows where the line is
+ *    long (rpc_window.c).
  *
  * Handlers and callers are plain WORKER code; sessions live on the loops. Message bytes are charged
  * to the call's budget as they arrive, never by the announced length.
@@ -136,7 +137,7 @@ struct rpc_channel_opts {
 	struct loop *loop;
 	uint64_t connect_timeout_ns; /* 0: 5 s */
 	uint64_t keepalive_ns;	     /* PING when quiet; 0: 10 s; answer awaited 5 s */
-	size_t stream_window;	     /* 0: 1 MiB */
+	size_t stream_window;	     /* at first; 0: 256 KiB */
 	size_t conn_window;	     /* 0: 16 MiB */
 	struct net_tls *tls;	     /* NULL: plain; the channel takes a reference */
 	enum rpc_encoding encoding;  /* of requests, and so of answers */
@@ -152,7 +153,7 @@ struct rpc_stream; /* one call at the client */
 struct rpc_call_opts {
 	struct budget *budget; /* received messages are charged to it; NULL: ctx's */
 	size_t window_min;     /* read-ahead of complete messages; 0: 1 MiB */
-	size_t window_max; /* grows to this only while the reader waits, 2 ms and more; 0: 16 MiB */
+	size_t window_max; /* both windows grow to this only while the reader waits, 2 ms and more; 0: 16 MiB */
 	size_t max_message;	/* decoded, too; 0: LIMIT_RPC_MESSAGE_BYTES */
 	const struct str *meta; /* pairs name, value */
 	size_t n_meta;

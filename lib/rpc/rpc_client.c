@@ -97,6 +97,7 @@ static void stream_end(struct rpc_stream *s, enum rpc_code code, const char *why
 		return;
 	s->ended = true;
 	s->session = NULL;
+	rpc_window_close(s);
 	if (s->link) {
 		*s->link = s->next;
 		if (s->next)
@@ -174,6 +175,8 @@ static void on_headers(struct h2_session *ss, int32_t id, bool end)
 	char text[400];
 	if (!s)
 		return;
+	if (!s->has_head && !s->ended && !end)
+		rpc_window_open(s);
 	s->has_head = true;
 	if (s->ended || end || s->has_status || s->http_status <= 200)
 		return;
@@ -242,6 +245,7 @@ static void on_data(struct h2_session *ss, int32_t id, const uint8_t *p, size_t 
 		stream_end(s, rpc_code_of_err(e.code), err_text(&e));
 		return;
 	}
+	rpc_window_arrived(s, arrived);
 	s->held += arrived;
 	if (s->hungry || !pipe_full(s->pipe))
 		h2_session_credit(ss, id, &s->held);
@@ -392,6 +396,7 @@ static const struct h2_session_ops session_ops = {
 	.on_end = on_end,
 	.on_stream_close = on_stream_close,
 	.on_goaway = on_goaway,
+	.on_probed = rpc_window_probed,
 	.on_gone = on_gone,
 };
 
@@ -582,7 +587,8 @@ int rpc_channel_new(const struct rpc_channel_opts *o, struct str addr,
 	c->o.connect_timeout_ns =
 		o->connect_timeout_ns ? o->connect_timeout_ns : 5 * NS_PER_S;
 	c->o.keepalive_ns = o->keepalive_ns ? o->keepalive_ns : 10 * NS_PER_S;
-	c->o.stream_window = o->stream_window ? o->stream_window : (size_t)1 << 20;
+	c->o.stream_window = o->stream_window ? o->stream_window : (size_t)256 << 10;
+	c->window = c->o.stream_window;
 	c->o.conn_window = o->conn_window ? o->conn_window : (size_t)16 << 20;
 	snprintf(c->addr, sizeof(c->addr), "%.*s", STR_FMT(addr));
 	BUG_ON(net_addr_split(str_of(c->addr), &c->host, &port, e) < 0);

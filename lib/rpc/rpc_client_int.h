@@ -32,8 +32,16 @@ struct rpc_channel {
 	struct rpc_stream *streams; /* begun and not ended, on a session or waiting */
 	struct err last_error;	    /* of the last dial */
 	uint64_t backoff_ns, next_try_ns;
+	size_t window; /* that its streams needed of late; not below o.stream_window */
 	bool closed;
 	struct loop_op *free_op; /* done when the last session is gone */
+};
+/* How far a stream may be ahead of us. LOOP but for `waited`, which its reader sets: it waited long. */
+struct rpc_window {
+	size_t now, max;
+	size_t arrived, probed; /* bytes in all; since the probe left */
+	bool probing, needed;	/* needed: a probe met with a third of it */
+	_Atomic bool waited;
 };
 struct rpc_stream {
 	struct rpc_channel *channel;
@@ -52,6 +60,7 @@ struct rpc_stream {
 	struct rpc_frame frame;
 	bool ended, has_status, has_frame, has_head, retried;
 	bool hungry; /* the reader waits, though the pipe may count as full */
+	struct rpc_window window;
 	uint32_t status;
 	unsigned http_status;
 	char *message;	  /* grpc-message, decoded */
@@ -80,6 +89,11 @@ void rpc_stream_unref(struct rpc_stream *s);
 /* Posted to the loop with a reference: the call goes out; the reader waits though it holds messages. */
 void rpc_stream_begin(void *arg);
 void rpc_stream_hungry(void *arg);
+/* rpc_window.c, LOOP: the answer begins; bytes of it arrived; a probe is back; the stream ends. */
+void rpc_window_open(struct rpc_stream *s);
+void rpc_window_arrived(struct rpc_stream *s, size_t n);
+void rpc_window_probed(struct h2_session *ss);
+void rpc_window_close(struct rpc_stream *s);
 /* The pipe's producer side is to look; any thread. */
 void rpc_stream_rouse(void *arg);
 

@@ -89,6 +89,7 @@ int rpc_open(struct rpc_channel *c, struct ctx *ctx, const char *method,
 				.limit_max =
 					o->window_max ? o->window_max : (size_t)16 << 20,
 				.slow_ns = SLOW_NS };
+	s->window.max = po.limit_max;
 	s->pipe = pipe_new(&po);
 	pipe_producer_wake(s->pipe, rpc_stream_rouse, s);
 	rpc_frame_init(&s->frame, s->budget, s->max_message);
@@ -150,11 +151,15 @@ static int untag(struct rpc_stream *s, struct ctx *ctx, struct view *msg, struct
 
 int rpc_recv(struct rpc_stream *s, struct ctx *ctx, struct view *msg, struct err *e)
 {
-	if (s->handed && pipe_held(s->pipe) == s->handed) { /* nothing is queued */
+	bool empty = pipe_held(s->pipe) == s->handed; /* nothing is queued */
+	uint64_t since_ns = empty ? time_mono_ns() : 0;
+	if (s->handed && empty) {
 		atomic_fetch_add(&s->refs, 1);
 		loop_post(s->channel->loop, rpc_stream_hungry, s);
 	}
 	int rc = pipe_read(s->pipe, ctx, msg, e);
+	if (empty && time_mono_ns() - since_ns >= SLOW_NS)
+		atomic_store_explicit(&s->window.waited, true, memory_order_relaxed);
 	if (rc == PIPE_OK && s->enc != RPC_IDENTITY)
 		return untag(s, ctx, msg, e);
 	return note_end(s, ctx, rc, msg, e);
