@@ -14,7 +14,9 @@
  * the other, and a thread's own cache is for small things: hot paths take from arenas of ours, and what they give back is large.
  */
 extern const char *malloc_conf;
-const char *malloc_conf = "percpu_arena:phycpu,tcache_max:4096,tcache_nslots_small_max:20,dirty_decay_ms:100,muzzy_decay_ms:0";
+const char *malloc_conf =
+	"percpu_arena:phycpu,tcache_max:4096,tcache_nslots_small_max:20,"
+	"dirty_decay_ms:100,muzzy_decay_ms:0";
 
 static const struct {
 	const struct conf_cmd *cmd;

@@ -33,8 +33,7 @@ void rpc_window_arrived(struct rpc_stream *s, size_t n)
 	struct rpc_window *w = &s->window;
 	w->arrived += n;
 	w->probed += n;
-	if (w->probing ||
-	    !atomic_load_explicit(&w->waited, memory_order_relaxed) ||
+	if (w->probing || !atomic_load_explicit(&w->waited, memory_order_relaxed) ||
 	    !h2_session_probe(s->session))
 		return;
 	w->probing = true;

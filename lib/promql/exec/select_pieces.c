@@ -12,7 +12,7 @@
 
 #include "tsdb/chunk/chunk.h"
 
-#define PIECE_SAMPLES 512
+#define PIECE_SAMPLES 256
 #define PIECE_WINDOWS 4
 
 /* Range windows pass over stale markers: take them out of the columns, in place. */
