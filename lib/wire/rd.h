@@ -121,6 +121,30 @@ static inline uint64_t rd_uvarint_inline(struct rd *r)
 	}
 	return rd_uvarint(r);
 }
+/* Three of them, at once if they take no more than eight bytes together. */
+static inline void rd_uvarint3(struct rd *r, uint64_t out[3])
+{
+	uint64_t x, ends = 0, later, last;
+	if (LIKELY(rd_left(r) >= 8)) {
+		memcpy(&x, r->p, 8);
+		ends = ~x & 0x8080808080808080u; /* a bit in the last byte of each */
+	}
+	later = ends & (ends - 1);
+	last = later & (later - 1);
+	if (UNLIKELY(!later || !last)) {
+		for (int i = 0; i < 3; i++)
+			out[i] = rd_uvarint_inline(r);
+		return;
+	}
+	unsigned a = (unsigned)__builtin_ctzll(ends) / 8 + 1,
+		 b = (unsigned)__builtin_ctzll(later) / 8 + 1,
+		 c = (unsigned)__builtin_ctzll(last) / 8 + 1;
+	x = rd_fold(x); /* seven bits of each byte, one number behind the other */
+	out[0] = x & (((uint64_t)1 << a * 7) - 1);
+	out[1] = x >> a * 7 & (((uint64_t)1 << (b - a) * 7) - 1);
+	out[2] = x >> b * 7 & (((uint64_t)1 << (c - b) * 7) - 1);
+	r->p += c;
+}
 /* The same number where most take one byte or two, and the lengths repeat. */
 static inline uint64_t rd_uvarint_short(struct rd *r)
 {

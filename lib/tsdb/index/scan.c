@@ -260,12 +260,13 @@ static const char *read_chunks(struct idx_scan *s, struct ctx *ctx, struct rd *r
 		return "";
 	struct rd w = *r;
 	for (uint64_t i = 0; i < n; i++) {
-		uint64_t begin = rd_uvarint_inline(&w), span = rd_uvarint_inline(&w);
-		uint64_t more = rd_uvarint_inline(&w);
-		t += i ? begin : (uint64_t)rd_unzigzag(begin);
-		ref = i ? ref + (uint64_t)rd_unzigzag(more) : more;
-		c[i] = (struct idx_chunk){ (int64_t)t, (int64_t)(t + span), ref };
-		t += span;
+		uint64_t u
+			[3]; /* since the end of the one before, length, bytes since it */
+		rd_uvarint3(&w, u);
+		t += i ? u[0] : (uint64_t)rd_unzigzag(u[0]);
+		ref = i ? ref + (uint64_t)rd_unzigzag(u[2]) : u[2];
+		c[i] = (struct idx_chunk){ (int64_t)t, (int64_t)(t + u[1]), ref };
+		t += u[1];
 		if (UNLIKELY(w.bad))
 			return "chunks cut short";
 		if (UNLIKELY(c[i].maxt_ms < c[i].mint_ms))

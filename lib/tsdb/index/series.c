@@ -89,11 +89,12 @@ struct chunk_walk {
 
 static inline const char *walk_chunk(struct chunk_walk *w, struct idx_chunk *c)
 {
-	uint64_t begin = rd_uvarint_inline(&w->r), span = rd_uvarint_inline(&w->r);
-	uint64_t ref = rd_uvarint_inline(&w->r), mint = (uint64_t)w->maxt + begin;
+	uint64_t u[3]; /* since the end of the one before, length, bytes since it */
+	rd_uvarint3(&w->r, u);
+	uint64_t span = u[1], ref = u[2], mint = (uint64_t)w->maxt + u[0];
 
 	if (w->i == 0)
-		mint = (uint64_t)rd_unzigzag(begin);
+		mint = (uint64_t)rd_unzigzag(u[0]);
 	else
 		ref = w->ref + (uint64_t)rd_unzigzag(ref);
 	*c = (struct idx_chunk){ (int64_t)mint, (int64_t)(mint + span), ref };

@@ -94,6 +94,34 @@ Test(rd, varints_of_every_length_with_any_number_of_bytes_behind_them)
 	}
 }
 
+/* Random bytes, of which more or fewer go on. */
+Test(rd, three_varints_are_those_that_are_read_one_by_one)
+{
+	uint64_t x = 88172645463325252ull;
+	for (int round = 0; round < 200000; round++) {
+		uint8_t p[32];
+		size_t n = (size_t)round % 33;
+		for (size_t i = 0; i < sizeof(p); i++) {
+			x ^= x << 13;
+			x ^= x >> 7;
+			x ^= x << 17;
+			p[i] = (uint8_t)(x >> 32);
+			if ((int)(x >> 40 & 15) < round / 33 % 14)
+				p[i] &= 0x7f;
+		}
+		uint8_t *exact = malloc(n ? n : 1);
+		memcpy(exact, p, n);
+		struct rd r = rd_n(exact, n), one = r;
+		uint64_t got[3];
+		rd_uvarint3(&r, got);
+		for (int i = 0; i < 3; i++)
+			cr_assert_eq(got[i], rd_uvarint(&one));
+		cr_assert_eq(r.bad, one.bad);
+		cr_assert_eq(rd_left(&r), rd_left(&one));
+		free(exact);
+	}
+}
+
 Test(wr, lengths_are_those_of_what_is_written)
 {
 	for (unsigned bits = 0; bits < 64; bits++)
