@@ -1,31 +1,35 @@
 /*
  * compact/check.c - what was written is read once more, from the files, and must be what was given to the writer.
  *
- * A hash over label ordinals, chunk times and checksums, in order, is kept while series go to the writer: checksums of
- * copied chunks come from their input, so they vouch for the whole way. The same is made of the finished block: its
- * index is parsed, and beside it the segments are walked from front to back. Each chunk must stand where the one
- * before it ended, as the writer puts them, its bytes are summed and compared with the sum that stands behind them;
- * no byte of a segment is passed over. What the index has beyond symbols and series (postings, their table) is compared by a
- * checksum over the file, which the writer made of what it had to write. That re-encoded chunks hold the right
- * samples was seen when they were made (recut.c).
+ * Two hashes are kept while series go to the writer: over label ordinals and times of chunks, and over the chunks' checksums,
+ * in order. Checksums of copied chunks come from their input, where nobody has compared them: they vouch for the whole way.
+ *
+ * Segments are walked as they are handed to the system, when the bytes are in the caches: each chunk must begin where the one
+ * before it ended, its bytes are summed and compared with the sum that stands behind them; no byte is passed over. Of the files
+ * all sizes are compared, and the first piece of each segment and every 32nd is walked once more: the system's memory, from which they
+ * would be read, was filled by the call that took them, but that they went to the right file and place is to be seen. When the
+ * index is there it is read back and parsed; its references must be the places that the walk came by. What it has beyond symbols and
+ * series (postings, their table) is compared by a checksum over the file, which the writer made of what it had to write. That
+ * re-encoded chunks hold the right samples was seen when they were made (recut.c).
  */
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/hash.h"
 #include "base/limits.h"
+#include "base/vec.h"
 #include "compact/compact_int.h"
 #include "fs/fs_pages.h"
 #include "tsdb/index/scan.h"
 #include "wire/rd.h"
 
 #define SEGMENT_HEADER 8
-#define LEN_MAX	       10      /* of a uvarint */
-#define EXTRA	       (1 + 4) /* of an entry: encoding, CRC */
-#define CACHE_LINE     64
-#define PREFETCH       2048		   /* bytes ahead */
+#define LEN_MAX	       10		   /* of a uvarint */
+#define EXTRA	       (1 + 4)		   /* of an entry: encoding, CRC */
 #define READ_BACK      ((size_t)256 << 10) /* bytes of the index at a time */
+#define PROBE_EACH     32
 
-/* ---- the hash ---- */
+/* ---- the hashes ---- */
 
 /* The checksum that stands, or will, behind the chunk in its segment. */
 static uint32_t stored_crc(const struct chunk_view *c)
@@ -57,103 +61,160 @@ static uint64_t hash_labels(uint64_t h, const uint32_t *label, uint32_t n_labels
 	return hash_xx64(label, (size_t)n_labels * 2 * sizeof(*label), h);
 }
 
-static uint64_t hash_chunk(uint64_t h, int64_t mint_ms, int64_t maxt_ms, uint32_t crc)
+/* Both factors are odd: no difference of one is lost, and none of both that is small. */
+static uint64_t hash_times(uint64_t h, int64_t mint_ms, int64_t maxt_ms)
 {
-	return mix(mix(mix(h, (uint64_t)mint_ms), (uint64_t)maxt_ms), crc);
+	return mix(h, (uint64_t)mint_ms * 0x165667b19e3779f9u + (uint64_t)maxt_ms);
 }
 
-uint64_t check_hash(uint64_t h, const uint32_t *label, uint32_t n_labels,
-		    const struct chunk_view *c, size_t n)
+void check_give(struct check_sums *s, const uint32_t *label, uint32_t n_labels,
+		const struct chunk_view *c, size_t n)
 {
-	h = hash_labels(h, label, n_labels);
-	for (size_t i = 0; i < n; i++)
-		h = hash_chunk(h, c[i].mint_ms, c[i].maxt_ms, stored_crc(&c[i]));
-	return h;
+	uint64_t entries = hash_labels(s->entries, label, n_labels), sums = s->sums;
+	for (size_t i = 0; i < n; i++) {
+		entries = hash_times(entries, c[i].mint_ms, c[i].maxt_ms);
+		sums = mix(sums, stored_crc(&c[i]));
+	}
+	s->entries = entries;
+	s->sums = sums;
+	s->chunks += n;
+	s->series++;
 }
 
 /* ---- segments from front to back ---- */
 
-struct walk {
-	struct job *j;
-	const struct block_source *src;
-	struct fs_pages *file;	/* of segment `seg` - 1 */
-	size_t seg;		/* opened so far */
-	uint64_t at, size;	/* the next entry; the file's end */
-	const uint8_t *p, *end; /* what is in sight from `at` on */
-};
-
-static int bad(struct walk *w, const char *what, struct err *e)
+static int bad(const struct check_walk *w, struct ctx *ctx, const char *what,
+	       struct err *e)
 {
-	return err_set(w->j->ctx, e, E_CORRUPT, "chunks/%06zu: at %" PRIu64 ": %s",
-		       w->seg, w->at, what);
+	return err_set(ctx, e, E_CORRUPT, "chunks/%06" PRIu32 ": at %" PRIu64 ": %s",
+		       w->segment, w->at, what);
 }
 
-static int look(struct walk *w, size_t want, struct err *e)
+/* Bytes of the entry that begins there, as far as n of them tell; 0: no length. */
+static size_t entry_bytes(const uint8_t *p, size_t n)
 {
-	size_t n;
-	if (fs_pages_at(w->file, w->j->ctx, w->at, want, &w->p, &n, e) < 0)
-		return -1;
-	w->end = w->p + n;
-	return n < want ? bad(w, "cut short", e) : 0;
+	struct rd r = rd_n(p, n);
+	uint64_t len = rd_uvarint_short(&r);
+	if (r.bad)
+		return n < LEN_MAX ? n + 1 : 0;
+	return len > LIMIT_CHUNK_BYTES ? 0 : (size_t)(r.p - p) + (size_t)len + EXTRA;
 }
 
-/* Is the segment that is open at its end? */
-static int end_segment(struct walk *w, struct err *e)
-{
-	return w->at != w->size ? bad(w, "bytes that no series refers to", e) : 0;
-}
-
-static int next_segment(struct walk *w, struct err *e)
+/* A segment begins with a header, which is an entry of its own here. */
+static int take_header(struct check_walk *w, struct ctx *ctx, const uint8_t *p,
+		       struct err *e)
 {
 	static const uint8_t header[SEGMENT_HEADER] = { 0x85, 0xbd, 0x40, 0xdd, 1 };
-	if (end_segment(w, e) < 0)
-		return -1;
-	if (w->seg == w->src->n_segments)
-		return bad(w, "there are more chunks than segments hold", e);
-	fs_pages_close(w->file);
-	w->file = NULL;
-	if (fs_pages_open(w->j->ctx, w->src->segment[w->seg]->name, &w->file, e) < 0)
-		return -1;
-	w->seg++;
-	w->at = 0;
-	w->size = fs_pages_size(w->file);
-	if (look(w, SEGMENT_HEADER, e) < 0)
-		return -1;
-	if (memcmp(w->p, header, SEGMENT_HEADER) != 0)
-		return bad(w, "no header of a segment", e);
-	w->at += SEGMENT_HEADER;
-	w->p += SEGMENT_HEADER;
+	if (memcmp(p, header, SEGMENT_HEADER) != 0)
+		return bad(w, ctx, "no header of a segment", e);
+	w->at = SEGMENT_HEADER;
 	return 0;
 }
 
-/* The chunk that the index says lies at ref, which must be the next one. */
-static int next_chunk(struct walk *w, uint64_t ref, uint32_t *crc, struct err *e)
+/* The whole entries among n bytes; how many bytes, -1. */
+static int64_t take_entries(struct check_walk *w, struct ctx *ctx, const uint8_t *p,
+			    size_t n, struct err *e)
 {
-	if (ref >> 32 == w->seg && next_segment(w, e) < 0)
+	uint64_t sums = w->sums, places = w->places, chunks = w->chunks,
+		 base = (uint64_t)(w->segment - 1) << 32 | w->at;
+	const char *what = NULL;
+	size_t at = 0;
+	while (at < n) {
+		size_t whole = entry_bytes(p + at, n - at);
+		if (whole > n - at)
+			break;
+		if (!whole) {
+			what = "length out of range";
+			break;
+		}
+		const uint8_t *body = p + at;
+		while (*body++ & 0x80) /* the length */
+			;
+		struct rd r = rd_n(p + at + whole - 4, 4);
+		uint32_t crc = crc32c(0, body, (size_t)(r.p - body));
+		if (rd_be32(&r) != crc) {
+			what = "checksum mismatch";
+			break;
+		}
+		sums = mix(sums, crc);
+		places = mix(places, base + at);
+		chunks++;
+		at += whole;
+	}
+	w->sums = sums;
+	w->places = places;
+	w->chunks = chunks;
+	w->at += at;
+	return what ? bad(w, ctx, what, e) : (int64_t)at;
+}
+
+/* Takes of *p what the header or entry that has begun lacks. */
+static int take_rest(struct check_walk *w, struct ctx *ctx, const uint8_t **p, size_t *n,
+		     struct err *e)
+{
+	for (;;) {
+		size_t want = w->at ? entry_bytes(w->rest.p, w->rest.n) : SEGMENT_HEADER;
+		size_t more = want > w->rest.n ? MIN(want - w->rest.n, *n) : 0;
+		if (want && w->rest.n + more < want && !more)
+			return 0; /* until more comes */
+		buf_add(&w->rest, *p, more);
+		*p += more;
+		*n -= more;
+		if (want && w->rest.n < want)
+			continue;
+		if (buf_check(&w->rest, ctx, "entry", e) < 0)
+			return -1;
+		/* its length may have been what was lacking */
+		if (want && w->at && entry_bytes(w->rest.p, w->rest.n) > w->rest.n)
+			continue;
+		int64_t rc = w->at ? take_entries(w, ctx, w->rest.p, w->rest.n, e)
+				   : take_header(w, ctx, w->rest.p, e);
+		buf_reset(&w->rest);
+		return rc < 0 ? -1 : 0;
+	}
+}
+
+int check_walk(struct check_walk *w, struct ctx *ctx, uint32_t segment, const uint8_t *p,
+	       size_t n, struct err *e)
+{
+	if (!w->segment)
+		buf_init(&w->rest, 2 * LIMIT_CHUNK_BYTES);
+	bool begins = segment != w->segment;
+	if (begins) {
+		if (w->rest.n)
+			return bad(w, ctx, "cut short", e);
+		w->bytes += w->at;
+		w->at = 0;
+		w->segment++;
+		if (segment != w->segment)
+			return bad(w, ctx, "another segment is to follow", e);
+	}
+	if ((w->rest.n || !w->at) && take_rest(w, ctx, &p, &n, e) < 0)
 		return -1;
-	if (ref != ((uint64_t)(w->seg - 1) << 32 | w->at))
-		return bad(w, "the index refers to another place", e);
-	if (w->end - w->p < LEN_MAX + EXTRA &&
-	    look(w, (size_t)MIN(w->size - w->at, LEN_MAX + EXTRA), e) < 0)
+	if (n == 0)
+		return 0;
+	struct check_probe x = { segment, w->at, 0, { w->sums, 0 } };
+	int64_t done = take_entries(w, ctx, p, n, e);
+	if (done < 0)
 		return -1;
-	struct rd r = rd_n(w->p, (size_t)(w->end - w->p));
-	uint64_t len = rd_uvarint_short(&r);
-	size_t head = (size_t)(r.p - w->p);
-	if (r.bad || len > LIMIT_CHUNK_BYTES)
-		return bad(w, "length out of range", e);
-	size_t whole = head + (size_t)len + EXTRA;
-	if ((size_t)(w->end - w->p) < whole && look(w, whole, e) < 0)
-		return -1;
-	for (size_t i = 0; i < whole; i += CACHE_LINE) /* behind the end is harmless */
-		__builtin_prefetch(w->p + PREFETCH + i);
-	r = rd_n(w->p + head, (size_t)len + EXTRA);
-	*crc = crc32c(0, r.p, (size_t)len + 1);
-	r.p += len + 1;
-	if (rd_be32(&r) != *crc)
-		return bad(w, "checksum mismatch", e);
-	w->at += whole;
-	w->p += whole;
-	return 0;
+	if ((begins || w->pieces % PROBE_EACH == 0) && done > 0) {
+		x.to = w->at;
+		x.sums[1] = w->sums;
+		if (w->n_probes == w->cap_probe)
+			w->probe = vec_grow(w->probe, &w->cap_probe, w->n_probes + 1,
+					    sizeof(*w->probe));
+		w->probe[w->n_probes++] = x;
+	}
+	w->pieces++;
+	buf_add(&w->rest, p + done, n - (size_t)done);
+	return buf_check(&w->rest, ctx, "entry", e);
+}
+
+void check_walk_end(struct check_walk *w)
+{
+	buf_deinit(&w->rest);
+	free(w->probe);
+	*w = (struct check_walk){ 0 };
 }
 
 /* ---- the index ---- */
@@ -181,77 +242,147 @@ static int sum_index(struct job *j, const char *path, struct err *e)
 	return rc;
 }
 
-struct found {
-	uint64_t series, chunks, hash;
-};
-
-static int read_series(struct walk *w, const struct idx_scan_series *s, struct found *f,
-		       struct err *e)
+static int read_index(struct job *j, struct range_source *index, struct check_sums *f,
+		      uint64_t *places, struct err *e)
 {
-	uint64_t h = hash_labels(f->hash, s->label, s->n_labels);
-	for (uint32_t i = 0; i < s->n_chunks; i++) {
-		const struct idx_chunk *c = &s->chunk[i];
-		uint32_t crc = 0;
-		if (next_chunk(w, c->ref, &crc, e) < 0)
-			return err_wrap(w->j->ctx, e, "series %" PRIu32, s->ref);
-		h = hash_chunk(h, c->mint_ms, c->maxt_ms, crc);
-	}
-	f->hash = h;
-	f->chunks += s->n_chunks;
-	f->series++;
-	return 0;
-}
-
-static int read_all(struct walk *w, struct found *f, struct err *e)
-{
-	struct ctx *ctx = w->j->ctx;
+	struct ctx *ctx = j->ctx;
 	struct idx_scan *x;
 	struct idx_scan_series s;
 	struct str sym;
 	int rc;
 
-	if (idx_scan_open(ctx, w->src->index, READ_BACK, &x, e) < 0)
-		return err_wrap(ctx, e, "index");
+	if (idx_scan_open(ctx, index, READ_BACK, &x, e) < 0)
+		return -1;
 	while ((rc = idx_scan_symbol(x, ctx, &sym, e)) > 0)
 		;
 	while (rc == 0 && (rc = idx_scan_series(x, ctx, &s, e)) > 0) {
-		rc = read_series(w, &s, f, e);
-		if (rc == 0 && f->series % 64 == 0)
-			rc = ctx_check(ctx, e);
+		uint64_t entries = hash_labels(f->entries, s.label, s.n_labels),
+			 at = *places;
+		for (uint32_t i = 0; i < s.n_chunks; i++) {
+			entries = hash_times(entries, s.chunk[i].mint_ms,
+					     s.chunk[i].maxt_ms);
+			at = mix(at, s.chunk[i].ref);
+		}
+		f->entries = entries;
+		*places = at;
+		f->chunks += s.n_chunks;
+		rc = ++f->series % 64 == 0 ? ctx_check(ctx, e) : 0;
 	}
 	idx_scan_close(x);
-	if (rc == 0 && (rc = end_segment(w, e)) == 0 && w->seg != w->src->n_segments)
-		rc = err_set(ctx, e, E_CORRUPT, "%zu segments of %zu are referred to",
-			     w->seg, w->src->n_segments);
 	return rc;
+}
+
+static int walk_file(struct job *j, const char *path, uint32_t segment, struct err *e)
+{
+	struct fs_pages *f;
+	uint64_t at = 0;
+	size_t n;
+	if (fs_pages_open(j->ctx, path, &f, e) < 0)
+		return -1;
+	int rc = 0;
+	do {
+		const uint8_t *p;
+		rc = fs_pages_at(f, j->ctx, at, 1, &p, &n, e);
+		if (rc == 0)
+			rc = check_walk(&j->walk, j->ctx, segment, p, n, e);
+		at += n;
+	} while (rc == 0 && at < fs_pages_size(f));
+	fs_pages_close(f);
+	return rc;
+}
+
+/* Segments that were not walked over when they were written; and all must be as long as what was. */
+static int walk_rest(struct job *j, const struct block_source *src, struct err *e)
+{
+	struct check_walk *w = &j->walk;
+	uint64_t bytes = 0;
+	for (uint32_t i = w->segment; i < src->n_segments; i++)
+		if (walk_file(j, src->segment[i]->name, i + 1, e) < 0)
+			return -1;
+	if (w->rest.n || w->at < SEGMENT_HEADER)
+		return bad(w, j->ctx, "cut short", e);
+	for (size_t i = 0; i < src->n_segments; i++)
+		bytes += src->segment[i]->size;
+	if (w->segment != src->n_segments || bytes != w->bytes + w->at)
+		return err_set(j->ctx, e, E_CORRUPT,
+			       "%zu segments of %" PRIu64 " bytes are there, %" PRIu32
+			       " of %" PRIu64 " were written",
+			       src->n_segments, bytes, w->segment, w->bytes + w->at);
+	return 0;
+}
+
+/* The pieces that were noted, from the files. */
+static int look_at_probes(struct job *j, const struct block_source *src, struct err *e)
+{
+	struct fs_pages *f = NULL;
+	uint32_t open = 0;
+	int rc = 0;
+	for (size_t i = 0; i < j->walk.n_probes && rc == 0; i++) {
+		const struct check_probe *x = &j->walk.probe[i];
+		struct check_walk w = { .segment = x->segment,
+					.at = x->from,
+					.sums = x->sums[0] };
+		size_t want = (size_t)(x->to - x->from), n;
+		const uint8_t *p;
+		if (x->segment != open) {
+			fs_pages_close(f);
+			f = NULL;
+			rc = fs_pages_open(j->ctx, src->segment[x->segment - 1]->name, &f,
+					   e);
+			open = x->segment;
+		}
+		if (rc == 0)
+			rc = fs_pages_at(f, j->ctx, x->from, want, &p, &n, e);
+		if (rc == 0 && take_entries(&w, j->ctx, p, MIN(n, want), e) < 0)
+			rc = -1;
+		else if (rc == 0 && (w.at != x->to || w.sums != x->sums[1]))
+			rc = bad(&w, j->ctx,
+				 "the file holds other bytes than were written", e);
+	}
+	fs_pages_close(f);
+	return rc;
+}
+
+static int read_back(struct job *j, const struct block_source *src, struct err *e)
+{
+	const struct check_walk *w = &j->walk;
+	struct check_sums f = { 0 };
+	uint64_t places = 0;
+	if (walk_rest(j, src, e) < 0 || look_at_probes(j, src, e) < 0 ||
+	    sum_index(j, src->index->name, e) < 0)
+		return -1;
+	if (read_index(j, src->index, &f, &places, e) < 0)
+		return err_wrap(j->ctx, e, "index");
+	bool same = f.entries == j->given.entries && w->sums == j->given.sums;
+	if (f.series != j->given.series || f.chunks != j->given.chunks ||
+	    w->chunks != j->given.chunks || !same)
+		return err_set(j->ctx, e, E_CORRUPT,
+			       "%" PRIu64 " series with %" PRIu64
+			       " chunks were written, %" PRIu64 " with %" PRIu64
+			       " (%" PRIu64 " in segments) read back%s",
+			       j->given.series, j->given.chunks, f.series, f.chunks,
+			       w->chunks, same ? "" : ", others");
+	if (places != w->places)
+		return err_set(
+			j->ctx, e, E_CORRUPT,
+			"index: it refers to other places than those of the chunks");
+	return 0;
 }
 
 int check_output(struct job *j, const char *dir, struct err *e)
 {
 	struct block_source src;
 	struct arena a;
-	struct found f = { 0 };
 
 	arena_init(&a, j->ctx->budget);
 	int rc = block_source_open_dir(j->ctx, &a, dir, &src, e);
 	if (rc == 0) {
-		struct walk w = { .j = j, .src = &src };
-		rc = sum_index(j, src.index->name, e);
-		if (rc == 0)
-			rc = read_all(&w, &f, e);
-		fs_pages_close(w.file);
+		rc = read_back(j, &src, e);
 		block_source_close(&src);
 		if (rc < 0)
 			err_wrap(j->ctx, e, "%s", dir);
 	}
+	check_walk_end(&j->walk);
 	arena_deinit(&a);
-	if (rc == 0 && (f.series != j->out_series || f.chunks != j->out_chunks ||
-			f.hash != j->out_hash))
-		rc = err_set(j->ctx, e, E_CORRUPT,
-			     "%s: %" PRIu64 " series with %" PRIu64
-			     " chunks were written, %" PRIu64 " with %" PRIu64
-			     " read back%s",
-			     dir, j->out_series, j->out_chunks, f.series, f.chunks,
-			     f.hash != j->out_hash ? ", others" : "");
 	return rc;
 }

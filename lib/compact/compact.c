@@ -149,9 +149,7 @@ static int cmp_series(const void *arg, uint32_t a, uint32_t b)
 int job_write_series(struct job *j, const uint32_t *label, uint32_t n_labels,
 		     const struct chunk_view *c, size_t n, struct err *e)
 {
-	j->out_series++;
-	j->out_chunks += n;
-	j->out_hash = check_hash(j->out_hash, label, n_labels, c, n);
+	check_give(&j->given, label, n_labels, c, n);
 	return block_writer_series(j->w, j->ctx, label, n_labels, c, n, e);
 }
 
@@ -197,6 +195,9 @@ static int run(struct job *j, struct err *e)
 	struct loser_tree t;
 	struct input_order order;
 	int rc = 0;
+
+	for (uint32_t i = 0; i < j->n; i++)
+		block_scan_sums_later(j->in[i].scan);
 
 	if (job_merge_symbols(j, e) < 0)
 		return -1;
@@ -245,6 +246,25 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+static int looked(struct job *j, uint64_t start_ns, int rc, const struct err *e)
+{
+	j->r->check_ns += cpu_ns() - start_ns;
+	if (rc < 0 && e->code != E_CANCELLED && e->code != E_TIMEOUT)
+		j->r->fault = COMPACT_FAULT_OUTPUT;
+	j->unfit = rc < 0 && e->code == E_CORRUPT;
+	return rc;
+}
+
+/* A block_writer_wrote. */
+static int walk_written(void *arg, struct ctx *ctx, uint32_t segment, const uint8_t *p,
+			size_t n, struct err *e)
+{
+	struct job *j = arg;
+	uint64_t start = cpu_ns();
+
+	return looked(j, start, check_walk(&j->walk, ctx, segment, p, n, e), e);
+}
+
 /* A block_writer_check. */
 static int check_written(void *arg, struct ctx *ctx UNUSED, const char *dir,
 			 const struct block_writer_stats *st, struct err *e)
@@ -253,11 +273,7 @@ static int check_written(void *arg, struct ctx *ctx UNUSED, const char *dir,
 	uint64_t start = cpu_ns();
 
 	j->r->stats = *st;
-	int rc = check_output(j, dir, e);
-	j->r->check_ns = cpu_ns() - start;
-	if (rc < 0 && e->code != E_CANCELLED && e->code != E_TIMEOUT)
-		j->r->fault = COMPACT_FAULT_OUTPUT;
-	return rc;
+	return looked(j, start, check_output(j, dir, e), e);
 }
 
 int job_finish(struct job *j, bool keep_stats, struct err *e)
@@ -282,6 +298,33 @@ int job_finish(struct job *j, bool keep_stats, struct err *e)
 	return rc;
 }
 
+/*
+ * The output is not what was given. Checksums of copied chunks were not compared when they were read, so an input may be damaged: all
+ * are read once more. If one is, that is the error.
+ */
+static void find_fault(struct job *j, struct err *e)
+{
+	struct scan_series x;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < j->n && rc == 0; i++) {
+		struct input *in = &j->in[i];
+		struct err why = ERR_INIT;
+		block_scan_close(in->scan);
+		in->scan = NULL;
+		rc = block_scan_open(j->ctx, in->src, read_ahead(j->o, j->n), &in->scan,
+				     &why);
+		while (rc == 0 &&
+		       (rc = block_scan_series(in->scan, j->ctx, &x, &why)) > 0)
+			rc = 0;
+		if (rc < 0) {
+			*e = ERR_INIT;
+			err_copy(j->ctx, e, &why);
+			(void)job_read_failed(j, in, e);
+		}
+	}
+}
+
 /* ---- jobs ---- */
 
 int job_begin(struct job *j, const struct block_source *in, size_t n, struct err *e)
@@ -300,6 +343,7 @@ int job_begin(struct job *j, const struct block_source *in, size_t n, struct err
 					.segment_bytes = j->o->segment_bytes,
 					.newer_encodings = j->o->newer_encodings,
 					.scanned = true,
+					.wrote = walk_written,
 					.check = check_written,
 					.check_arg = j };
 	if (open_inputs(j, in, n, e) < 0)
@@ -310,6 +354,7 @@ int job_begin(struct job *j, const struct block_source *in, size_t n, struct err
 void job_end(struct job *j)
 {
 	block_writer_abort(j->w);
+	check_walk_end(&j->walk);
 	merger_free(j->merger);
 	arena_deinit(&j->rec_arena);
 	for (uint32_t i = 0; i < j->n; i++)
@@ -330,12 +375,14 @@ int compact_blocks(struct ctx *ctx, struct arena *a, const struct block_source *
 	}
 	if (job_begin(&j, in, n, e) == 0)
 		rc = run(&j, e);
-	if (rc == 0 && j.out_series == 0) {
+	if (rc == 0 && j.given.series == 0) {
 		r->empty = true;
 	} else if (rc == 0) {
 		meta_make(&j, &r->meta);
 		rc = job_finish(&j, false, e);
 	}
+	if (rc < 0 && j.unfit)
+		find_fault(&j, e);
 	if (rc < 0 && e->code == E_INTERNAL && r->fault == COMPACT_FAULT_NONE)
 		r->fault =
 			COMPACT_FAULT_OUTPUT; /* a chunk that was made held other samples */

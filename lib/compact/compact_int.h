@@ -48,7 +48,8 @@ struct input {
 	char id[27];
 	struct block_scan *scan;
 	struct symbol_map map;
-	bool on; /* at a series */
+	bool on;       /* at a series */
+	bool verified; /* its chunks are what their checksums say */
 	/* the series it stands at */
 	struct scan_series cur;
 	uint32_t *label; /* output ordinals */
@@ -76,6 +77,31 @@ void input_order_put(struct input_order *o, uint32_t input); /* it stands at a s
 /* The n that stand at the least series, which is all of them; to be put back when they have moved. */
 const uint32_t *input_order_take(struct input_order *o, uint32_t n);
 
+/* ---- check.c: reading back ---- */
+struct check_sums { /* of series in order */
+	uint64_t series, chunks;
+	uint64_t entries; /* labels, times */
+	uint64_t sums;	  /* checksums of chunks */
+};
+struct check_walk {	    /* over segments as they grow; zeroes: none yet */
+	uint32_t segment;   /* from 1 */
+	uint64_t at, bytes; /* where the next entry begins; of the segments before */
+	struct buf rest;    /* of an entry that has only begun */
+	uint64_t chunks, sums, places;
+	uint64_t pieces;     /* that it was given */
+	struct check_probe { /* entries of which the file is looked at, too */
+		uint32_t segment;
+		uint64_t from, to, sums[2]; /* sums at `from` and at `to` */
+	} * probe;
+	size_t n_probes, cap_probe;
+};
+void check_give(struct check_sums *s, const uint32_t *label, uint32_t n_labels,
+		const struct chunk_view *c, size_t n);
+/* A block_writer_wrote. */
+MUST_CHECK int check_walk(struct check_walk *w, struct ctx *ctx, uint32_t segment,
+			  const uint8_t *p, size_t n, struct err *e);
+void check_walk_end(struct check_walk *w);
+
 struct merger;
 struct job {
 	struct ctx *ctx;
@@ -90,7 +116,9 @@ struct job {
 	struct arena rec_arena;
 	struct merger *merger;
 	struct block_writer *w;
-	uint64_t out_series, out_chunks, out_hash;
+	struct check_sums given; /* to the writer */
+	struct check_walk walk;	 /* over what it wrote */
+	bool unfit;		 /* it was not what was given */
 };
 /* Blame an input; returns -1. */
 int job_fault(struct job *j, const struct input *in, enum compact_fault f,
@@ -100,6 +128,11 @@ int job_read_failed(struct job *j, const struct input *in, struct err *e);
 MUST_CHECK int job_merge_symbols(struct job *j, struct err *e);
 /* The next series of an input, checked, mapped; in->on tells whether there is one. */
 MUST_CHECK int input_next(struct job *j, struct input *in, struct err *e);
+/*
+ * Before chunks of the series are looked into: those that are copied are compared with their checksums in the output only, where
+ * find_fault (compact.c) looks whose fault it is. Already done for a series that input_next had to change.
+ */
+MUST_CHECK int input_verify(struct job *j, struct input *in, struct err *e);
 void input_deinit(struct input *in);
 
 /* ---- lane.c: decoded samples ---- */
@@ -271,9 +304,7 @@ void job_progress(struct job *j);
 /* j->r->meta is that of the output: writes, reads back and compares, gives the name, lists the files. */
 MUST_CHECK int job_finish(struct job *j, bool keep_stats, struct err *e);
 
-/* ---- check.c ---- */
-uint64_t check_hash(uint64_t h, const uint32_t *label, uint32_t n_labels,
-		    const struct chunk_view *c, size_t n);
+/* The block in dir is what was given; the walk goes on from where it is, and begins anew afterwards. */
 MUST_CHECK int check_output(struct job *j, const char *dir, struct err *e);
 
 /* ---- meta.c ---- */

@@ -164,9 +164,13 @@ static int look_at_chunks(struct job *j, struct input *in, enum shape *out, stru
 		    !is_347(in, c))
 			return bad_chunk(j, in, c, COMPACT_FAULT_OUTSIDE_RANGE, E_CORRUPT,
 					 "is outside the time range of the block", e);
-		if (c->part[AGGR_RAW].enc > CHUNK_FLOATHIST_ST)
-			return bad_chunk(j, in, c, COMPACT_FAULT_UNREADABLE, E_CORRUPT,
-					 "has an unknown encoding", e);
+		const struct chunk_part *raw = &c->part[AGGR_RAW];
+		if (raw->p && (raw->enc < CHUNK_XOR || raw->enc > CHUNK_FLOATHIST_ST))
+			return input_verify(j, in, e) < 0
+				       ? -1
+				       : bad_chunk(j, in, c, COMPACT_FAULT_UNREADABLE,
+						   E_CORRUPT, "has an unknown encoding",
+						   e);
 		if (c->maxt_ms > j->maxt_ms || must_recode(j, c) || is_left_out(in, c))
 			s = MAX(s, SHAPE_CUT);
 		if (i > 0 && c->mint_ms <= c[-1].maxt_ms)
@@ -277,10 +281,22 @@ static int take_chunks(struct job *j, struct input *in, struct err *e)
 	in->n_chunks = in->cur.n_chunks;
 	if (s == SHAPE_FINE && n_ranges == 0)
 		return 0;
+	if (input_verify(j, in, e) < 0)
+		return -1;
 	arena_reset(&in->tmp);
 	if (sorted_chunks(j, in, &v, &n, e) < 0 || order_chunks(j, in, &v, &n, e) < 0)
 		return -1;
 	return cut_chunks(j, in, v, n, r, n_ranges, e);
+}
+
+int input_verify(struct job *j, struct input *in, struct err *e)
+{
+	if (in->verified)
+		return 0;
+	if (block_scan_verify(in->scan, j->ctx, e) < 0)
+		return job_read_failed(j, in, e);
+	in->verified = true;
+	return 0;
 }
 
 int input_next(struct job *j, struct input *in, struct err *e)
@@ -293,6 +309,7 @@ int input_next(struct job *j, struct input *in, struct err *e)
 		return job_read_failed(j, in, e);
 	if (rc == 0)
 		return 0;
+	in->verified = false;
 	j->r->in_series++;
 	j->r->in_chunks += in->cur.n_chunks;
 	map_labels(in);

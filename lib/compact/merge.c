@@ -332,6 +332,9 @@ int merge_series(struct job *j, const uint32_t *at, const uint32_t *order, uint3
 			return -1;
 	}
 	if (!apart) {
+		for (uint32_t i = 0; i < n; i++)
+			if (input_verify(j, &j->in[at[i]], e) < 0)
+				return -1;
 		fill(j, m, order, n);
 		return merge_refs(j, m, n, j->o->overlap == COMPACT_PENALTY, e);
 	}

@@ -19,6 +19,8 @@ struct fs_out {
 	uint64_t done; /* bytes handed to the system */
 	size_t n, room;
 	uint8_t *p;
+	fs_out_taken *taken; /* may be NULL */
+	void *arg;
 	char path[]; /* for errors */
 };
 
@@ -43,7 +45,13 @@ static int write_through(struct fs_out *o, struct ctx *ctx, const void *p, size_
 	if (n && fs_write_all(o->fd, p, n) < 0)
 		return err_errno(ctx, e, errno, "write %s", o->path);
 	o->done += n;
-	return 0;
+	return n && o->taken ? o->taken(o->arg, ctx, p, n, e) : 0;
+}
+
+void fs_out_watch(struct fs_out *o, fs_out_taken *fn, void *arg)
+{
+	o->taken = fn;
+	o->arg = arg;
 }
 
 static int flush(struct fs_out *o, struct ctx *ctx, struct err *e)

@@ -16,6 +16,10 @@ MUST_CHECK int fs_out_create(struct ctx *ctx, const char *path, size_t room,
 MUST_CHECK int fs_out_write(struct fs_out *o, struct ctx *ctx, const void *p, size_t n,
 			    struct err *e);
 uint64_t fs_out_pos(const struct fs_out *o); /* bytes written so far */
+/* Told of the file's bytes in order, when the system has taken them (not of patches); -1 fails the write. */
+typedef int fs_out_taken(void *arg, struct ctx *ctx, const void *p, size_t n,
+			 struct err *e);
+void fs_out_watch(struct fs_out *o, fs_out_taken *fn, void *arg);
 /* Overwrite, or read, n bytes that were written at off. */
 MUST_CHECK int fs_out_patch(struct fs_out *o, struct ctx *ctx, uint64_t off,
 			    const void *p, size_t n, struct err *e);

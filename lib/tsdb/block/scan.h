@@ -26,13 +26,20 @@ struct scan_series {
 	uint32_t n_labels;
 	bool unsorted; /* label names do not ascend strictly */
 	const struct chunk_view *
-		chunk; /* all of them, bytes verified; AggrChunks split into parts; in the entry's order */
+		chunk; /* all of them, bytes verified (see block_scan_sums_later); AggrChunks split into parts; in the entry's order */
 	size_t n_chunks;
 	uint32_t ref; /* position / 16: tombstones' and postings' */
 };
 /* read_ahead 0: 1 MiB. src is borrowed until close. */
 MUST_CHECK int block_scan_open(struct ctx *ctx, const struct block_source *src,
 			       size_t read_ahead, struct block_scan **out, struct err *e);
+/*
+ * From now on checksums of chunks are shown (chunk_view.hash) and not compared, but those of AggrChunks: for who copies chunks
+ * and compares what became of them. Before anything is believed of such a chunk: block_scan_verify.
+ */
+void block_scan_sums_later(struct block_scan *s);
+/* The checksums of all chunks of the series shown last. */
+MUST_CHECK int block_scan_verify(struct block_scan *s, struct ctx *ctx, struct err *e);
 /* Symbols in order: 1 (valid until the next call), 0 end, -1. May be restarted by block_scan_rewind_symbols. Independent of series. */
 int block_scan_symbol(struct block_scan *s, struct ctx *ctx, struct str *out,
 		      struct err *e);

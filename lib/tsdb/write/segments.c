@@ -14,9 +14,18 @@
 #include "tsdb/write/write_int.h"
 #include "wire/wr.h"
 
+#define SEGMENT_BUFFER                                                                   \
+	((size_t)512                                                                     \
+	 << 10) /* whoever looks at it when it is written finds it in the core's cache */
 #define SEGMENT_HEADER 8
 #define LENGTH_BYTES   5
 #define ENTRY_EXTRA    (1 + 4) /* encoding, CRC */
+
+static int taken(void *arg, struct ctx *ctx, const void *p, size_t n, struct err *e)
+{
+	struct seg_writer *s = arg;
+	return s->wrote(s->arg, ctx, s->n, p, n, e);
+}
 
 static int next_file(struct seg_writer *s, struct ctx *ctx, struct err *e)
 {
@@ -26,11 +35,13 @@ static int next_file(struct seg_writer *s, struct ctx *ctx, struct err *e)
 	size_t room = strlen(s->dir) + 32;
 	char *path = xmalloc(room);
 	snprintf(path, room, "%s/chunks/%06" PRIu32, s->dir, s->n + 1);
-	int rc = fs_out_create(ctx, path, WRITE_BUFFER, &s->file, e);
+	int rc = fs_out_create(ctx, path, SEGMENT_BUFFER, &s->file, e);
 	free(path);
 	if (rc < 0)
 		return -1;
 	s->n++;
+	if (s->wrote)
+		fs_out_watch(s->file, taken, s);
 	return fs_out_write(s->file, ctx, header, sizeof(header), e);
 }
 
@@ -65,7 +76,7 @@ int seg_finish(struct seg_writer *s, struct ctx *ctx, struct err *e)
 	if (!f)
 		return 0;
 	s->bytes += fs_out_pos(f);
-	s->file = NULL;
+	s->file = NULL; /* closed whatever comes */
 	return fs_out_close(f, ctx, e);
 }
 

@@ -21,6 +21,9 @@ struct block_writer_stats;
 /* What was written, whole and synced in `dir`, before it gets its name: -1, and it never does. */
 typedef int block_writer_check(void *arg, struct ctx *ctx, const char *dir,
 			       const struct block_writer_stats *st, struct err *e);
+/* The next n bytes of a segment (from 1), which the system has taken: to be read back while they are in the caches. -1 ends the writing. */
+typedef int block_writer_wrote(void *arg, struct ctx *ctx, uint32_t segment,
+			       const uint8_t *p, size_t n, struct err *e);
 struct block_writer_opts {
 	const char *dir; /* the block appears as <dir>/<ULID>; made if absent */
 	struct ulid ulid;
@@ -29,6 +32,7 @@ struct block_writer_opts {
 	bool newer_encodings;	/* take encodings 4 to 6; else E_INVALID by name */
 	/* A view's hash is 0 or what block_scan gave it: its checksum is written as it came, the bytes are not summed again. */
 	bool scanned;
+	block_writer_wrote *wrote; /* NULL: none; check_arg, too */
 	block_writer_check *check; /* NULL: none; by block_writer_finish */
 	void *check_arg;
 };

@@ -35,9 +35,11 @@ struct seg_writer {
 	const char *dir; /* borrowed */
 	uint64_t limit;	 /* bytes of a file, unless one chunk is larger */
 	struct fs_out *file;
-	uint32_t n;	    /* files begun */
-	uint64_t bytes;	    /* of closed files */
-	uint64_t chunk_max; /* bytes of the largest entry */
+	uint32_t n;		   /* files begun */
+	uint64_t bytes;		   /* of closed files */
+	uint64_t chunk_max;	   /* bytes of the largest entry */
+	block_writer_wrote *wrote; /* NULL: nobody looks */
+	void *arg;
 };
 /* crc: over encoding and data. */
 MUST_CHECK int seg_write(struct seg_writer *s, struct ctx *ctx, struct chunk_part c,

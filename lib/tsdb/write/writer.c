@@ -91,6 +91,8 @@ int block_writer_open(struct ctx *ctx, const struct block_writer_opts *o,
 	w->tmp = path_of(o->dir, w->id, TMP_SUFFIX);
 	w->final = path_of(o->dir, w->id, "");
 	w->seg.dir = w->tmp;
+	w->seg.wrote = o->wrote;
+	w->seg.arg = o->check_arg;
 	w->seg.limit = o->segment_bytes ? o->segment_bytes : SEGMENT_DEFAULT;
 	w->st.mint_ms = INT64_MAX;
 	w->st.maxt_ms = INT64_MIN;

@@ -38,15 +38,11 @@ static void expect(struct checked *c)
 	c->j = (struct job){ .ctx = &w->f.ctx, .a = &w->f.a, .r = &w->r };
 	cr_assert_eq(block_source_open_dir(&w->f.ctx, &w->f.a, w->out, &src, &w->f.e), 0);
 	cr_assert_eq(block_scan_open(&w->f.ctx, &src, 0, &s, &w->f.e), 0);
-	while (block_scan_series(s, &w->f.ctx, &x, &w->f.e) == 1) {
-		c->j.out_hash = check_hash(c->j.out_hash, x.label, x.n_labels, x.chunk,
-					   x.n_chunks);
-		c->j.out_chunks += x.n_chunks;
-		c->j.out_series++;
-	}
+	while (block_scan_series(s, &w->f.ctx, &x, &w->f.e) == 1)
+		check_give(&c->j.given, x.label, x.n_labels, x.chunk, x.n_chunks);
 	block_scan_close(s);
 	block_source_close(&src);
-	cr_assert_eq(c->j.out_series, SERIES);
+	cr_assert_eq(c->j.given.series, SERIES);
 }
 
 static void read_files(struct checked *c)
@@ -172,6 +168,65 @@ Test(compact_check, files_that_are_cut_or_longer_are_noticed)
 	restore(&more);
 	must_notice(&c, "one more", &more, 0);
 	cr_assert_eq(unlink(more.path), 0);
+	end(&c);
+}
+
+/* The segments as they grow by so many bytes. */
+static void walk_by(const struct checked *c, size_t step, struct check_walk *w, bool keep)
+{
+	struct err e = ERR_INIT;
+	struct ctx ctx;
+	ctx_init(&ctx, NULL, 0);
+	*w = (struct check_walk){ 0 };
+	for (uint32_t i = 1; i < c->n_files; i++) {
+		const struct file *f = &c->file[i];
+		for (size_t at = 0; at < f->good.n; at += step)
+			cr_assert_eq(check_walk(w, &ctx, i, f->good.p + at,
+						MIN(step, f->good.n - at), &e),
+				     0, "%zu: %s", at, err_text(&e));
+		cr_assert(w->segment == i && w->at == f->good.n && w->rest.n == 0);
+	}
+	if (!keep) {
+		buf_deinit(&w->rest);
+		free(w->probe);
+	}
+	ctx_deinit(&ctx);
+}
+
+Test(compact_check, segments_are_walked_as_they_grow)
+{
+	struct checked c;
+	struct check_walk whole, steps;
+	begin(&c);
+	walk_by(&c, 1u << 20, &whole, false);
+	cr_assert_eq(whole.sums, c.j.given.sums);
+	cr_assert_eq(whole.chunks, c.j.given.chunks);
+	for (size_t step = 1; step < 200; step++) {
+		walk_by(&c, step, &steps, false);
+		cr_assert_eq(steps.sums, whole.sums);
+		cr_assert_eq(steps.places, whole.places);
+		cr_assert_eq(steps.chunks, whole.chunks);
+	}
+	end(&c);
+}
+
+/* The walk saw what was to be written; what the file holds is another thing. */
+Test(compact_check, a_file_that_holds_other_bytes_than_were_handed_over_is_noticed)
+{
+	struct checked c;
+	begin(&c);
+	for (size_t i = 1; i < c.n_files; i++) {
+		struct file *f = &c.file[i];
+		for (size_t at = 8; at < f->good.n; at++) {
+			walk_by(&c, 1u << 20, &c.j.walk, true);
+			f->good.p[at] ^= 16;
+			restore(f);
+			must_notice(&c, "other in the file", f, at);
+			f->good.p[at] ^= 16;
+		}
+		restore(f);
+	}
+	walk_by(&c, 1u << 20, &c.j.walk, true);
 	end(&c);
 }
 

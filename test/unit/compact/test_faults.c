@@ -264,6 +264,44 @@ Test(compact_faults, damage_is_of_one_input)
 	done(&w, &b);
 }
 
+/* Chunks that are copied are compared with their checksums in the output only, which must not make it the output's fault. */
+static void flip_each_bit(enum compact_overlap overlap, int64_t other_ms, uint32_t value,
+			  bool merged)
+{
+	struct raw_chunk c[] = { CHUNK(0, 1, 1), CHUNK(10, 9, 1), CHUNK(210, 3, 7) };
+	struct raw_chunk far = CHUNK(other_ms, 20, 1);
+	struct raw_series s = { { 1, 3 }, 1, c, ARRAY_LEN(c) },
+			  other = { { 1, value }, 1, &far, 1 };
+	struct raw_block b, good;
+	struct world w;
+
+	world_begin(&w);
+	raw_make(&w, &good, other_ms, other_ms + 1000, &other, 1);
+	raw_make(&w, &b, 0, 1000, &s, 1);
+	w.o.overlap = overlap;
+	world_must_compact(&w);
+	cr_assert_eq(w.r.merged_chunks > 0, merged);
+	cr_assert_eq(fs_remove_all(NULL, w.out, &w.f.e), 0);
+	for (size_t i = 8; i < b.segment.n; i++)
+		for (int bit = 0; bit < 8; bit++) {
+			b.segment.p[i] ^= (uint8_t)(1u << bit);
+			must_fail(&w, COMPACT_FAULT_UNREADABLE, 1, E_CORRUPT, "block ");
+			b.segment.p[i] ^= (uint8_t)(1u << bit);
+		}
+	world_must_compact(&w);
+	done(&w, &b);
+	raw_free(&good);
+}
+
+Test(compact_faults,
+     a_flipped_bit_is_the_inputs_fault_whether_its_chunk_is_copied_or_merged)
+{
+	flip_each_bit(COMPACT_REFUSE, 1000, 3, false);
+	flip_each_bit(COMPACT_REFUSE, 0, 4, false);
+	flip_each_bit(COMPACT_ONE_TO_ONE, 15, 3, true);
+	flip_each_bit(COMPACT_PENALTY, 15, 3, true);
+}
+
 Test(compact_faults, overlaps_are_refused_where_they_may_not_be)
 {
 	struct made_chunk x = run_of(0, 5, 1), y = run_of(35, 5, 1), z = run_of(50, 5, 1);
@@ -345,21 +383,29 @@ Test(compact_check, another_block_than_was_written_is_noticed)
 	cr_assert_eq(block_source_open_dir(&w.f.ctx, &w.f.a, w.out, &src, &w.f.e), 0);
 	cr_assert_eq(block_scan_open(&w.f.ctx, &src, 0, &s, &w.f.e), 0);
 	cr_assert_eq(block_scan_series(s, &w.f.ctx, &c, &w.f.e), 1);
-	struct job j = { .ctx = &w.f.ctx,
-			 .a = &w.f.a,
-			 .r = &w.r,
-			 .out_series = 1,
-			 .out_chunks = 1,
-			 .out_hash = check_hash(0, c.label, c.n_labels, c.chunk, 1) };
+	struct job j = { .ctx = &w.f.ctx, .a = &w.f.a, .r = &w.r };
+	check_give(&j.given, c.label, c.n_labels, c.chunk, 1);
 	block_scan_close(s);
 	block_source_close(&src);
 	cr_assert_eq(check_output(&j, w.out, &w.f.e), 0, "%s", err_text(&w.f.e));
-	j.out_hash ^= 1;
+	j.given.entries ^= 1;
 	cr_assert_eq(check_output(&j, w.out, &w.f.e), -1);
-	j.out_hash ^= 1;
-	j.out_chunks = 2;
+	j.given.entries ^= 1;
+	j.given.sums ^= 1;
+	cr_assert_eq(check_output(&j, w.out, &w.f.e), -1);
+	j.given.sums ^= 1;
+	j.given.chunks = 2;
 	cr_assert_eq(check_output(&j, w.out, &w.f.e), -1);
 	world_end(&w);
+}
+
+static uint64_t hash_of(const uint32_t *label, uint32_t n_labels,
+			const struct chunk_view *c, size_t n)
+{
+	struct check_sums s = { 0 };
+	check_give(&s, label, n_labels, c, n);
+	cr_assert(s.series == 1 && s.chunks == n);
+	return s.entries + s.sums;
 }
 
 Test(compact_check, the_hash_sees_labels_times_bytes_and_order)
@@ -369,20 +415,20 @@ Test(compact_check, the_hash_sees_labels_times_bytes_and_order)
 	struct chunk_view c[2] = { { .mint_ms = 1, .maxt_ms = 2 },
 				   { .mint_ms = 3, .maxt_ms = 4 } };
 	c[0].part[AGGR_RAW] = c[1].part[AGGR_RAW] = (struct chunk_part){ data, 3, 1 };
-	uint64_t h = check_hash(0, label, 1, c, 2);
+	uint64_t h = hash_of(label, 1, c, 2);
 
-	cr_assert(h != check_hash(0, other, 1, c, 2));
-	cr_assert(h != check_hash(0, label, 1, c, 1));
+	cr_assert(h != hash_of(other, 1, c, 2));
+	cr_assert(h != hash_of(label, 1, c, 1));
 	c[1].maxt_ms++;
-	cr_assert(h != check_hash(0, label, 1, c, 2));
+	cr_assert(h != hash_of(label, 1, c, 2));
 	c[1].maxt_ms--;
 	data[2]++;
-	cr_assert(h != check_hash(0, label, 1, c, 2));
+	cr_assert(h != hash_of(label, 1, c, 2));
 	data[2]--;
 	c[1].part[AGGR_RAW].enc = 2;
-	cr_assert(h != check_hash(0, label, 1, c, 2));
+	cr_assert(h != hash_of(label, 1, c, 2));
 	c[1].part[AGGR_RAW].enc = 1;
-	cr_assert(h == check_hash(0, label, 1, c, 2));
+	cr_assert(h == hash_of(label, 1, c, 2));
 }
 
 /* A chunk whose samples are not those that went in is found, whether it waits or not, wherever the wrong one is. */

@@ -70,3 +70,62 @@ Test(fs_out, holds_what_was_written_and_patched)
 	ctx_deinit(&ctx);
 	free(m.p);
 }
+
+struct watcher {
+	uint8_t got[4000];
+	size_t n, stop_at; /* stop_at: refuses what reaches it */
+};
+
+static int watch(void *arg, struct ctx *ctx, const void *p, size_t n, struct err *e)
+{
+	struct watcher *w = arg;
+	memcpy(w->got + w->n, p, n);
+	w->n += n;
+	return w->n < w->stop_at ? 0 : err_set(ctx, e, E_CORRUPT, "seen");
+}
+
+/* Pieces of 0 to 249 bytes through a buffer of 100; how many were taken before the watcher refused. */
+static int write_watched(const char *path, struct watcher *w, uint8_t *all, size_t *total)
+{
+	struct err e = ERR_INIT;
+	struct ctx ctx;
+	struct fs_out *o;
+	uint8_t next = 0;
+	int rc = 0, n = 0;
+	ctx_init(&ctx, NULL, 0);
+	cr_assert_eq(fs_out_create(&ctx, path, 100, &o, &e), 0, "%s", err_text(&e));
+	fs_out_watch(o, watch, w);
+	for (*total = 0; rc == 0 && n < 20; n++) {
+		size_t k = (size_t)n * 53 % 250;
+		for (size_t i = 0; i < k; i++)
+			all[*total + i] = next++;
+		rc = fs_out_write(o, &ctx, all + *total, k, &e);
+		*total += k;
+	}
+	if (rc == 0)
+		rc = fs_out_close(o, &ctx, &e);
+	else
+		fs_out_drop(o);
+	cr_assert_eq(e.code, rc < 0 ? E_CORRUPT : E_OK);
+	cr_assert_eq(unlink(path), 0);
+	ctx_deinit(&ctx);
+	return rc < 0 ? n : -1;
+}
+
+Test(fs_out, whoever_watches_is_told_of_all_bytes_in_order_and_may_end_it)
+{
+	char dir[] = "/tmp/thanosc-out-XXXXXX", path[64];
+	uint8_t all[4000];
+	size_t n;
+	cr_assert_not_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/f", dir);
+	struct watcher w = { .stop_at = SIZE_MAX };
+	cr_assert_eq(write_watched(path, &w, all, &n), -1);
+	cr_assert(w.n == n && memcmp(w.got, all, n) == 0);
+	w = (struct watcher){ .stop_at = 1000 };
+	int stopped = write_watched(path, &w, all, &n);
+	cr_assert(stopped > 5 && stopped < 20, "%d", stopped);
+	w = (struct watcher){ .stop_at = w.n + 1 }; /* another piece is the last */
+	cr_assert_gt(write_watched(path, &w, all, &n), stopped);
+	cr_assert_eq(rmdir(dir), 0);
+}
