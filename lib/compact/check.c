@@ -1,16 +1,17 @@
 /*
- * compact/check.c - what was written is read once more, from the files, and must be what was given to the writer.
+ * compact/check.c - what was written is read once more and must be what was given to the writer.
  *
- * Two hashes are kept while series go to the writer: over label ordinals and times of chunks, and over the chunks' checksums,
- * in order. Checksums of copied chunks come from their input, where nobody has compared them: they vouch for the whole way.
+ * Segments are walked as they are handed to the system: each chunk must begin where the one before it ended, its bytes are summed and
+ * compared with the sum that stands behind them, no byte is passed over. That chunks are those that were given is seen by a hash
+ * over their checksums in order, and that the index refers to them by one over their places, which the walk comes by. Checksums of
+ * copied chunks come from their input, where nobody has compared them: they vouch for the whole way. Entries of the index are taken
+ * apart as the writer makes them and compared with what it was given: all that tell of a chunk made here, the first 1000 and every
+ * eighth of those that only tell of copied ones. All of this happens while the bytes are in the core's cache.
  *
- * Segments are walked as they are handed to the system, when the bytes are in the caches: each chunk must begin where the one
- * before it ended, its bytes are summed and compared with the sum that stands behind them; no byte is passed over. Of the files
- * all sizes are compared, and the first piece of each segment and every 32nd is walked once more: the system's memory, from which they
- * would be read, was filled by the call that took them, but that they went to the right file and place is to be seen. When the
- * index is there it is read back and parsed; its references must be the places that the walk came by. What it has beyond symbols and
- * series (postings, their table) is compared by a checksum over the file, which the writer made of what it had to write. That
- * re-encoded chunks hold the right samples was seen when they were made (recut.c).
+ * Of the files, all sizes are compared, and the first piece of each segment and every 64th is walked once more: the system's
+ * memory, from which they would be read, was filled by the call that took them, but that they went to the right file and place is to
+ * be seen. The index is read whole: by a checksum over the file, which the writer made of what it had to write, and entry by entry.
+ * That re-encoded chunks hold the right samples was seen when they were made (recut.c).
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -27,9 +28,11 @@
 #define LEN_MAX	       10		   /* of a uvarint */
 #define EXTRA	       (1 + 4)		   /* of an entry: encoding, CRC */
 #define READ_BACK      ((size_t)256 << 10) /* bytes of the index at a time */
-#define PROBE_EACH     32
+#define PROBE_EACH     64
+#define ENTRIES_FIRST  1000 /* see above */
+#define ENTRIES_EACH   8
 
-/* ---- the hashes ---- */
+/* ---- hashes ---- */
 
 /* The checksum that stands, or will, behind the chunk in its segment. */
 static uint32_t stored_crc(const struct chunk_view *c)
@@ -49,6 +52,19 @@ static uint32_t stored_crc(const struct chunk_view *c)
 	return crc;
 }
 
+bool check_sum_made(struct chunk_view *c, size_t n)
+{
+	bool made = false;
+	for (size_t i = 0; i < n; i++) {
+		if (c[i].hash)
+			continue;
+		made = true;
+		if (c[i].part[AGGR_RAW].p)
+			c[i].hash = (uint64_t)1 << 32 | stored_crc(&c[i]);
+	}
+	return made;
+}
+
 /* One to one in h and in x: what differs once stays different. */
 static uint64_t mix(uint64_t h, uint64_t x)
 {
@@ -56,29 +72,58 @@ static uint64_t mix(uint64_t h, uint64_t x)
 	return (h << 31 | h >> 33) * 0x9e3779b185ebca87u;
 }
 
-static uint64_t hash_labels(uint64_t h, const uint32_t *label, uint32_t n_labels)
+/* ---- entries of the index, as they are made ---- */
+
+static bool says_labels(struct rd *r, const struct check_series *g)
 {
-	return hash_xx64(label, (size_t)n_labels * 2 * sizeof(*label), h);
+	bool same = rd_uvarint_short(r) == g->n_labels;
+	for (uint32_t i = 0; same && i < g->n_labels * 2; i++)
+		same = rd_uvarint_short(r) == g->label[i];
+	return same;
 }
 
-/* Both factors are odd: no difference of one is lost, and none of both that is small. */
-static uint64_t hash_times(uint64_t h, int64_t mint_ms, int64_t maxt_ms)
+/* Times are added as unsigned numbers, as readers do. */
+static bool says_chunks(struct rd *r, const struct check_series *g,
+			const struct index_chunk *at)
 {
-	return mix(h, (uint64_t)mint_ms * 0x165667b19e3779f9u + (uint64_t)maxt_ms);
-}
-
-void check_give(struct check_sums *s, const uint32_t *label, uint32_t n_labels,
-		const struct chunk_view *c, size_t n)
-{
-	uint64_t entries = hash_labels(s->entries, label, n_labels), sums = s->sums;
-	for (size_t i = 0; i < n; i++) {
-		entries = hash_times(entries, c[i].mint_ms, c[i].maxt_ms);
-		sums = mix(sums, stored_crc(&c[i]));
+	uint64_t t = 0, ref = 0;
+	bool same = rd_uvarint_short(r) == g->n;
+	for (size_t i = 0; same && i < g->n; i++) {
+		uint64_t u
+			[3]; /* since the end of the one before, length, bytes since it */
+		rd_uvarint3(r, u);
+		t += i ? u[0] : (uint64_t)rd_unzigzag(u[0]);
+		ref = i ? ref + (uint64_t)rd_unzigzag(u[2]) : u[2];
+		same = t == (uint64_t)g->chunk[i].mint_ms &&
+		       t + u[1] == (uint64_t)g->chunk[i].maxt_ms && ref == at[i].ref;
+		t += u[1];
 	}
-	s->entries = entries;
+	return same;
+}
+
+int check_entry(struct check_sums *s, struct ctx *ctx, const struct check_series *given,
+		const struct index_chunk *at, struct str body, struct err *e)
+{
+	uint64_t sums = s->sums, places = s->places;
+	bool look =
+		given->made || s->series < ENTRIES_FIRST || s->series % ENTRIES_EACH == 0;
+	for (size_t i = 0; i < given->n; i++) {
+		const struct chunk_view *c = &given->chunk[i];
+		sums = mix(sums, stored_crc(c));
+		places = mix(places, at[i].ref);
+	}
 	s->sums = sums;
-	s->chunks += n;
+	s->places = places;
+	struct rd r = rd_of(body);
+	if (look && (!says_labels(&r, given) || !says_chunks(&r, given, at) || r.bad ||
+		     rd_left(&r)))
+		return err_set(ctx, e, E_CORRUPT,
+			       "index: the entry of series %" PRIu64
+			       " says something else than was given",
+			       s->series);
+	s->chunks += given->n;
 	s->series++;
+	return 0;
 }
 
 /* ---- segments from front to back ---- */
@@ -90,14 +135,15 @@ static int bad(const struct check_walk *w, struct ctx *ctx, const char *what,
 		       w->segment, w->at, what);
 }
 
-/* Bytes of the entry that begins there, as far as n of them tell; 0: no length. */
-static size_t entry_bytes(const uint8_t *p, size_t n)
+/* Bytes of the entry that begins there, as far as n of them tell; 0: no length. *head: of the length. */
+static inline size_t entry_bytes(const uint8_t *p, size_t n, size_t *head)
 {
 	struct rd r = rd_n(p, n);
 	uint64_t len = rd_uvarint_short(&r);
+	*head = (size_t)(r.p - p);
 	if (r.bad)
 		return n < LEN_MAX ? n + 1 : 0;
-	return len > LIMIT_CHUNK_BYTES ? 0 : (size_t)(r.p - p) + (size_t)len + EXTRA;
+	return len > LIMIT_CHUNK_BYTES ? 0 : *head + (size_t)len + EXTRA;
 }
 
 /* A segment begins with a header, which is an entry of its own here. */
@@ -120,16 +166,14 @@ static int64_t take_entries(struct check_walk *w, struct ctx *ctx, const uint8_t
 	const char *what = NULL;
 	size_t at = 0;
 	while (at < n) {
-		size_t whole = entry_bytes(p + at, n - at);
+		size_t head, whole = entry_bytes(p + at, n - at, &head);
 		if (whole > n - at)
 			break;
 		if (!whole) {
 			what = "length out of range";
 			break;
 		}
-		const uint8_t *body = p + at;
-		while (*body++ & 0x80) /* the length */
-			;
+		const uint8_t *body = p + at + head;
 		struct rd r = rd_n(p + at + whole - 4, 4);
 		uint32_t crc = crc32c(0, body, (size_t)(r.p - body));
 		if (rd_be32(&r) != crc) {
@@ -153,7 +197,8 @@ static int take_rest(struct check_walk *w, struct ctx *ctx, const uint8_t **p, s
 		     struct err *e)
 {
 	for (;;) {
-		size_t want = w->at ? entry_bytes(w->rest.p, w->rest.n) : SEGMENT_HEADER;
+		size_t head, want = w->at ? entry_bytes(w->rest.p, w->rest.n, &head)
+					  : SEGMENT_HEADER;
 		size_t more = want > w->rest.n ? MIN(want - w->rest.n, *n) : 0;
 		if (want && w->rest.n + more < want && !more)
 			return 0; /* until more comes */
@@ -165,7 +210,7 @@ static int take_rest(struct check_walk *w, struct ctx *ctx, const uint8_t **p, s
 		if (buf_check(&w->rest, ctx, "entry", e) < 0)
 			return -1;
 		/* its length may have been what was lacking */
-		if (want && w->at && entry_bytes(w->rest.p, w->rest.n) > w->rest.n)
+		if (want && w->at && entry_bytes(w->rest.p, w->rest.n, &head) > w->rest.n)
 			continue;
 		int64_t rc = w->at ? take_entries(w, ctx, w->rest.p, w->rest.n, e)
 				   : take_header(w, ctx, w->rest.p, e);
@@ -242,34 +287,23 @@ static int sum_index(struct job *j, const char *path, struct err *e)
 	return rc;
 }
 
-static int read_index(struct job *j, struct range_source *index, struct check_sums *f,
-		      uint64_t *places, struct err *e)
+/* Its symbols ascend, and its entries stand behind one another: how many. */
+static int64_t count_entries(struct job *j, struct range_source *index, struct err *e)
 {
 	struct ctx *ctx = j->ctx;
 	struct idx_scan *x;
-	struct idx_scan_series s;
 	struct str sym;
+	int64_t n = 0;
 	int rc;
 
 	if (idx_scan_open(ctx, index, READ_BACK, &x, e) < 0)
 		return -1;
 	while ((rc = idx_scan_symbol(x, ctx, &sym, e)) > 0)
 		;
-	while (rc == 0 && (rc = idx_scan_series(x, ctx, &s, e)) > 0) {
-		uint64_t entries = hash_labels(f->entries, s.label, s.n_labels),
-			 at = *places;
-		for (uint32_t i = 0; i < s.n_chunks; i++) {
-			entries = hash_times(entries, s.chunk[i].mint_ms,
-					     s.chunk[i].maxt_ms);
-			at = mix(at, s.chunk[i].ref);
-		}
-		f->entries = entries;
-		*places = at;
-		f->chunks += s.n_chunks;
-		rc = ++f->series % 64 == 0 ? ctx_check(ctx, e) : 0;
-	}
+	while (rc == 0 && (rc = idx_scan_skip(x, ctx, e)) > 0)
+		rc = ++n % 64 == 0 ? ctx_check(ctx, e) : 0;
 	idx_scan_close(x);
-	return rc;
+	return rc < 0 ? -1 : n;
 }
 
 static int walk_file(struct job *j, const char *path, uint32_t segment, struct err *e)
@@ -346,23 +380,21 @@ static int look_at_probes(struct job *j, const struct block_source *src, struct 
 static int read_back(struct job *j, const struct block_source *src, struct err *e)
 {
 	const struct check_walk *w = &j->walk;
-	struct check_sums f = { 0 };
-	uint64_t places = 0;
+	const struct check_sums *g = &j->given;
+	int64_t n;
 	if (walk_rest(j, src, e) < 0 || look_at_probes(j, src, e) < 0 ||
 	    sum_index(j, src->index->name, e) < 0)
 		return -1;
-	if (read_index(j, src->index, &f, &places, e) < 0)
+	if ((n = count_entries(j, src->index, e)) < 0)
 		return err_wrap(j->ctx, e, "index");
-	bool same = f.entries == j->given.entries && w->sums == j->given.sums;
-	if (f.series != j->given.series || f.chunks != j->given.chunks ||
-	    w->chunks != j->given.chunks || !same)
+	if ((uint64_t)n != g->series || w->chunks != g->chunks || w->sums != g->sums)
 		return err_set(j->ctx, e, E_CORRUPT,
 			       "%" PRIu64 " series with %" PRIu64
-			       " chunks were written, %" PRIu64 " with %" PRIu64
-			       " (%" PRIu64 " in segments) read back%s",
-			       j->given.series, j->given.chunks, f.series, f.chunks,
-			       w->chunks, same ? "" : ", others");
-	if (places != w->places)
+			       " chunks were written, %" PRId64 " with %" PRIu64
+			       " read back%s",
+			       g->series, g->chunks, n, w->chunks,
+			       w->sums != g->sums ? ", others" : "");
+	if (w->places != g->places)
 		return err_set(
 			j->ctx, e, E_CORRUPT,
 			"index: it refers to other places than those of the chunks");

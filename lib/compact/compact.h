@@ -33,6 +33,8 @@ struct compact_opts {
 	_Atomic uint64_t *progress_bytes; /* bytes of inputs read so far; NULL */
 	struct task_pool
 		*pool; /* helps compact_downsample; NULL: the caller works alone */
+	/* To measure what reading back costs: nothing is, and checksums of all inputs' chunks are compared when they are read. */
+	bool unchecked;
 };
 enum compact_fault { /* why an input is to blame */
 		     COMPACT_FAULT_NONE,
@@ -51,7 +53,8 @@ struct compact_result {
 	uint64_t in_series, in_chunks;
 	uint64_t copied_chunks,
 		merged_chunks; /* of the inputs; what was left out as double, deleted or outside is neither */
-	uint64_t check_ns;	  /* CPU that reading back the output took */
+	uint64_t
+		check_ns; /* CPU that reading back the output took, but for entries of the index */
 	enum compact_fault fault; /* on failure */
 	size_t fault_input;	  /* index of the input to blame; SIZE_MAX: none */
 };

@@ -9,6 +9,7 @@
 #include "compact/compact.h"
 #include "fs/fs.h"
 #include "tsdb/block/cut.h"
+#include "tsdb/write/write.h"
 
 /* ---- tree.c: a tree of losers over n numbered legs ---- */
 struct loser_tree {
@@ -78,10 +79,17 @@ void input_order_put(struct input_order *o, uint32_t input); /* it stands at a s
 const uint32_t *input_order_take(struct input_order *o, uint32_t n);
 
 /* ---- check.c: reading back ---- */
+struct check_series { /* given to the writer */
+	const uint32_t *label;
+	uint32_t n_labels;
+	const struct chunk_view *chunk;
+	size_t n;
+	bool made; /* some of the chunks were, here */
+};
 struct check_sums { /* of series in order */
 	uint64_t series, chunks;
-	uint64_t entries; /* labels, times */
-	uint64_t sums;	  /* checksums of chunks */
+	uint64_t sums;	 /* checksums of chunks, as given */
+	uint64_t places; /* of chunks, as the writer says */
 };
 struct check_walk {	    /* over segments as they grow; zeroes: none yet */
 	uint32_t segment;   /* from 1 */
@@ -95,8 +103,12 @@ struct check_walk {	    /* over segments as they grow; zeroes: none yet */
 	} * probe;
 	size_t n_probes, cap_probe;
 };
-void check_give(struct check_sums *s, const uint32_t *label, uint32_t n_labels,
-		const struct chunk_view *c, size_t n);
+/* Gives a checksum to chunks that have none, as the writer would: were there any? (An AggrChunk is left to the writer.) */
+bool check_sum_made(struct chunk_view *c, size_t n);
+/* The next series: what the writer made its entry of, and whether that says what was given. */
+MUST_CHECK int check_entry(struct check_sums *s, struct ctx *ctx,
+			   const struct check_series *given, const struct index_chunk *at,
+			   struct str body, struct err *e);
 /* A block_writer_wrote. */
 MUST_CHECK int check_walk(struct check_walk *w, struct ctx *ctx, uint32_t segment,
 			  const uint8_t *p, size_t n, struct err *e);
@@ -116,6 +128,8 @@ struct job {
 	struct arena rec_arena;
 	struct merger *merger;
 	struct block_writer *w;
+	uint64_t out_series, out_chunks;
+	struct check_series giving;
 	struct check_sums given; /* to the writer */
 	struct check_walk walk;	 /* over what it wrote */
 	bool unfit;		 /* it was not what was given */
@@ -299,7 +313,7 @@ MUST_CHECK int job_begin(struct job *j, const struct block_source *in, size_t n,
 void job_end(struct job *j);
 /* One series of the output. */
 MUST_CHECK int job_write_series(struct job *j, const uint32_t *label, uint32_t n_labels,
-				const struct chunk_view *c, size_t n, struct err *e);
+				struct chunk_view *c, size_t n, struct err *e);
 void job_progress(struct job *j);
 /* j->r->meta is that of the output: writes, reads back and compares, gives the name, lists the files. */
 MUST_CHECK int job_finish(struct job *j, bool keep_stats, struct err *e);

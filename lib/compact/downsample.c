@@ -284,8 +284,8 @@ static int make_meta(struct job *j, const struct batch *b, struct err *e)
 		return -1;
 	m->ulid = j->o->ulid;
 	m->stats.samples = b->samples;
-	m->stats.series = j->given.series;
-	m->stats.chunks = j->given.chunks;
+	m->stats.series = j->out_series;
+	m->stats.chunks = j->out_chunks;
 	m->has_thanos = true;
 	m->thanos.labels = labels_dup(j->a, j->o->labels);
 	m->thanos.resolution_ms = b->resolution_ms;
@@ -324,7 +324,7 @@ int compact_downsample(struct ctx *ctx, struct arena *a, const struct block_sour
 	rc = job_begin(&j, in, 1, e);
 	if (rc == 0)
 		rc = run(&j, &b, e);
-	if (rc == 0 && j.given.series == 0)
+	if (rc == 0 && j.out_series == 0)
 		r->empty = true;
 	else if (rc == 0 && (rc = make_meta(&j, &b, e)) == 0)
 		rc = job_finish(&j, true, e);

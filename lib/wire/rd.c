@@ -48,3 +48,10 @@ uint64_t rd_uvarint_slow(struct rd *r)
 	rd_fail(r);
 	return 0;
 }
+
+struct rd rd_uvarint3_slow(struct rd r, uint64_t out[3])
+{
+	for (int i = 0; i < 3; i++)
+		out[i] = rd_uvarint_short(&r);
+	return r;
+}

@@ -121,6 +121,8 @@ static inline uint64_t rd_uvarint_inline(struct rd *r)
 	}
 	return rd_uvarint(r);
 }
+/* One after the other; by value, so that a cursor whose address nobody else has stays in registers. */
+struct rd rd_uvarint3_slow(struct rd r, uint64_t out[3]);
 /* Three of them, at once if they take no more than eight bytes together. */
 static inline void rd_uvarint3(struct rd *r, uint64_t out[3])
 {
@@ -132,8 +134,7 @@ static inline void rd_uvarint3(struct rd *r, uint64_t out[3])
 	later = ends & (ends - 1);
 	last = later & (later - 1);
 	if (UNLIKELY(!later || !last)) {
-		for (int i = 0; i < 3; i++)
-			out[i] = rd_uvarint_inline(r);
+		*r = rd_uvarint3_slow(*r, out);
 		return;
 	}
 	unsigned a = (unsigned)__builtin_ctzll(ends) / 8 + 1,

@@ -300,44 +300,63 @@ static int series_end(struct idx_scan *s, struct ctx *ctx, struct err *e)
 	return 0;
 }
 
-int idx_scan_series(struct idx_scan *s, struct ctx *ctx, struct idx_scan_series *out,
-		    struct err *e)
+/* The next entry, past which the scan stands then: 1, 0 end, -1. */
+static int next_entry(struct idx_scan *s, struct ctx *ctx, uint32_t *ref,
+		      struct str *body, struct err *e)
 {
 	uint64_t at = (s->ser_at + 15) & ~(uint64_t)15, len;
 	const uint8_t *p;
-	const char *what;
 	size_t n, head;
 
 	if (at >= s->ser.end)
 		return series_end(s, ctx, e);
 	if (at / 16 > UINT32_MAX)
 		return err_set(ctx, e, E_CORRUPT, "series beyond 64 GiB");
-	arena_reset(&s->a);
-	*out = (struct idx_scan_series){ .ref = (uint32_t)(at / 16) };
+	*ref = (uint32_t)(at / 16);
 	if (range_window_at(&s->ser, ctx, at, LEN_MAX, &p, &n, NULL, e) < 0)
-		return err_wrap(ctx, e, "series %" PRIu32, out->ref);
+		return err_wrap(ctx, e, "series %" PRIu32, *ref);
 	struct rd r = rd_n(p, n);
 	len = rd_uvarint_short(&r);
 	head = (size_t)(r.p - p);
 	if (r.bad)
-		return bad_entry(ctx, out->ref, "length is no number", e);
+		return bad_entry(ctx, *ref, "length is no number", e);
 	if (len > LIMIT_SERIES_ENTRY_BYTES || head + len + 4 > s->ser.end - at)
-		return bad_entry(ctx, out->ref, "length beyond the series section", e);
+		return bad_entry(ctx, *ref, "length beyond the series section", e);
 	if (range_window_at(&s->ser, ctx, at, head + len + 4, &p, &n, NULL, e) < 0)
-		return err_wrap(ctx, e, "series %" PRIu32, out->ref);
+		return err_wrap(ctx, e, "series %" PRIu32, *ref);
 	r = rd_n(p + head, len + 4);
-	struct str body = rd_bytes(&r, len);
-	if (crc32c(0, body.p, body.n) != rd_be32(&r))
-		return bad_entry(ctx, out->ref, "checksum mismatch", e);
-	r = rd_of(body);
-	what = read_labels(s, ctx, &r, out, e);
+	*body = rd_bytes(&r, len);
+	if (crc32c(0, body->p, body->n) != rd_be32(&r))
+		return bad_entry(ctx, *ref, "checksum mismatch", e);
+	s->ser_at = at + head + len + 4;
+	s->ser_count++;
+	return 1;
+}
+
+int idx_scan_skip(struct idx_scan *s, struct ctx *ctx, struct err *e)
+{
+	struct str body;
+	uint32_t ref;
+	return next_entry(s, ctx, &ref, &body, e);
+}
+
+int idx_scan_series(struct idx_scan *s, struct ctx *ctx, struct idx_scan_series *out,
+		    struct err *e)
+{
+	struct str body;
+
+	*out = (struct idx_scan_series){ 0 };
+	int rc = next_entry(s, ctx, &out->ref, &body, e);
+	if (rc <= 0)
+		return rc;
+	arena_reset(&s->a);
+	struct rd r = rd_of(body);
+	const char *what = read_labels(s, ctx, &r, out, e);
 	if (!what)
 		what = read_chunks(s, ctx, &r, out, e);
 	if (what && *what == 0)
 		return err_wrap(ctx, e, "series %" PRIu32, out->ref);
 	if (what)
 		return bad_entry(ctx, out->ref, what, e);
-	s->ser_at = at + head + len + 4;
-	s->ser_count++;
 	return 1;
 }

@@ -32,5 +32,7 @@ void idx_scan_rewind_symbols(struct idx_scan *s);
 /* Entries in the order of the file: 1 (valid until the next call), 0 end, -1 "series 123: ...". */
 int idx_scan_series(struct idx_scan *s, struct ctx *ctx, struct idx_scan_series *out,
 		    struct err *e);
+/* The same, but the entry is not taken apart: it stands where it should, and its checksum is right. */
+int idx_scan_skip(struct idx_scan *s, struct ctx *ctx, struct err *e);
 
 #endif

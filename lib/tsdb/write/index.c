@@ -246,6 +246,8 @@ int index_series(struct index_writer *x, struct ctx *ctx, const uint32_t *label,
 			       x->limits.index, x->n_series);
 	if (len > LIMIT_SERIES_ENTRY_BYTES)
 		return err_set(ctx, e, E_LIMIT, "index: series entry of %zu bytes", len);
+	if (x->seen && x->seen(x->arg, ctx, str_n(body, len), c, e) < 0)
+		return -1;
 	uint32_t ref = (uint32_t)((pos + pad) / SERIES_ALIGN);
 	uint32_t be = __builtin_bswap32(ref);
 	if (index_put(x, ctx, from, pad + size, e) < 0 ||

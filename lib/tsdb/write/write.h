@@ -24,6 +24,16 @@ typedef int block_writer_check(void *arg, struct ctx *ctx, const char *dir,
 /* The next n bytes of a segment (from 1), which the system has taken: to be read back while they are in the caches. -1 ends the writing. */
 typedef int block_writer_wrote(void *arg, struct ctx *ctx, uint32_t segment,
 			       const uint8_t *p, size_t n, struct err *e);
+/*
+ * The body of the index' entry of the series that is being given, as it will stand in the file, and where its chunks were written. -1
+ * ends the writing.
+ */
+struct index_chunk {
+	int64_t mint_ms, maxt_ms;
+	uint64_t ref; /* segment - 1 in the upper half, place in the lower */
+};
+typedef int block_writer_entry(void *arg, struct ctx *ctx, struct str body,
+			       const struct index_chunk *c, struct err *e);
 struct block_writer_opts {
 	const char *dir; /* the block appears as <dir>/<ULID>; made if absent */
 	struct ulid ulid;
@@ -33,6 +43,7 @@ struct block_writer_opts {
 	/* A view's hash is 0 or what block_scan gave it: its checksum is written as it came, the bytes are not summed again. */
 	bool scanned;
 	block_writer_wrote *wrote; /* NULL: none; check_arg, too */
+	block_writer_entry *entry; /* likewise */
 	block_writer_check *check; /* NULL: none; by block_writer_finish */
 	void *check_arg;
 };

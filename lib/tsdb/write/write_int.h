@@ -159,14 +159,12 @@ struct index_writer {
 	uint8_t *entry;
 	size_t entry_cap;
 	struct post_sort sort;
-	struct spill refs;  /* all series, u32 big endian */
-	struct spill table; /* struct index_list */
+	struct spill refs;	  /* all series, u32 big endian */
+	struct spill table;	  /* struct index_list */
+	block_writer_entry *seen; /* NULL: nobody looks */
+	void *arg;
 	uint64_t toc[6];
 	uint32_t crc; /* of the file, as far as it is settled */
-};
-struct index_chunk {
-	int64_t mint_ms, maxt_ms;
-	uint64_t ref;
 };
 MUST_CHECK int index_open(struct index_writer *x, struct ctx *ctx, const char *dir,
 			  size_t memory, struct err *e);

@@ -103,6 +103,8 @@ int block_writer_open(struct ctx *ctx, const struct block_writer_opts *o,
 	if (make_folders(w, ctx, o->dir, e) < 0 ||
 	    index_open(&w->index, ctx, w->tmp, w->o.memory, e) < 0)
 		goto failed;
+	w->index.seen = o->entry;
+	w->index.arg = o->check_arg;
 	w->o.dir = NULL; /* the caller's */
 	*out = w;
 	return 0;

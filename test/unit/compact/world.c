@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "unit/compact/world.h"
+#include "wire/rd.h"
 
 void world_begin(struct world *w)
 {
@@ -45,6 +46,27 @@ void world_must_compact(struct world *w)
 {
 	cr_assert_eq(world_compact(w), 0, "%s", err_text(&w->f.e));
 	cr_assert_not(w->r.empty);
+}
+
+struct str world_entry(const struct buf *index, uint32_t ref, struct index_chunk *at)
+{
+	size_t from = (size_t)ref * 16;
+	struct rd r = rd_n(index->p + from, index->n - from);
+	uint64_t len = rd_uvarint(&r);
+	struct str body = rd_bytes(&r, len);
+	r = rd_of(body);
+	for (uint64_t n = rd_uvarint(&r) * 2; n > 0; n--)
+		rd_uvarint(&r);
+	size_t n = (size_t)rd_uvarint(&r);
+	cr_assert_leq(n, 10);
+	for (size_t i = 0; i < n; i++) {
+		at[i].mint_ms =
+			i ? at[i - 1].maxt_ms + (int64_t)rd_uvarint(&r) : rd_varint(&r);
+		at[i].maxt_ms = at[i].mint_ms + (int64_t)rd_uvarint(&r);
+		at[i].ref = i ? at[i - 1].ref + (uint64_t)rd_varint(&r) : rd_uvarint(&r);
+	}
+	cr_assert(!r.bad && rd_left(&r) == 0);
+	return body;
 }
 
 void world_rows(struct world *w, struct rows *out)

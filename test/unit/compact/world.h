@@ -6,6 +6,7 @@
 
 #include "compact/compact.h"
 #include "fs/fs.h"
+#include "tsdb/write/write.h"
 #include "unit/tsdb_block/golden.h"
 
 #define COMPACTED "test/golden/compacted"
@@ -25,6 +26,8 @@ void world_add(struct world *w, const char *dir); /* an input */
 /* All inputs; options as in w->o. */
 int world_compact(struct world *w);
 void world_must_compact(struct world *w);
+/* The body of the index' entry at ref, and what it says of its chunks (10 at most); `index` is the file. */
+struct str world_entry(const struct buf *index, uint32_t ref, struct index_chunk *at);
 /* Rows of the block made. */
 void world_rows(struct world *w, struct rows *out);
 
