@@ -2,13 +2,13 @@
  * compact/check.c - what was written is read once more and must be what was given to the writer.
  *
  * Segments are walked as they are handed to the system: each chunk must begin where the one before it ended, its bytes are summed and
- * compared with the sum that stands behind them, no byte is passed over. That chunks are those that were given is seen by a hash
- * over their checksums in order, and that the index refers to them by one over their places, which the walk comes by. Checksums of
+ * compared with the sum that stands behind them, no byte is passed over. That chunks are those that were given, and the index
+ * refers to them, is seen by a hash over their checksums and places in order. Checksums of
  * copied chunks come from their input, where nobody has compared them: they vouch for the whole way. Entries of the index are taken
- * apart as the writer makes them and compared with what it was given: all that tell of a chunk made here, the first 1000 and every
+ * apart as the writer makes them and compared with what it was given: all that tell of a chunk made here, the first 100 and every
  * eighth of those that only tell of copied ones. All of this happens while the bytes are in the core's cache.
  *
- * Of the files, all sizes are compared, and the first piece of each segment and every 64th is walked once more: the system's
+ * Of the files, all sizes are compared, and the first piece of each segment and every 128th is walked once more: the system's
  * memory, from which they would be read, was filled by the call that took them, but that they went to the right file and place is to
  * be seen. The index is read whole: by a checksum over the file, which the writer made of what it had to write, and entry by entry.
  * That re-encoded chunks hold the right samples was seen when they were made (recut.c).
@@ -28,8 +28,8 @@
 #define LEN_MAX	       10		   /* of a uvarint */
 #define EXTRA	       (1 + 4)		   /* of an entry: encoding, CRC */
 #define READ_BACK      ((size_t)256 << 10) /* bytes of the index at a time */
-#define PROBE_EACH     64
-#define ENTRIES_FIRST  1000 /* see above */
+#define PROBE_EACH     128
+#define ENTRIES_FIRST  100 /* see above */
 #define ENTRIES_EACH   8
 
 /* ---- hashes ---- */
@@ -65,11 +65,11 @@ bool check_sum_made(struct chunk_view *c, size_t n)
 	return made;
 }
 
-/* One to one in h and in x: what differs once stays different. */
-static uint64_t mix(uint64_t h, uint64_t x)
+/* One to one in h, in crc and in ref: what differs once stays different. */
+static uint64_t hash_chunk(uint64_t h, uint32_t crc, uint64_t ref)
 {
-	h += x * 0xc2b2ae3d27d4eb4fu;
-	return (h << 31 | h >> 33) * 0x9e3779b185ebca87u;
+	h ^= ref;
+	return ((h << 29 | h >> 35) + crc) * 0x9e3779b185ebca87u;
 }
 
 /* ---- entries of the index, as they are made ---- */
@@ -104,16 +104,14 @@ static bool says_chunks(struct rd *r, const struct check_series *g,
 int check_entry(struct check_sums *s, struct ctx *ctx, const struct check_series *given,
 		const struct index_chunk *at, struct str body, struct err *e)
 {
-	uint64_t sums = s->sums, places = s->places;
+	uint64_t h = s->hash;
 	bool look =
 		given->made || s->series < ENTRIES_FIRST || s->series % ENTRIES_EACH == 0;
 	for (size_t i = 0; i < given->n; i++) {
 		const struct chunk_view *c = &given->chunk[i];
-		sums = mix(sums, stored_crc(c));
-		places = mix(places, at[i].ref);
+		h = hash_chunk(h, stored_crc(c), at[i].ref);
 	}
-	s->sums = sums;
-	s->places = places;
+	s->hash = h;
 	struct rd r = rd_of(body);
 	if (look && (!says_labels(&r, given) || !says_chunks(&r, given, at) || r.bad ||
 		     rd_left(&r)))
@@ -161,7 +159,7 @@ static int take_header(struct check_walk *w, struct ctx *ctx, const uint8_t *p,
 static int64_t take_entries(struct check_walk *w, struct ctx *ctx, const uint8_t *p,
 			    size_t n, struct err *e)
 {
-	uint64_t sums = w->sums, places = w->places, chunks = w->chunks,
+	uint64_t h = w->hash, chunks = w->chunks,
 		 base = (uint64_t)(w->segment - 1) << 32 | w->at;
 	const char *what = NULL;
 	size_t at = 0;
@@ -180,13 +178,11 @@ static int64_t take_entries(struct check_walk *w, struct ctx *ctx, const uint8_t
 			what = "checksum mismatch";
 			break;
 		}
-		sums = mix(sums, crc);
-		places = mix(places, base + at);
+		h = hash_chunk(h, crc, base + at);
 		chunks++;
 		at += whole;
 	}
-	w->sums = sums;
-	w->places = places;
+	w->hash = h;
 	w->chunks = chunks;
 	w->at += at;
 	return what ? bad(w, ctx, what, e) : (int64_t)at;
@@ -238,13 +234,13 @@ int check_walk(struct check_walk *w, struct ctx *ctx, uint32_t segment, const ui
 		return -1;
 	if (n == 0)
 		return 0;
-	struct check_probe x = { segment, w->at, 0, { w->sums, 0 } };
+	struct check_probe x = { segment, w->at, 0, { w->hash, 0 } };
 	int64_t done = take_entries(w, ctx, p, n, e);
 	if (done < 0)
 		return -1;
 	if ((begins || w->pieces % PROBE_EACH == 0) && done > 0) {
 		x.to = w->at;
-		x.sums[1] = w->sums;
+		x.hash[1] = w->hash;
 		if (w->n_probes == w->cap_probe)
 			w->probe = vec_grow(w->probe, &w->cap_probe, w->n_probes + 1,
 					    sizeof(*w->probe));
@@ -355,7 +351,7 @@ static int look_at_probes(struct job *j, const struct block_source *src, struct 
 		const struct check_probe *x = &j->walk.probe[i];
 		struct check_walk w = { .segment = x->segment,
 					.at = x->from,
-					.sums = x->sums[0] };
+					.hash = x->hash[0] };
 		size_t want = (size_t)(x->to - x->from), n;
 		const uint8_t *p;
 		if (x->segment != open) {
@@ -369,7 +365,7 @@ static int look_at_probes(struct job *j, const struct block_source *src, struct 
 			rc = fs_pages_at(f, j->ctx, x->from, want, &p, &n, e);
 		if (rc == 0 && take_entries(&w, j->ctx, p, MIN(n, want), e) < 0)
 			rc = -1;
-		else if (rc == 0 && (w.at != x->to || w.sums != x->sums[1]))
+		else if (rc == 0 && (w.at != x->to || w.hash != x->hash[1]))
 			rc = bad(&w, j->ctx,
 				 "the file holds other bytes than were written", e);
 	}
@@ -387,17 +383,13 @@ static int read_back(struct job *j, const struct block_source *src, struct err *
 		return -1;
 	if ((n = count_entries(j, src->index, e)) < 0)
 		return err_wrap(j->ctx, e, "index");
-	if ((uint64_t)n != g->series || w->chunks != g->chunks || w->sums != g->sums)
+	if ((uint64_t)n != g->series || w->chunks != g->chunks || w->hash != g->hash)
 		return err_set(j->ctx, e, E_CORRUPT,
 			       "%" PRIu64 " series with %" PRIu64
 			       " chunks were written, %" PRId64 " with %" PRIu64
 			       " read back%s",
 			       g->series, g->chunks, n, w->chunks,
-			       w->sums != g->sums ? ", others" : "");
-	if (w->places != g->places)
-		return err_set(
-			j->ctx, e, E_CORRUPT,
-			"index: it refers to other places than those of the chunks");
+			       w->hash != g->hash ? ", others" : "");
 	return 0;
 }
 

@@ -198,7 +198,7 @@ static int run(struct job *j, struct err *e)
 	struct input_order order;
 	int rc = 0;
 
-	for (uint32_t i = 0; i < j->n && !j->o->unchecked; i++)
+	for (uint32_t i = 0; i < j->n; i++)
 		block_scan_sums_later(j->in[i].scan);
 
 	if (job_merge_symbols(j, e) < 0)
@@ -361,11 +361,6 @@ int job_begin(struct job *j, const struct block_source *in, size_t n, struct err
 					.entry = see_entry,
 					.check = check_written,
 					.check_arg = j };
-	if (j->o->unchecked) {
-		wo.wrote = NULL;
-		wo.entry = NULL;
-		wo.check = NULL;
-	}
 	if (open_inputs(j, in, n, e) < 0)
 		return -1;
 	return block_writer_open(j->ctx, &wo, &j->w, e);

@@ -33,8 +33,6 @@ struct compact_opts {
 	_Atomic uint64_t *progress_bytes; /* bytes of inputs read so far; NULL */
 	struct task_pool
 		*pool; /* helps compact_downsample; NULL: the caller works alone */
-	/* To measure what reading back costs: nothing is, and checksums of all inputs' chunks are compared when they are read. */
-	bool unchecked;
 };
 enum compact_fault { /* why an input is to blame */
 		     COMPACT_FAULT_NONE,

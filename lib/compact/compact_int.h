@@ -88,18 +88,18 @@ struct check_series { /* given to the writer */
 };
 struct check_sums { /* of series in order */
 	uint64_t series, chunks;
-	uint64_t sums;	 /* checksums of chunks, as given */
-	uint64_t places; /* of chunks, as the writer says */
+	uint64_t
+		hash; /* over checksums of chunks, as given, and their places, as the writer says */
 };
 struct check_walk {	    /* over segments as they grow; zeroes: none yet */
 	uint32_t segment;   /* from 1 */
 	uint64_t at, bytes; /* where the next entry begins; of the segments before */
 	struct buf rest;    /* of an entry that has only begun */
-	uint64_t chunks, sums, places;
+	uint64_t chunks, hash;
 	uint64_t pieces;     /* that it was given */
 	struct check_probe { /* entries of which the file is looked at, too */
 		uint32_t segment;
-		uint64_t from, to, sums[2]; /* sums at `from` and at `to` */
+		uint64_t from, to, hash[2]; /* at `from` and at `to` */
 	} * probe;
 	size_t n_probes, cap_probe;
 };

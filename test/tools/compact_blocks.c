@@ -2,8 +2,7 @@
  * compact_blocks - blocks made up and compacted, for test/bench/bench_compact.
  *
  *   compact_blocks make DIR SERIES FROM_S TO_S STEP_S OFFSET_MS REPLICA   one block; prints its ULID
- *   compact_blocks merge OUT none|1to1|penalty BLOCK_DIR...               prints one line of JSON; with
- *                                      COMPACT_UNCHECKED in the environment the output is not read back
+ *   compact_blocks merge OUT none|1to1|penalty BLOCK_DIR...               prints one line of JSON
  *   compact_blocks same BLOCK_DIR BLOCK_DIR                               are series and chunks the same, byte by byte?
  *
  * A third of the series are counters, a third gauges that move by steps, a third gauges with random digits; one scrape in
@@ -220,9 +219,7 @@ static int make(char **v)
 static int merge(char **v, int n)
 {
 	struct block_source *in = xcalloc((size_t)n, sizeof(*in));
-	struct compact_opts o = { .dir = v[0],
-				  .now_ms = 1,
-				  .unchecked = getenv("COMPACT_UNCHECKED") != NULL };
+	struct compact_opts o = { .dir = v[0], .now_ms = 1 };
 	struct compact_result r;
 	struct rusage u;
 	struct arena a;
