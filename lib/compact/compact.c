@@ -334,6 +334,7 @@ static void find_fault(struct job *j, struct err *e)
 		if (rc < 0) {
 			*e = ERR_INIT;
 			err_copy(j->ctx, e, &why);
+			j->r->fault = COMPACT_FAULT_NONE; /* as far as is known now */
 			(void)job_read_failed(j, in, e);
 		}
 	}

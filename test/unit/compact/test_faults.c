@@ -302,6 +302,48 @@ Test(compact_faults,
 	flip_each_bit(COMPACT_PENALTY, 15, 3, true);
 }
 
+static int reads_left; /* of a source that fails then */
+static const struct range_source_ops *sound;
+
+static int read_some(struct range_source *s, struct ctx *ctx, const struct range *r,
+		     size_t n, struct view *out, struct err *e)
+{
+	if (reads_left-- == 0)
+		return err_set(ctx, e, E_IO, "no more");
+	return sound->read(s, ctx, r, n, out, e);
+}
+
+/* Whose fault it is cannot be told when the inputs cannot be read once more: nobody is blamed for good. */
+Test(compact_faults, damage_whose_place_cannot_be_looked_for_is_nobodys_fault)
+{
+	struct raw_chunk c[] = { CHUNK(0, 20, 1) };
+	struct raw_series s = { { 1, 3 }, 1, c, 1 };
+	struct range_source_ops some;
+	struct raw_block b;
+	struct world w;
+	int unread = 0, known = 0;
+
+	world_begin(&w);
+	raw_make(&w, &b, 0, 1000, &s, 1);
+	sound = b.segment_src->ops;
+	some = (struct range_source_ops){ read_some, sound->close };
+	b.segment.p[b.segment.n - 8] ^= 1;
+	b.segment_src->ops = &some;
+	for (int n = 0; n < 20; n++) {
+		reads_left = n;
+		cr_assert_eq(world_compact(&w), -1);
+		unread += w.f.e.code == E_IO;
+		known += w.f.e.code == E_CORRUPT;
+		cr_assert_eq(w.r.fault,
+			     w.f.e.code == E_IO ? COMPACT_FAULT_NONE
+						: COMPACT_FAULT_UNREADABLE,
+			     "%s", err_text(&w.f.e));
+	}
+	cr_assert(unread > 0 && known > 0);
+	b.segment_src->ops = sound;
+	done(&w, &b);
+}
+
 Test(compact_faults, overlaps_are_refused_where_they_may_not_be)
 {
 	struct made_chunk x = run_of(0, 5, 1), y = run_of(35, 5, 1), z = run_of(50, 5, 1);
