@@ -14,9 +14,6 @@
 #include "tsdb/write/write_int.h"
 #include "wire/wr.h"
 
-#define SEGMENT_BUFFER                                                                   \
-	((size_t)512                                                                     \
-	 << 10) /* whoever looks at it when it is written finds it in the core's cache */
 #define SEGMENT_HEADER 8
 #define LENGTH_BYTES   5
 #define ENTRY_EXTRA    (1 + 4) /* encoding, CRC */

@@ -5,7 +5,7 @@
  * is renamed to <dir>/<ULID> by block_writer_finish. Whatever ends before leaves only the .tmp folder, which abort (or
  * the next start's block_writer_clean) removes.
  * Thread  WORKER, one at a time.
- * Memory  opts.memory for sorting postings, one 1 MiB buffer a file (two files), 512 KiB for symbols, one series: it
+ * Memory  opts.memory for sorting postings, buffers of 512 KiB for segments and 1 MiB for the index, 512 KiB for symbols, one series: it
  *         grows neither with series nor with chunks. Charged to the budget of the ctx that opened it.
  * Disk    beside the block: 4 bytes a series, 4 a label of a series, 12 to 28 a label pair and run (unlinked files).
  * Errors  name the file; E_NOSPACE on a full disk; after one the writer can only be aborted or finished (which fails).
@@ -24,14 +24,14 @@ typedef int block_writer_check(void *arg, struct ctx *ctx, const char *dir,
 /* The next n bytes of a segment (from 1), which the system has taken: to be read back while they are in the caches. -1 ends the writing. */
 typedef int block_writer_wrote(void *arg, struct ctx *ctx, uint32_t segment,
 			       const uint8_t *p, size_t n, struct err *e);
-/*
- * The body of the index' entry of the series that is being given, as it will stand in the file, and where its chunks were written. -1
- * ends the writing.
- */
 struct index_chunk {
 	int64_t mint_ms, maxt_ms;
 	uint64_t ref; /* segment - 1 in the upper half, place in the lower */
 };
+/*
+ * The body of the index' entry of the series that is being given, as it will stand in the file, and where its chunks were written. -1
+ * ends the writing.
+ */
 typedef int block_writer_entry(void *arg, struct ctx *ctx, struct str body,
 			       const struct index_chunk *c, struct err *e);
 struct block_writer_opts {

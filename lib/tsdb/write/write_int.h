@@ -14,6 +14,8 @@
 #include "tsdb/write/write.h"
 
 #define WRITE_BUFFER ((size_t)1 << 20)
+/* Small: whoever looks at it when it is written finds it in the core's cache. */
+#define SEGMENT_BUFFER ((size_t)512 << 10)
 
 /* What the formats can say; tests make it smaller. */
 struct write_limits {

@@ -20,7 +20,8 @@
 #define MEMORY_LEAST	((size_t)1 << 20)
 #define SEGMENT_DEFAULT ((uint64_t)512 << 20)
 #define TMP_SUFFIX	".tmp-for-creation"
-#define FIXED_BYTES	(2 * WRITE_BUFFER + SYM_SAMPLES * 4 + ((size_t)512 << 10))
+#define FIXED_BYTES                                                                      \
+	(WRITE_BUFFER + SEGMENT_BUFFER + SYM_SAMPLES * 4 + ((size_t)512 << 10))
 
 struct block_writer {
 	struct block_writer_opts o;
