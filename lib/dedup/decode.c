@@ -244,37 +244,49 @@ static int aggregated(struct job *j, struct arena *a, const struct chunk_view *c
 /* ---- many chunks at once ---- */
 
 /*
- * Do CHUNK_WIDE chunks from here on go well together? Those that hardly change are faster one by one. at[i] is where chunk i comes
- * to lie, at[CHUNK_WIDE] the end.
+ * CHUNK_WIDE chunks, or as many as there are if they are not much fewer: one of them is then decoded in the other lanes, too, to
+ * the same place.
  */
+#define WIDE_LEAST 4
+struct wide {
+	size_t n;		   /* chunks */
+	size_t at[CHUNK_WIDE + 1]; /* where chunk i comes to lie; [n] is the end */
+	size_t again;		   /* whose lanes are left: that of the fewest samples */
+};
+
+/* Do the next of `n` chunks go well together? Those that hardly change are faster one by one. */
 static bool is_wide(const struct sample_cols *c, const struct chunk_view *chunks,
-		    size_t at[CHUNK_WIDE + 1])
+		    size_t n, struct wide *w)
 {
-	size_t bytes = 0;
-	if (c->h || c->st_ms)
+	size_t bytes = 0, least = SIZE_MAX;
+	if (c->h || c->st_ms || n < WIDE_LEAST)
 		return false;
-	at[0] = c->n;
-	for (size_t i = 0; i < CHUNK_WIDE; i++) {
+	*w = (struct wide){ .n = MIN(n, (size_t)CHUNK_WIDE), .at = { c->n } };
+	for (size_t i = 0; i < w->n; i++) {
 		const struct chunk_part *p = &chunks[i].part[AGGR_RAW];
 		size_t count = chunk_count(*p);
 		if (p->enc != CHUNK_XOR || count < 2 || count > (size_t)p->n * 4 + 2)
 			return false;
+		if (count < least) {
+			least = count;
+			w->again = i;
+		}
 		bytes += p->n;
-		at[i + 1] = at[i] + count;
+		w->at[i + 1] = w->at[i] + count;
 	}
-	return 2 * bytes > at[CHUNK_WIDE] - at[0];
+	return 2 * bytes > w->at[w->n] - w->at[0];
 }
 
 /* 1: decoded; 0: they must go one by one. */
 static int decode_wide(struct job *j, struct arena *a, const struct chunk_view *chunks,
-		       const size_t at[CHUNK_WIDE + 1], struct sample_cols *c)
+		       const struct wide *w, struct sample_cols *c)
 {
 	struct chunk_part part[CHUNK_WIDE];
 	int64_t *t[CHUNK_WIDE];
 	double *v[CHUNK_WIDE];
 	bool rise;
 	for (size_t i = 0; i < CHUNK_WIDE; i++)
-		part[i] = chunks[i].part[AGGR_RAW];
+		part[i] = chunks[i < w->n ? i : w->again].part[AGGR_RAW];
 	size_t need = chunk_wide_scratch(part);
 	if (need > c->scratch_cap) {
 		uint8_t *p = arena_try(a, j->ctx, need, j->e);
@@ -283,18 +295,19 @@ static int decode_wide(struct job *j, struct arena *a, const struct chunk_view *
 		c->scratch = p;
 		c->scratch_cap = need;
 	}
-	if (reserve(j, a, c, at[CHUNK_WIDE]) < 0)
+	if (reserve(j, a, c, w->at[w->n]) < 0)
 		return -1;
 	for (size_t i = 0; i < CHUNK_WIDE; i++) {
-		t[i] = c->t_ms + at[i];
-		v[i] = c->v + at[i];
+		size_t at = w->at[i < w->n ? i : w->again];
+		t[i] = c->t_ms + at;
+		v[i] = c->v + at;
 	}
 	if (chunk_xor_decode_wide(part, c->scratch, t, v, &rise) != 0)
 		return 0;
-	for (size_t i = 0; i < CHUNK_WIDE; i++) {
-		size_t from = c->n, n = at[i + 1] - at[i];
+	for (size_t i = 0; i < w->n; i++) {
+		size_t from = c->n, n = w->at[i + 1] - w->at[i];
 		c->rise &= rise && (from == 0 || c->v[from - 1] <= v[i][0]);
-		if (from != at[i]) { /* something before it was cut */
+		if (from != w->at[i]) { /* something before it was cut */
 			memmove(c->t_ms + from, t[i], n * sizeof *c->t_ms);
 			memmove(c->v + from, v[i], n * sizeof *c->v);
 		}
@@ -309,8 +322,9 @@ static int decode_lane(struct job *j, struct arena *a, const struct chunk_view *
 		       size_t n, struct sample_cols *c)
 {
 	struct chunk_decoder *d = NULL;
-	const bool usable = n >= CHUNK_WIDE && chunk_wide_usable();
-	size_t total = 0, at[CHUNK_WIDE + 1];
+	const bool usable = n >= WIDE_LEAST && chunk_wide_usable();
+	struct wide w;
+	size_t total = 0;
 	for (size_t i = 0; i < n; i++) {
 		total += bound_of(&chunks[i], j->want);
 		if (!chunks[i].part[AGGR_RAW].p)
@@ -322,12 +336,12 @@ static int decode_lane(struct job *j, struct arena *a, const struct chunk_view *
 	for (size_t i = 0; i < n; i++) {
 		if (i % CHECK_EVERY < CHUNK_WIDE && ctx_check(j->ctx, j->e) < 0)
 			return -1;
-		if (usable && n - i >= CHUNK_WIDE && is_wide(c, chunks + i, at)) {
-			int done = decode_wide(j, a, chunks + i, at, c);
+		if (usable && is_wide(c, chunks + i, n - i, &w)) {
+			int done = decode_wide(j, a, chunks + i, &w, c);
 			if (done < 0)
 				return -1;
 			if (done) {
-				i += CHUNK_WIDE - 1;
+				i += w.n - 1;
 				continue;
 			}
 		}

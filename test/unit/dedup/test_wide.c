@@ -12,6 +12,8 @@
 static int64_t t[CHUNKS * CHUNK_SAMPLES];
 static double v[CHUNKS * CHUNK_SAMPLES];
 
+static size_t begin[CHUNKS + 1]; /* the first sample of each chunk */
+
 static size_t reset_at; /* the sample at which a counter falls; 0: none */
 
 static void make(struct chunk_view *c, bool counter)
@@ -20,8 +22,10 @@ static void make(struct chunk_view *c, bool counter)
 	struct chunk_encoder *w = chunk_encoder_new();
 	struct err e = ERR_INIT;
 	for (size_t i = 0; i < CHUNKS; i++) {
+		size_t few = rand() % 4 ? 0 : (size_t)rand() % (CHUNK_SAMPLES - 2);
+		begin[i + 1] = begin[i] + CHUNK_SAMPLES - few;
 		chunk_encoder_begin(w, CHUNK_XOR);
-		for (size_t k = i * CHUNK_SAMPLES; k < (i + 1) * CHUNK_SAMPLES; k++) {
+		for (size_t k = begin[i]; k < begin[i + 1]; k++) {
 			t[k] = (int64_t)k * 15000 + rand() % 300;
 			v[k] = (double)(rand() % 100000) / 8 + (counter ? last : 0);
 			if (k && k == reset_at)
@@ -32,8 +36,8 @@ static void make(struct chunk_view *c, bool counter)
 		struct chunk_part p = chunk_encoder_part(w);
 		uint8_t *copy = malloc(p.n);
 		memcpy(copy, p.p, p.n);
-		c[i] = (struct chunk_view){ .mint_ms = t[i * CHUNK_SAMPLES],
-					    .maxt_ms = t[(i + 1) * CHUNK_SAMPLES - 1] };
+		c[i] = (struct chunk_view){ .mint_ms = t[begin[i]],
+					    .maxt_ms = t[begin[i + 1] - 1] };
 		c[i].part[AGGR_RAW] = (struct chunk_part){ copy, p.n, p.enc };
 	}
 	chunk_encoder_free(w);
@@ -65,7 +69,7 @@ static void check(const struct chunk_view *all, size_t n, int64_t lo, int64_t hi
 		cr_assert(out.again);
 		memcpy(c, all, n * sizeof(*c));
 	}
-	for (size_t i = 0; i < n * CHUNK_SAMPLES; i++) {
+	for (size_t i = 0; i < begin[n]; i++) {
 		if (t[i] < lo || t[i] > hi)
 			continue;
 		cr_assert_lt(k, out.n);
@@ -104,7 +108,7 @@ Test(wide, what_never_falls_is_known)
 		check(c, n, 1000000, (int64_t)n * 1000000, true);
 	}
 	drop(c);
-	for (size_t at = 1; at < 40 * CHUNK_SAMPLES; at += 59 + at % 3) {
+	for (size_t at = 1; at < 20 * CHUNK_SAMPLES; at += 59 + at % 3) {
 		struct chunk_view few[40];
 		reset_at = at;
 		make(c, true);
