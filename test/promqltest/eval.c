@@ -1,12 +1,14 @@
 /*
  * test/promqltest/eval.c - an eval and the further executions that must give the same: with every selector pinned by @ at
- * other times, and each instant query as the middle step of a range query.
+ * other times, each instant query as the middle step of a range query, and each range query a step at a time where
+ * steps may be divided (slices.h).
  */
 #include "promqltest.h"
 
 struct run {
 	struct runner *r;
 	const struct eval *ev;
+	bool sliced;
 	struct arena arena;
 	struct buf *out;
 };
@@ -34,7 +36,10 @@ static void execute(struct run *run, struct str text, int64_t start_ms, int64_t 
 				  .max_samples = 10000,
 				  .delayed_names = !run->r->eager_names,
 				  .type_labels = run->r->type_labels,
-				  .start_timestamps = true };
+				  .start_timestamps = true,
+				  .step_stats = true };
+	if (run->sliced)
+		q.slice_bytes = q.slice_steps = 1;
 	*out = (struct answer){ 0 };
 	ctx_init(&ctx, NULL, 0);
 	int rc = promql_parse(&ctx, &run->arena, text, PROMQL_ALL, &x, &e);
@@ -118,6 +123,7 @@ static bool run_as_range(struct run *run, struct str text, int64_t t_ms, bool sc
 	struct answer a;
 	if (depends_on_window(text) || eval_wants(run->ev, EXPECT_ORDERED))
 		return true;
+	run->sliced = !run->sliced;
 	execute(run, text, t_ms - minute, t_ms + minute, minute, &a);
 	if (a.error.n) {
 		buf_fmt(run->out, "error: %.*s", STR_FMT(a.error));
@@ -219,19 +225,47 @@ static bool run_pinned(struct run *run)
 	return true;
 }
 
+/* What was looked at is counted once for each step, however the steps are divided. */
+static bool same_counts(struct run *run, const struct promql_result *a,
+			const struct promql_result *b)
+{
+	bool same = a->samples_total == b->samples_total &&
+		    a->samples_read == b->samples_read && a->n_steps == b->n_steps;
+	for (uint32_t i = 0; same && i < a->n_steps; i++)
+		same = a->samples_by_step[i] == b->samples_by_step[i] &&
+		       a->read_by_step[i] == b->read_by_step[i];
+	if (!same)
+		buf_fmt(run->out,
+			"%llu samples and %llu read, but %llu and %llu in slices",
+			(unsigned long long)a->samples_total,
+			(unsigned long long)a->samples_read,
+			(unsigned long long)b->samples_total,
+			(unsigned long long)b->samples_read);
+	return same;
+}
+
+static bool run_range(struct run *run)
+{
+	const struct eval *ev = run->ev;
+	struct answer whole, sliced;
+	execute(run, ev->text, ev->start_ms, ev->end_ms, ev->step_ms, &whole);
+	if (!judge(run, &whole))
+		return false;
+	run->sliced = true;
+	execute(run, ev->text, ev->start_ms, ev->end_ms, ev->step_ms, &sliced);
+	return (judge(run, &sliced) &&
+		(whole.error.n || same_counts(run, &whole.result, &sliced.result))) ||
+	       failed(run, "in slices", ev->text, ev->start_ms);
+}
+
 bool eval_run(struct runner *r, const struct eval *ev, struct buf *out)
 {
 	struct run run = { .r = r, .ev = ev, .out = out };
-	struct answer a;
 	bool ok;
 	arena_init(&run.arena, NULL);
-	if (ev->range) {
-		execute(&run, ev->text, ev->start_ms, ev->end_ms, ev->step_ms, &a);
-		ok = judge(&run, &a);
-	} else {
-		ok = run_instant(&run, ev->text, ev->start_ms, "instant") &&
-		     run_pinned(&run);
-	}
+	ok = ev->range ? run_range(&run)
+		       : run_instant(&run, ev->text, ev->start_ms, "instant") &&
+				 run_pinned(&run);
 	arena_deinit(&run.arena);
 	return ok;
 }

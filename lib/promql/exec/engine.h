@@ -44,6 +44,12 @@ struct promql_query {
 	bool type_labels; /* type-and-unit-labels: what is a counter is told by __type__ */
 	bool analyze;	  /* result.plan, with what each operator took */
 	bool step_stats;  /* count samples by step too */
+	/*
+	 * Groups under topk that take more bytes are evaluated some steps at a time, of these at least; 0: SLICE_BYTES, SLICE_STEPS.
+	 * See slices.h.
+	 */
+	size_t slice_bytes;
+	uint32_t slice_steps;
 };
 /* An operator of the plan, for people and for `explain` and `analyze`. */
 struct promql_plan {

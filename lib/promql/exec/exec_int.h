@@ -164,6 +164,8 @@ struct op {
 	struct select_filter
 		*only;	   /* takes those rows of its selector alone; NULL: all */
 	struct held *held; /* whose result its rows are; NULL: not counted */
+	bool part; /* rows are of some of the planned steps: of `grid`, whose first one is step `from` of them (slices.h) */
+	uint32_t from;
 	/* for explain and analyze */
 	struct op *up; /* whose input it is; NULL: the root */
 	bool planned;  /* the answer of a plan_expr */
@@ -177,6 +179,12 @@ struct op {
 int row_new(struct exec *x, struct arena *a, uint32_t n, bool hists, struct row *out,
 	    struct err *e);
 int row_copy(struct exec *x, struct arena *a, uint32_t n, const struct row *from,
+	     struct row *out, struct err *e);
+/*
+ * A row that stays for the query, on the request arena, and is only read: those that have one value at all their steps (infos are
+ * always 1, limits hardly change) share its column, by value in `columns`.
+ */
+int row_hold(struct exec *x, struct map64 *columns, uint32_t n, const struct row *from,
 	     struct row *out, struct err *e);
 int row_want_hists(struct exec *x, struct arena *a, uint32_t n, struct row *r,
 		   struct err *e);
@@ -309,6 +317,7 @@ struct range_call {
 	bool anchored,
 		smoothed; /* looks look_ms behind the range, and (smoothed) ahead of it */
 	int64_t look_ms;
+	bool goes_on; /* the step before the grid's first was evaluated: what it looked at was read then */
 	struct sample_tally
 		*tally;	 /* of the series that is evaluated; NULL: not counted */
 	struct ctx *ctx; /* of the query, which may end while windows are looked at */
@@ -351,10 +360,16 @@ static inline bool range_drops_name(const struct expr *call)
 	return (fn_sigs[call->call.fn].traits & FN_DROP_NAME) &&
 	       call->call.fn != FN_ID_absent_over_time;
 }
-/* The next series: weights of its samples, if there are histograms. */
+/* The next series that `c` passes over, counted in its tally: weights of the samples, if there are histograms. */
 int tally_series(struct exec *x, struct arena *a, const struct series_cols *s,
-		 struct sample_tally *t, struct err *e);
-void samples_add(struct sample_count *c, const struct sample_tally *t);
+		 const struct range_call *c, struct err *e);
+/* Of n steps, the first of which is step `from` of those that c counts. */
+void samples_add(struct sample_count *c, const struct sample_tally *t, uint32_t from,
+		 uint32_t n);
+/* What is counted from now on can be taken back: a copy on the request arena. */
+MUST_CHECK int samples_mark(struct exec *x, const struct sample_count *c,
+			    struct sample_count *mark, struct err *e);
+void samples_back(struct sample_count *c, const struct sample_count *mark);
 static inline void samples_add_one(struct sample_count *c, uint32_t step)
 {
 	c->n++;
@@ -514,6 +529,9 @@ void row_set_deinit(struct row_set *s);
 int row_set_add(struct exec *x, struct row_set *s, const struct row *r, const char *dup,
 		struct err *e);
 struct row *row_set_find(struct row_set *s, struct labels ls);
+/* A row with no step present yet, whatever is there already. */
+int row_set_add_absent(struct exec *x, struct row_set *s, struct labels ls,
+		       bool drop_name, struct err *e);
 /* Cut the names of the rows that are marked, and merge what has equal labels now. */
 int row_set_cut_names(struct exec *x, struct row_set *s, const char *dup, struct err *e);
 

@@ -60,7 +60,9 @@ void groups_init_apart(struct groups *g, struct exec *x, const struct expr *e,
 		n = names_add(v, n, LABEL_NAME);
 	if (e->aggr.without && apart.n)
 		n = names_add(v, n, apart);
-	*g = (struct groups){ .names = v, .n_names = n, .without = e->aggr.without };
+	*g = (struct groups){
+		.names = v, .n_names = n, .without = e->aggr.without, .arena = x->arena
+	};
 	map64_init(&g->index);
 }
 
@@ -70,13 +72,20 @@ void groups_deinit(struct groups *g)
 	free(g->key);
 }
 
+void groups_clear(struct groups *g)
+{
+	map64_deinit(&g->index);
+	map64_init(&g->index);
+	g->n = 0;
+}
+
 static int group_new(struct groups *g, struct exec *x, struct labels key, uint64_t h,
 		     uintptr_t first, struct err *e)
 {
 	if (g->n == g->cap)
 		g->key = vec_grow(g->key, &g->cap, g->n + 1, sizeof(*g->key));
 	g->key[g->n] = (struct group_key){ .next = (uint32_t)first };
-	if (labels_try_dup(x->arena, x->ctx, key, &g->key[g->n].labels, e) < 0)
+	if (labels_try_dup(g->arena, x->ctx, key, &g->key[g->n].labels, e) < 0)
 		return -1;
 	map64_set(&g->index, h, ++g->n);
 	return 0;

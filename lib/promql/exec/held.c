@@ -354,9 +354,9 @@ static uint64_t count_hists(struct exec *x, struct held *h, const struct row *r,
 	return more;
 }
 
-static int count_row(struct exec *x, struct held *h, const struct row *r, struct err *e)
+static int count_row(struct exec *x, struct held *h, const struct row *r, uint32_t n,
+		     struct err *e)
 {
-	uint32_t n = h->n;
 	uint64_t points = 0;
 	int rc = 0;
 	if (n == 1)
@@ -408,8 +408,9 @@ int held_rows(struct exec *x, struct op *op, const struct batch *b, struct err *
 {
 	struct held *h = op->held;
 	uint64_t before = h->weight;
+	BUG_ON(op->part && h->at);
 	for (size_t k = 0; k < b->n; k++)
-		if (count_row(x, h, &b->row[k], e) < 0)
+		if (count_row(x, h, &b->row[k], op->part ? op->grid.n : h->n, e) < 0)
 			return -1;
 	return look(x, h->weight - before, e);
 }
@@ -419,7 +420,7 @@ int held_rows_among(struct exec *x, struct held *h, const struct batch *b, uint3
 {
 	uint64_t before = h->weight;
 	for (size_t k = 0; k < b->n; k++)
-		if ((b->row[k].among & bit) && count_row(x, h, &b->row[k], e) < 0)
+		if ((b->row[k].among & bit) && count_row(x, h, &b->row[k], h->n, e) < 0)
 			return -1;
 	return look(x, h->weight - before, e);
 }
@@ -466,6 +467,26 @@ int held_add_windows(struct exec *x, struct held *h, const struct held_windows *
 	h->windows.peak = MAX(h->windows.peak, h->windows.made + w->peak);
 	h->windows.made += w->made;
 	return look(x, w->made + 1, e);
+}
+
+struct held *held_mark(struct exec *x, const struct held *h)
+{
+	if (!h)
+		return NULL;
+	struct held *mark = ARENA_NEW(x->arena, struct held);
+	*mark = *h;
+	return mark;
+}
+
+void held_back(struct held *h, const struct held *mark)
+{
+	if (h)
+		*h = *mark;
+}
+
+bool held_by_step(const struct held *h)
+{
+	return h && h->at;
 }
 
 /* ---- the sum ---- */

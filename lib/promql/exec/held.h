@@ -30,6 +30,13 @@ struct held *held_watching(struct exec *x, struct grid g, const struct expr *e);
 int held_read(struct exec *x, struct held *h, uint64_t n, struct err *e);
 /* The steps at which info() has an info series. */
 int held_info(struct exec *x, struct held *h, const uint64_t *bits, struct err *e);
+/*
+ * What is counted from now on can be taken back (of NULL: nothing), unless points are counted by step, which the arguments of
+ * operators and functions are.
+ */
+struct held *held_mark(struct exec *x, const struct held *h);
+void held_back(struct held *h, const struct held *mark);
+bool held_by_step(const struct held *h);
 /* At the end of the query. */
 int held_check(struct exec *x, struct err *e);
 uint64_t held_peak(struct exec *x);

@@ -93,7 +93,8 @@ static int take_series(void *arg, struct exec *x, const struct range_call *w,
 	uint64_t n = weight_of(c), step[1] = { n };
 	samples_add(x->count,
 		    &(struct sample_tally){
-			    .n = n, .read = n, .by_step = step, .read_by_step = step });
+			    .n = n, .read = n, .by_step = step, .read_by_step = step },
+		    0, 1);
 	return add_series(x, r->out, labels, c->t_ms, c->v, c->h, c->n, e);
 }
 

@@ -23,6 +23,7 @@ struct op_join {
 	bool fill_one, fill_many;
 	struct sigs sigs;
 	struct map64 inserted; /* signature and labels of results -> presence bitmap */
+	struct map64 columns;  /* of constant rows: see row_hold */
 	uint64_t *dups;	       /* steps held twice by any signature */
 	bool any_dup;
 	size_t n_one; /* rows held */
@@ -48,7 +49,7 @@ static int one_add(struct op_join *j, struct exec *x, const struct row *r, struc
 	if (sigs_of(&j->sigs, x, r->labels, true, &s, e) < 0)
 		return -1;
 	struct one_row *o = ARENA_NEW(x->arena, struct one_row);
-	if (row_copy(x, x->arena, n, r, &o->row, e) < 0)
+	if (row_hold(x, &j->columns, n, r, &o->row, e) < 0)
 		return -1;
 	o->seq = j->n_one++;
 	if (s->last) /* in series order: errors show the first two */
@@ -552,6 +553,7 @@ static void join_close(struct op *op)
 	struct op_join *j = (struct op_join *)op;
 	sigs_deinit(&j->sigs);
 	map64_deinit(&j->inserted);
+	map64_deinit(&j->columns);
 	arena_deinit(&j->arena);
 }
 
@@ -586,6 +588,7 @@ int op_join_new(struct exec *x, const struct expr *e, struct op *l, struct op *r
 	struct op_join *j = op_alloc(x, sizeof(*j), &join_ops, l->grid, TYPE_VECTOR, e);
 	sigs_init(&j->sigs, x, m, l->grid.n);
 	map64_init(&j->inserted);
+	map64_init(&j->columns);
 	arena_init(&j->arena, x->ctx->budget);
 	hist_binop_init(&j->hists, x, e, l->grid.n);
 	j->op.in[0] = l;

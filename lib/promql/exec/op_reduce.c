@@ -19,6 +19,7 @@
 #include "promql/exec/lanes.h"
 #include "promql/exec/reduce_hist.h"
 #include "promql/exec/select_int.h"
+#include "promql/exec/slices.h"
 
 #define HISTS_SHOWN 1024 /* or a row more, in a batch */
 
@@ -48,6 +49,11 @@ struct op_reduce {
 	bool read; /* of `first`: all rows were folded, or that failed */
 	int rc;
 	struct err failure;
+	/* If it is read in slices: */
+	struct arena slice; /* groups and rows; else they are on the request arena */
+	size_t most;	    /* bytes of groups; 0: any */
+	struct select_mark *mark; /* before this slice */
+	bool outgrown;
 };
 
 static void fold_avg(struct group *g, uint32_t i, double v)
@@ -150,8 +156,8 @@ static struct group *new_group(struct op_reduce *r, struct exec *x, struct err *
 {
 	size_t n = r->op.grid.n, words = BITS_WORDS(n), cols = columns(r->kind),
 	       maps = r->kind == AGG_AVG ? 2 : 1;
-	struct group *g = ARENA_NEW(x->arena, struct group);
-	char *p = arena_try(x->arena, x->ctx, (words * maps + n * cols) * 8, e);
+	struct group *g = ARENA_NEW(r->groups.arena, struct group);
+	char *p = arena_try(r->groups.arena, x->ctx, (words * maps + n * cols) * 8, e);
 	if (!p)
 		return NULL;
 	memset(p, 0, words * maps * 8); /* a value is there where its bit is */
@@ -280,10 +286,15 @@ static int read_rows(struct op_reduce *first, struct exec *x, struct err *e)
 {
 	struct batch *b;
 	int rc;
-	while ((rc = op_next(first->op.in[0], x, &b, e)) > 0)
+	while ((rc = op_next(first->op.in[0], x, &b, e)) > 0) {
 		for (struct op_reduce *r = first; r; r = r->along)
 			if (fold_rows(r, x, b, e) < 0)
 				return -1;
+		if (first->most && first->slice.total > first->most) {
+			first->outgrown = true;
+			return 0;
+		}
+	}
 	return rc;
 }
 
@@ -296,8 +307,11 @@ static int reduce_all(struct op_reduce *r, struct exec *x, struct err *e)
 	}
 	if (first->rc < 0)
 		return err_copy(x->ctx, e, &first->failure);
-	r->rows = arena_try(x->arena, x->ctx, r->n_group * sizeof(*r->rows) + 1, e);
-	r->cells = arena_try(x->arena, x->ctx, r->n_group * sizeof(*r->cells) + 1, e);
+	if (r->outgrown)
+		return 0;
+	struct arena *a = r->groups.arena;
+	r->rows = arena_try(a, x->ctx, r->n_group * sizeof(*r->rows) + 1, e);
+	r->cells = arena_try(a, x->ctx, r->n_group * sizeof(*r->cells) + 1, e);
 	if (!r->rows || !r->cells)
 		return -1;
 	for (size_t k = 0; k < r->n_group; k++) {
@@ -358,6 +372,7 @@ static void reduce_close(struct op *op)
 	groups_deinit(&r->groups);
 	hist_reduce_deinit(&r->hists);
 	arena_deinit(&r->shown);
+	arena_deinit(&r->slice);
 	free(r->group);
 }
 
@@ -422,6 +437,7 @@ int op_reduce_new(struct exec *x, const struct expr *e, struct grid g, struct op
 	r->kind = e->aggr.op;
 	hist_reduce_init(&r->hists, x, e, g.n);
 	arena_init(&r->shown, x->ctx->budget);
+	arena_init(&r->slice, x->ctx->budget);
 	r->op.unique = true;
 	r->op.nameless = groups_nameless(&r->groups);
 	*out = &r->op;
@@ -444,4 +460,40 @@ int op_reduce_new(struct exec *x, const struct expr *e, struct grid g, struct op
 	needs(x, r);
 	take_over(x, r->first);
 	return 0;
+}
+
+/* ---- slices ---- */
+
+/* The name of a group may depend on its last step. */
+bool op_reduce_can_slice(const struct op *op)
+{
+	const struct op_reduce *r = (const struct op_reduce *)op;
+	return op->ops == &reduce_ops && r->first == r && !r->along && !op->only &&
+	       op->nameless && !r->done && op_select_can_slice(op->in[0]) &&
+	       !held_by_step(op->held);
+}
+
+bool op_reduce_outgrown(const struct op *op)
+{
+	return ((const struct op_reduce *)op)->outgrown;
+}
+
+int op_reduce_slice(struct op *op, struct grid g, uint32_t from, size_t most,
+		    struct err *e)
+{
+	struct op_reduce *r = (struct op_reduce *)op;
+	if (r->outgrown)
+		op_select_back(op->in[0], r->mark);
+	groups_clear(&r->groups);
+	hist_reduce_again(&r->hists, g.n);
+	arena_reset(&r->slice);
+	r->groups.arena = &r->slice;
+	r->n_group = r->n_rows = r->at = 0;
+	r->done = r->read = r->outgrown = false;
+	r->most = most;
+	op_select_slice(op->in[0], g, from);
+	op->part = op->in[0]->part;
+	op->from = from;
+	op->grid = g;
+	return most ? op_select_mark(op->in[0], &r->mark, e) : 0;
 }

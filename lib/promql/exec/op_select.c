@@ -18,6 +18,7 @@
 #include "promql/exec/group.h"
 #include "promql/exec/held.h"
 #include "promql/exec/select_pieces.h"
+#include "promql/exec/slices.h"
 
 #define BATCH_BYTES ((size_t)128 << 10)
 /* Rows of histograms are as large as if each had a hundred buckets; eight times the bytes of a batch may be made of them. */
@@ -194,7 +195,7 @@ static int eval_series(struct op_select *s, struct sample_room *room, struct raw
 	};
 	if (x->q->start_timestamps)
 		cols.st_ms = c.st_ms;
-	if (tally_series(x, scratch, &cols, call->tally, e) < 0)
+	if (tally_series(x, scratch, &cols, call, e) < 0)
 		return -1;
 	return eval(s, call, &cols, env, row);
 }
@@ -387,7 +388,7 @@ static int count_batch(struct op_select *s, const struct raw_batch *b, struct er
 	struct exec *x = s->x;
 	for (uint32_t i = 0; i <= s->behind; i++)
 		for (uint32_t k = 0; b->tally[i].n && k < MAX(s->readers, 1u) + i; k++)
-			samples_add(s->count, &b->tally[i]);
+			samples_add(s->count, &b->tally[i], s->op.from, s->op.grid.n);
 	for (uint32_t i = 0; i < s->n_filters && s->windows; i++)
 		if (held_add_windows(x, s->filter[i].windows, &b->passed[i], e) < 0)
 			return -1;
@@ -415,6 +416,16 @@ static int refill(struct op_select *s, struct err *e)
 			return -1;
 	}
 	return 0;
+}
+
+static void ring_make(struct op_select *s)
+{
+	s->ring_n = MIN(2 * MAX(task_cpus(s->x->q->pool), 1u), (uint32_t)MAX_RING);
+	s->ring = xcalloc(s->ring_n, sizeof(*s->ring));
+	for (uint32_t i = 0; i < s->ring_n; i++) {
+		s->ring[i].sel = s;
+		arena_init(&s->ring[i].arena, s->x->ctx->budget);
+	}
 }
 
 static void ring_free(struct op_select *s)
@@ -463,12 +474,18 @@ static int sel_prepare(struct op *op, struct exec *x, struct err *e)
 	return open_set((struct op_select *)op, e);
 }
 
-static void sel_close(struct op *op)
+static void close_set(struct op_select *s)
 {
-	struct op_select *s = (struct op_select *)op;
 	if (s->set && s->x->q->on_select)
 		s->x->q->on_select(s->x->q->on_select_arg, -1);
 	series_set_close(s->set);
+	s->set = NULL;
+}
+
+static void sel_close(struct op *op)
+{
+	struct op_select *s = (struct op_select *)op;
+	close_set(s);
 	ring_free(s);
 	map64_deinit(&s->seen);
 }
@@ -519,14 +536,57 @@ int op_select_new(struct exec *x, const struct expr *sel, const struct expr *cal
 	if (fn && range_params_plan(x, call, g, &s->params, e) < 0)
 		return -1;
 	map64_init(&s->seen);
-	s->ring_n = MIN(2 * MAX(task_cpus(x->q->pool), 1u), (uint32_t)MAX_RING);
-	s->ring = xcalloc(s->ring_n, sizeof(*s->ring));
-	for (uint32_t i = 0; i < s->ring_n; i++) {
-		s->ring[i].sel = s;
-		arena_init(&s->ring[i].arena, x->ctx->budget);
-	}
+	ring_make(s);
 	*out = &s->op;
 	return 0;
+}
+
+/* ---- slices ---- */
+
+bool op_select_can_slice(const struct op *op)
+{
+	const struct op_select *s = (const struct op_select *)op;
+	return op->ops == &sel_ops && op->unique && !s->params.op[0] && !s->n_filters &&
+	       s->readers <= 1 && !s->call.smoothed && !held_by_step(op->held) &&
+	       !held_by_step(s->held);
+}
+
+void op_select_slice(struct op *op, struct grid g, uint32_t from)
+{
+	struct op_select *s = (struct op_select *)op;
+	if (from == op->from && g.n == op->grid.n)
+		return; /* as it was planned: it may be open already */
+	close_set(s);
+	ring_free(s);
+	ring_make(s);
+	s->ended = false;
+	op->part = true;
+	op->from = from;
+	op->grid = s->call.grid = g;
+	s->call.goes_on = from > 0;
+	select_spec_times(&s->spec, &s->call);
+}
+
+struct select_mark {
+	struct sample_count count;
+	struct held *rows, *windows;
+};
+
+int op_select_mark(struct op *op, struct select_mark **out, struct err *e)
+{
+	struct op_select *s = (struct op_select *)op;
+	struct select_mark *m = *out = ARENA_NEW(s->x->arena, struct select_mark);
+	m->rows = held_mark(s->x, op->held);
+	m->windows = held_mark(s->x, s->held);
+	return samples_mark(s->x, s->count, &m->count, e);
+}
+
+void op_select_back(struct op *op, const struct select_mark *m)
+{
+	struct op_select *s = (struct op_select *)op;
+	samples_back(s->count, &m->count);
+	held_back(op->held, m->rows);
+	held_back(s->held, m->windows);
 }
 
 /* ---- aggregations that read it ---- */

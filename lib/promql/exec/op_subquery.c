@@ -105,12 +105,12 @@ static int eval_row(struct op_subquery *s, struct exec *x, const struct row *in,
 	s->tally = (struct sample_tally){ 0 };
 	if ((s->count->by_step &&
 	     tally_by_step(x, &s->arena, s->op.grid.n, &s->tally, e) < 0) ||
-	    tally_series(x, &s->arena, &cols, &s->tally, e) < 0 ||
+	    tally_series(x, &s->arena, &cols, &call, e) < 0 ||
 	    s->fn->eval(&call, &cols, &env, row) < 0)
 		return -1;
 	s->tally.read = 0; /* its own samples were counted as the subquery read them */
 	s->tally.read_by_step = NULL;
-	samples_add(s->count, &s->tally);
+	samples_add(s->count, &s->tally, 0, s->op.grid.n);
 	held_series(&windows, &s->tally, s->op.grid.n, row);
 	if (held_add_windows(x, s->held, &windows, e) < 0)
 		return -1;

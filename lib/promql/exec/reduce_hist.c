@@ -23,6 +23,13 @@ void hist_reduce_deinit(struct hist_reduce *r)
 	hist_shelf_deinit(&r->shelf);
 }
 
+void hist_reduce_again(struct hist_reduce *r, uint32_t n)
+{
+	hist_shelf_deinit(&r->shelf);
+	hist_shelf_init(&r->shelf, r->x->ctx);
+	r->n = n;
+}
+
 static void say_met(struct hist_reduce *r, struct hist_slot *c, unsigned met,
 		    struct labels ls)
 {

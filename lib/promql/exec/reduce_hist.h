@@ -26,6 +26,8 @@ struct hist_reduce {
 void hist_reduce_init(struct hist_reduce *r, struct exec *x, const struct expr *aggr,
 		      uint32_t n);
 void hist_reduce_deinit(struct hist_reduce *r);
+/* Begin again, for n steps: cells are gone, what was said is not said again. */
+void hist_reduce_again(struct hist_reduce *r, uint32_t n);
 /* Add h to the cell of its step; *cells is made when the first one comes. A cell whose step had floats before has no result. */
 int hist_reduce_add(struct hist_reduce *r, struct hist_slot **cells, uint32_t step,
 		    const struct hist *h, struct labels ls, bool floats_first,

@@ -82,6 +82,50 @@ int row_copy(struct exec *x, struct arena *a, uint32_t n, const struct row *from
 	return 0;
 }
 
+static bool is_constant(const struct row *r, uint32_t n, uint64_t *value)
+{
+	uint32_t first = bits_next(r->bits, 0, n);
+	if (r->h || first == n)
+		return false;
+	*value = f64_bits(r->v[first]);
+	EACH_BIT(i, r->bits, n)
+	if (f64_bits(r->v[i]) != *value)
+		return false;
+	return true;
+}
+
+static double *column_of(struct exec *x, struct map64 *columns, uint32_t n,
+			 uint64_t value, struct err *e)
+{
+	uintptr_t at;
+	if (map64_get(columns, value, &at))
+		return (double *)at;
+	double *v = arena_try(x->arena, x->ctx, (size_t)n * sizeof(*v), e);
+	if (!v)
+		return NULL;
+	for (uint32_t i = 0; i < n; i++)
+		memcpy(&v[i], &value, sizeof(value));
+	map64_set(columns, value, (uintptr_t)v);
+	return v;
+}
+
+int row_hold(struct exec *x, struct map64 *columns, uint32_t n, const struct row *from,
+	     struct row *out, struct err *e)
+{
+	uint64_t value;
+	size_t words = BITS_WORDS(n);
+	if (!is_constant(from, n, &value))
+		return row_copy(x, x->arena, n, from, out, e);
+	*out = (struct row){ .drop_name = from->drop_name };
+	if (ctx_check(x->ctx, e) < 0 ||
+	    labels_try_dup(x->arena, x->ctx, from->labels, &out->labels, e) < 0 ||
+	    !(out->v = column_of(x, columns, n, value, e)) ||
+	    !(out->bits = arena_try(x->arena, x->ctx, words * 8, e)))
+		return -1;
+	memcpy(out->bits, from->bits, words * 8);
+	return 0;
+}
+
 const struct str row_name_labels[ROW_NAME_LABELS] = {
 	{ "__name__", sizeof("__name__") - 1 },
 	{ "__type__", sizeof("__type__") - 1 },
@@ -176,18 +220,36 @@ static void index_row(struct row_set *s, size_t k)
 	map64_set(&s->index, h, k + 1);
 }
 
+static void make_room(struct row_set *s)
+{
+	if (s->n < s->cap)
+		return;
+	size_t cap = s->cap;
+	s->row = vec_grow(s->row, &cap, s->n + 1, sizeof(*s->row));
+	s->next = vec_grow(s->next, &s->cap, s->n + 1, sizeof(*s->next));
+	BUG_ON(cap != s->cap);
+}
+
+int row_set_add_absent(struct exec *x, struct row_set *s, struct labels ls,
+		       bool drop_name, struct err *e)
+{
+	make_room(s);
+	struct row *r = &s->row[s->n];
+	if (row_new(x, x->arena, s->steps, false, r, e) < 0 ||
+	    labels_try_dup(x->arena, x->ctx, ls, &r->labels, e) < 0)
+		return -1;
+	r->drop_name = drop_name;
+	index_row(s, s->n++);
+	return 0;
+}
+
 int row_set_add(struct exec *x, struct row_set *s, const struct row *r, const char *dup,
 		struct err *e)
 {
 	struct row *have = row_set_find(s, r->labels);
 	if (have)
 		return merge_row(x, s, have, r, dup, e);
-	if (s->n == s->cap) {
-		size_t cap = s->cap;
-		s->row = vec_grow(s->row, &cap, s->n + 1, sizeof(*s->row));
-		s->next = vec_grow(s->next, &s->cap, s->n + 1, sizeof(*s->next));
-		BUG_ON(cap != s->cap);
-	}
+	make_room(s);
 	if (row_copy(x, x->arena, s->steps, r, &s->row[s->n], e) < 0)
 		return -1;
 	index_row(s, s->n++);

@@ -101,14 +101,49 @@ const struct sample_count *samples_total(struct exec *x)
 	return c;
 }
 
-void samples_add(struct sample_count *c, const struct sample_tally *t)
+void samples_add(struct sample_count *c, const struct sample_tally *t, uint32_t from,
+		 uint32_t n)
 {
 	c->n += t->n;
 	c->read += t->read;
-	for (uint32_t i = 0; c->by_step && t->by_step && i < c->steps; i++)
-		c->by_step[i] += t->by_step[i];
-	for (uint32_t i = 0; c->read_by_step && t->read_by_step && i < c->steps; i++)
-		c->read_by_step[i] += t->read_by_step[i];
+	n = MIN(n, c->steps - from);
+	for (uint32_t i = 0; c->by_step && t->by_step && i < n; i++)
+		c->by_step[from + i] += t->by_step[i];
+	for (uint32_t i = 0; c->read_by_step && t->read_by_step && i < n; i++)
+		c->read_by_step[from + i] += t->read_by_step[i];
+}
+
+static int copied(struct exec *x, const struct sample_count *c, uint64_t **v,
+		  struct err *e)
+{
+	size_t bytes = c->steps * sizeof(**v);
+	uint64_t *to = *v ? arena_try(x->arena, x->ctx, bytes + 1, e) : NULL;
+	if (!*v)
+		return 0;
+	if (!to)
+		return -1;
+	memcpy(to, *v, bytes);
+	*v = to;
+	return 0;
+}
+
+int samples_mark(struct exec *x, const struct sample_count *c, struct sample_count *mark,
+		 struct err *e)
+{
+	*mark = *c;
+	return copied(x, c, &mark->by_step, e) < 0 ? -1
+						   : copied(x, c, &mark->read_by_step, e);
+}
+
+void samples_back(struct sample_count *c, const struct sample_count *mark)
+{
+	size_t bytes = c->steps * sizeof(*c->by_step);
+	c->n = mark->n;
+	c->read = mark->read;
+	if (c->by_step)
+		memcpy(c->by_step, mark->by_step, bytes);
+	if (c->read_by_step)
+		memcpy(c->read_by_step, mark->read_by_step, bytes);
 }
 
 int tally_by_step(struct exec *x, struct arena *a, uint32_t steps, struct sample_tally *t,
@@ -119,11 +154,22 @@ int tally_by_step(struct exec *x, struct arena *a, uint32_t steps, struct sample
 		       : zeroed(x, a, steps, &t->read_by_step, e);
 }
 
-int tally_series(struct exec *x, struct arena *a, const struct series_cols *s,
-		 struct sample_tally *t, struct err *e)
+/* How many samples the window of the step before the first one had, or those before it. */
+static size_t read_before(const struct range_call *c, const struct series_cols *s)
 {
+	int64_t to = range_ref(c, 0) - (c->fixed ? 0 : c->grid.step_ms);
+	size_t k = 0;
+	while (c->goes_on && k < s->n && s->t_ms[k] <= to)
+		k++;
+	return k;
+}
+
+int tally_series(struct exec *x, struct arena *a, const struct series_cols *s,
+		 const struct range_call *c, struct err *e)
+{
+	struct sample_tally *t = c->tally;
 	t->weight = NULL;
-	t->hi = 0;
+	t->hi = read_before(c, s);
 	t->most = t->last = 0;
 	t->last_step = UINT32_MAX;
 	if (!s->h)

@@ -22,6 +22,8 @@ void select_spec_init(struct exec *x, const struct expr *sel, const struct expr 
  */
 void select_note_downsampled(struct exec *x, const struct select_spec *spec,
 			     const struct series_in *in, unsigned *said);
+/* The times that steps of its window look at, which is all that depends on the grid. */
+void select_spec_times(struct select_spec *s, const struct range_call *window);
 /* Which aggregate of downsampled data a function or aggregation around a selector looks at. */
 enum sample_aggr select_want(const struct expr *call);
 int select_open(struct exec *x, const struct select_spec *spec, struct series_set **out,

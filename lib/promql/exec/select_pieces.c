@@ -157,7 +157,7 @@ static int eval_piece(struct select_pieces *p, struct arena *a,
 			    .h = row->h + i,
 			    .bits = row->bits + i / 64 };
 	struct range_call call = *p->call;
-	if (tally_series(p->x, a, &cols, t, e) < 0)
+	if (tally_series(p->x, a, &cols, p->call, e) < 0)
 		return -1;
 	if (i) {
 		t->hi = had.hi;

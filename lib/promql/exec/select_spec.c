@@ -85,6 +85,16 @@ static void fill_hints(struct exec *x, const struct expr *call, int64_t range_ms
 	h->n_grouping = call->aggr.n_labels;
 }
 
+void select_spec_times(struct select_spec *s, const struct range_call *w)
+{
+	bool range = s->sel->kind == EXPR_MATRIX;
+	int64_t first = range_ref(w, 0), last = range_ref(w, w->grid.n - 1);
+	s->mint_ms = first - w->range_ms - (range ? w->look_ms : 0) + 1;
+	s->maxt_ms = last + (w->smoothed ? w->look_ms : 0);
+	s->req.mint_ms = s->mint_ms;
+	s->req.maxt_ms = s->maxt_ms;
+}
+
 void select_spec_init(struct exec *x, const struct expr *sel, const struct expr *call,
 		      struct grid g, struct select_spec *out, struct range_call *window)
 {
@@ -108,17 +118,12 @@ void select_spec_init(struct exec *x, const struct expr *sel, const struct expr 
 	*out = (struct select_spec){ .sel = sel,
 				     .call = call,
 				     .want = select_want(call) };
-	int64_t first = range_ref(window, 0), last = range_ref(window, g.n - 1);
-	out->mint_ms = first - window->range_ms - (range ? window->look_ms : 0) + 1;
-	out->maxt_ms = last + (window->smoothed ? window->look_ms : 0);
 	int64_t resolution = q->max_resolution_ms;
 	if (range && caps_resolution(call))
 		resolution = MIN(resolution, sel->s.range_ms / 2);
 	size_t n_matchers;
 	struct matcher *matchers = pushed_with(x, s, &n_matchers);
-	out->req = (struct store_series_req){ .mint_ms = out->mint_ms,
-					      .maxt_ms = out->maxt_ms,
-					      .matchers = matchers,
+	out->req = (struct store_series_req){ .matchers = matchers,
 					      .n_matchers = n_matchers,
 					      .max_resolution_ms = resolution,
 					      .aggrs = aggr_bits(out->want),
@@ -130,6 +135,7 @@ void select_spec_init(struct exec *x, const struct expr *sel, const struct expr 
 		out->req.n_without = q->n_replica_labels;
 	}
 	fill_hints(x, call, range ? sel->s.range_ms : 0, &out->req.query_hints);
+	select_spec_times(out, window);
 }
 
 /* 1: 5m, 2: 1h, by how far apart the samples of a downsampled chunk are; 0: a single one does not tell. */

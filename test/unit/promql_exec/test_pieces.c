@@ -145,7 +145,7 @@ static int whole(struct fix *f, struct range_env *env, struct arena *scratch,
 		.t_ms = cols.t_ms, .v = cols.v, .h = cols.h, .n = cols.n
 	};
 	if (row_new(&f->x, &f->arena, STEPS, true, &out->row, &f->e) < 0 ||
-	    tally_series(&f->x, scratch, &s, c->tally, &f->e) < 0)
+	    tally_series(&f->x, scratch, &s, c, &f->e) < 0)
 		return -1;
 	int rc = eval(range_fn_of(f->call.call.fn), c, &s, env, &out->row);
 	EACH_BIT(i, out->row.bits, STEPS)

@@ -69,13 +69,14 @@ Test(samples, what_the_window_before_had_is_not_read_again)
 	struct counting t;
 	struct sample_tally tally = { 0 };
 	struct series_cols s = { .n = 9 };
+	const struct range_call c = { .tally = &tally };
 	begin(&t, 3);
 	cr_assert_eq(tally_by_step(&t.x, &t.arena, 3, &tally, &t.e), 0);
 	for (int series = 0; series < 2; series++) {
-		cr_assert_eq(tally_series(&t.x, &t.arena, &s, &tally, &t.e), 0);
+		cr_assert_eq(tally_series(&t.x, &t.arena, &s, &c, &t.e), 0);
 		look_at_windows(&tally);
 	}
-	samples_add(t.x.count, &tally);
+	samples_add(t.x.count, &tally, 0, 3);
 	cr_assert_eq(t.x.count->n, 2 * 15);
 	cr_assert_eq(t.x.count->read, 2 * 9);
 	cr_assert_eq(t.x.count->read_by_step[1], 2 * 2);
@@ -190,9 +191,10 @@ Test(samples, histograms_weigh_what_they_take)
 	struct sample_tally tally = { 0 };
 	const struct hist *hs[3] = { NULL, &h, NULL };
 	struct series_cols s = { .h = hs, .n = 3 };
+	const struct range_call c = { .tally = &tally };
 	cr_assert_eq(hist_samples(&h), (176 + 8 * 7) / 16);
 	begin(&t, 1);
-	cr_assert_eq(tally_series(&t.x, &t.arena, &s, &tally, &t.e), 0);
+	cr_assert_eq(tally_series(&t.x, &t.arena, &s, &c, &t.e), 0);
 	tally_add(&tally, 0, 0, 3);
 	tally_add(&tally, 0, 2, 3);
 	cr_assert_eq(tally.n, 2 + hist_samples(&h) + 1);
