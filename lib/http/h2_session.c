@@ -107,6 +107,7 @@ bool h2_session_probe(struct h2_session *s)
 	if (s->probing)
 		return false;
 	s->probing = nghttp2_submit_ping(s->h2, NGHTTP2_FLAG_NONE, probe_text) == 0;
+	s->probe_ns = time_mono_ns();
 	return s->probing;
 }
 
@@ -163,6 +164,8 @@ static void on_pong(struct h2_session *s, const uint8_t text[8])
 	if (!s->probing || memcmp(text, probe_text, sizeof(probe_text)) != 0)
 		return;
 	s->probing = false;
+	s->trip_ns = time_mono_ns() - s->probe_ns;
+	s->least_trip_ns = s->probes++ ? MIN(s->least_trip_ns, s->trip_ns) : s->trip_ns;
 	if (s->ops->on_probed)
 		s->ops->on_probed(s);
 }

@@ -71,6 +71,9 @@ struct h2_session {
 	uint64_t ping_ns;   /* when the unanswered PING was sent; 0: none */
 	uint64_t goaway_ns; /* when the second GOAWAY is due; 0: not draining */
 	uint64_t close_ns;  /* when a drain ends by force */
+	/* Of probes: how many came back; when the last one left, and how long it took; the shortest. */
+	uint32_t probes;
+	uint64_t probe_ns, trip_ns, least_trip_ns;
 };
 struct h2_session_opts {
 	bool server;
@@ -102,7 +105,10 @@ void h2_session_drain(struct h2_session *s, uint64_t grace_ns);
  * are a quarter window. Flush afterwards. */
 void h2_session_credit(struct h2_session *s, int32_t id, size_t *owed);
 
-/* on_probed is called when bytes sent now have made their way there and back. False: one is on the way already. Flush afterwards. */
+/*
+ * on_probed is called when bytes sent now have made their way there and back, and trip_ns says how long that took. False: one is on
+ * the way already. Flush afterwards.
+ */
 bool h2_session_probe(struct h2_session *s);
 
 #endif

@@ -93,6 +93,8 @@ void rpc_stream_hungry(void *arg);
 void rpc_window_open(struct rpc_stream *s);
 void rpc_window_arrived(struct rpc_stream *s, size_t n);
 void rpc_window_probed(struct h2_session *ss);
+/* Of what arrived during the last trip, what would have during the shortest; 0: it was the first. */
+size_t rpc_window_met(const struct h2_session *ss, size_t arrived);
 void rpc_window_close(struct rpc_stream *s);
 /* The pipe's producer side is to look; any thread. */
 void rpc_stream_rouse(void *arg);

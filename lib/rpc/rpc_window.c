@@ -6,6 +6,9 @@
  * thirds of a window arrived while a PING went there and back. (A slow sender does not send that much, on a short line nothing
  * has the time to.) Streams to the same address begin with what the last one needed.
  *
+ * A PING is answered behind what its peer has to send, and late by a busy machine, which makes a short line look long. So the
+ * shortest trip of the connection is what counts, and its first one alone says nothing.
+ *
  * The budget of the query is not to be filled by what one stream may send: eight times a window must be left of it.
  */
 #include "rpc/rpc_client_int.h"
@@ -41,6 +44,14 @@ void rpc_window_arrived(struct rpc_stream *s, size_t n)
 	atomic_store_explicit(&w->waited, false, memory_order_relaxed);
 }
 
+size_t rpc_window_met(const struct h2_session *ss, size_t arrived)
+{
+	if (ss->probes < 2)
+		return 0;
+	double late = (double)MAX(ss->trip_ns, 1u) / (double)MAX(ss->least_trip_ns, 1u);
+	return (size_t)((double)arrived / late);
+}
+
 void rpc_window_probed(struct h2_session *ss)
 {
 	struct rpc_channel *c = ss->owner;
@@ -49,8 +60,9 @@ void rpc_window_probed(struct h2_session *ss)
 		if (s->session != ss || !w->probing)
 			continue;
 		w->probing = false;
-		w->needed |= w->probed >= w->now / 3;
-		if (w->probed >= w->now - w->now / 3)
+		size_t met = rpc_window_met(ss, w->probed);
+		w->needed |= met >= w->now / 3;
+		if (met >= w->now - w->now / 3)
 			widen(s, w->now * 2);
 	}
 }

@@ -92,3 +92,20 @@ Test(rpc, a_slow_reader_gets_no_larger_window)
 	cr_assert(n <= 2 * BASE, "%zu", n);
 	world_stop(&w);
 }
+
+static size_t met(uint32_t probes, uint64_t trip_ms, uint64_t least_ms)
+{
+	const struct h2_session s = { .probes = probes,
+				      .trip_ns = trip_ms * NS_PER_MS,
+				      .least_trip_ns = least_ms * NS_PER_MS };
+	return rpc_window_met(&s, BASE);
+}
+
+/* A PING waits behind what the peer has to send, and for a processor. */
+Test(rpc, a_late_trip_does_not_make_a_line_long)
+{
+	cr_assert_eq(met(1, 40, 40), 0);
+	cr_assert_eq(met(2, 40, 40), BASE);
+	cr_assert_eq(met(9, 8, 2), BASE / 4);
+	cr_assert_eq(met(2, 0, 0), BASE);
+}
