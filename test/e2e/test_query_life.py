@@ -103,6 +103,12 @@ def one_limit(w):
     c.ok(status == 422 and error["errorType"] == "execution", "a query over its limit is 422 execution", body[:300])
     for part in ("query memory limit of 12582912 bytes", "--query.max-memory", 'noise{n!="x"}', " series and ", " bytes were read"):
         c.ok(part in error["error"], f"the refusal says {part}", error["error"])
+    top = {"query": "topk(2, max by (n) (max_over_time(noise[2h])))", **RANGE}
+    status, _, body = call(q, "query_range", top)
+    c.ok(status == 200, f"topk over {ROWS >> 20} MiB of groups is read some steps at a time", body[:300])
+    rich = w.query(name="rich")
+    c.ok(json.loads(call(rich, "query_range", top)[2])["data"] == json.loads(body).get("data"), "and answers as if it were not")
+    rich.stop()
     few = w.query("--query.max-samples=10000", name="few")
     status, _, body = call(few, "query_range", {"query": "noise", **RANGE})
     error = json.loads(body)["error"]

@@ -298,6 +298,29 @@ static int read_rows(struct op_reduce *first, struct exec *x, struct err *e)
 	return rc;
 }
 
+/* A sum that is infinite has a compensation of 0. */
+static void end_word(const double *c, double *v)
+{
+	for (int i = 0; i < 64; i += LANES)
+		lanes_store(v + i, lanes_load(v + i) + lanes_load(c + i));
+}
+
+/* What was folded becomes the result, in place. */
+static void end_group(enum aggr_op kind, struct group *g, uint32_t n)
+{
+	for (uint32_t at = 0; columns(kind) > 1 && at < n; at += 64) {
+		uint64_t bits = g->bits[at / 64];
+		if (kind == AGG_SUM && bits == UINT64_MAX) {
+			end_word(g->c + at, g->v + at);
+			continue;
+		}
+		for (; bits; bits &= bits - 1) {
+			uint32_t i = at + (uint32_t)__builtin_ctzll(bits);
+			g->v[i] = result(kind, g, i);
+		}
+	}
+}
+
 static int reduce_all(struct op_reduce *r, struct exec *x, struct err *e)
 {
 	struct op_reduce *first = r->first;
@@ -316,10 +339,7 @@ static int reduce_all(struct op_reduce *r, struct exec *x, struct err *e)
 		return -1;
 	for (size_t k = 0; k < r->n_group; k++) {
 		struct group *g = r->group[k];
-		if (columns(r->kind) > 1) {
-			EACH_BIT(i, g->bits, r->op.grid.n)
-			g->v[i] = result(r->kind, g, i);
-		}
+		end_group(r->kind, g, r->op.grid.n);
 		hist_reduce_settle(&r->hists, g->hist, g->bits);
 		if (!bits_any(g->bits, r->op.grid.n))
 			continue;

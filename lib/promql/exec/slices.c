@@ -13,6 +13,14 @@ static uint32_t least(const struct exec *x)
 	return x->q->slice_steps ? x->q->slice_steps : SLICE_STEPS;
 }
 
+/* Of groups; they leave as much of the query's memory to what is read, and to the operator above. */
+static size_t most(const struct exec *x)
+{
+	const struct budget *b = x->ctx->budget;
+	size_t n = x->q->slice_bytes ? x->q->slice_bytes : SLICE_BYTES;
+	return b ? MIN(n, budget_left(b) / 2) : n;
+}
+
 /* A quarter of the steps, in whole words of the bitmaps. */
 static uint32_t fewer(const struct exec *x, uint32_t n)
 {
@@ -37,9 +45,8 @@ int slices_next(struct slices *s, struct exec *x, struct err *e)
 	if (s->from == s->grid.n)
 		return 0;
 	s->n = MIN(s->n, s->grid.n - s->from);
-	size_t most = x->q->slice_bytes ? x->q->slice_bytes : SLICE_BYTES;
 	struct grid g = { grid_at(s->grid, s->from), s->grid.step_ms, s->n };
-	if (op_reduce_slice(s->in, g, s->from, s->n > least(x) ? most : 0, e) < 0)
+	if (op_reduce_slice(s->in, g, s->from, s->n > least(x) ? most(x) : 0, e) < 0)
 		return -1;
 	return 1;
 }

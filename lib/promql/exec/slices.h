@@ -4,8 +4,8 @@
  *
  * topk(5, sum by (pod) (rate(x[5m]))) looks at the sums of all pods at a step, and then at few of them: but of all steps they are
  * all held until the last series has come. So if the groups outgrow a limit, they are forgotten and the selector is read
- * again for a quarter of the steps, then for the next ones: a slice. What it costs is to read labels as often, and the chunks at
- * the seams twice.
+ * again for a quarter of the steps, then for the next ones: a slice. What it costs is what was read in vain, labels as often as there
+ * are slices, and the chunks at the seams twice: a third of a query that was read for four slices.
  *
  * An input can be sliced that is an aggregation of a selector, both by themselves. Any other is read whole.
  */
@@ -14,8 +14,10 @@
 
 #include "promql/exec/exec_int.h"
 
-#define SLICE_BYTES ((size_t)3584 << 10) /* of groups, before steps are divided */
-#define SLICE_STEPS 64u			 /* not divided any more */
+#define SLICE_BYTES                                                                      \
+	((size_t)64                                                                      \
+	 << 20) /* of groups, before steps are divided; less if the query's memory ends before */
+#define SLICE_STEPS 64u /* not divided any more */
 
 struct slices {
 	struct op *in;

@@ -63,7 +63,7 @@ struct block_set {
  * machine, is forgotten by the next that is fast.
  */
 #define SET_SLOW_NS    (2 * NS_PER_MS)
-#define SET_SHOW_LEAST ((size_t)32 << 10)
+#define SET_SHOW_LEAST ((size_t)16 << 10)
 #define SET_SHOW_MOST  ((size_t)1 << 20)
 
 /* chunks.c: read the chunks of as many ready items as fit and fill shown[]. */
