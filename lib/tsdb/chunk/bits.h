@@ -9,6 +9,16 @@
 
 #include "base/buf.h"
 
+/*
+ * Functions for processors with lzcnt, if this one has it. clang cannot be asked for that before 17: its builds, which are for
+ * fuzzing, take the plain way.
+ */
+#if defined(__x86_64__) && !defined(__clang__)
+#define BITS_ASK_LZCNT 1
+#else
+#define BITS_ASK_LZCNT 0
+#endif
+
 struct bits {
 	const uint8_t *p, *end;
 	uint64_t acc;

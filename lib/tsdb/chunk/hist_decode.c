@@ -100,7 +100,7 @@ static void float_buckets_any(struct hist_state *s, size_t n)
 	float_buckets(s, n);
 }
 
-#if defined(__x86_64__)
+#if BITS_ASK_LZCNT
 /* Shifts by a register and leading zeros in one operation each. */
 #define TARGET __attribute__((target("bmi2,lzcnt")))
 TARGET static void float_buckets_bmi2(struct hist_state *s, size_t n)

@@ -113,7 +113,7 @@ static void steps_any(struct bits *b, size_t n, int64_t *delta, uint64_t *v)
 	steps(b, n, delta, v);
 }
 
-#if defined(__x86_64__)
+#if BITS_ASK_LZCNT
 __attribute__((target("bmi2,lzcnt,avx2"))) static void
 steps_avx2(struct bits *b, size_t n, int64_t *delta, uint64_t *v)
 {

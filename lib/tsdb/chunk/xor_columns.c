@@ -142,8 +142,7 @@ static uint8_t *encode_any(uint8_t *room, const int64_t *t, const double *v, siz
 	return encode(room, t, v, n);
 }
 
-/* clang cannot be asked for lzcnt before 17: its builds, which are for fuzzing, take the plain way. */
-#if defined(__x86_64__) && !defined(__clang__)
+#if BITS_ASK_LZCNT
 #define HAVE_BMI2 1
 /* Shifts by a register and counts of zeros cost one operation instead of three. */
 __attribute__((target("bmi,bmi2,lzcnt"))) static uint8_t *
