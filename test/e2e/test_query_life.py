@@ -109,6 +109,10 @@ def one_limit(w):
     rich = w.query(name="rich")
     c.ok(json.loads(call(rich, "query_range", top)[2])["data"] == json.loads(body).get("data"), "and answers as if it were not")
     rich.stop()
+    wider = w.query("--query.max-memory=26MiB", name="wider")
+    status, _, body = call(wider, "query_range", {"query": "max(sum by (n) (rate(noise[1m])))", **RANGE})
+    c.ok(status == 200, f"sums of one series each hold {ROWS >> 20} MiB, no compensations", body[:300])
+    wider.stop()
     few = w.query("--query.max-samples=10000", name="few")
     status, _, body = call(few, "query_range", {"query": "noise", **RANGE})
     error = json.loads(body)["error"]

@@ -29,6 +29,7 @@ struct group {
 	uint64_t *incremental; /* avg: the sum overflowed at this step */
 	struct hist_slot *hist; /* by step; NULL: none came yet */
 	struct drop_mark drop;
+	bool any; /* a row was folded */
 };
 struct op_reduce {
 	struct op op;
@@ -83,7 +84,7 @@ static void fold_first(enum aggr_op kind, struct group *g, uint32_t i, double v)
 	bit_set(g->bits, i);
 	g->v[i] = v;
 	switch (kind) {
-	case AGG_SUM: g->c[i] = 0; return;
+	case AGG_SUM: g->v[i] = v + 0.0; return; /* of -0: 0 */
 	case AGG_AVG:
 		g->c[i] = 0;
 		g->n[i] = 1;
@@ -129,7 +130,7 @@ static void fold_more(enum aggr_op kind, struct group *g, uint32_t i, double v)
 static double result(enum aggr_op kind, const struct group *g, uint32_t i)
 {
 	switch (kind) {
-	case AGG_SUM: return isinf(g->v[i]) ? g->v[i] : g->v[i] + g->c[i];
+	case AGG_SUM: return g->v[i] + g->c[i]; /* infinite: of 0 */
 	case AGG_AVG:
 		if (bit_get(g->incremental, i))
 			return g->v[i] + g->c[i];
@@ -140,11 +141,13 @@ static double result(enum aggr_op kind, const struct group *g, uint32_t i)
 	}
 }
 
-/* Columns of a group: each has its value, sums a compensation, means a count, too. There may be as many groups as series. */
+/*
+ * Columns that a group begins with: its value, of means a compensation and a count, too. There may be as many groups as series,
+ * so a sum is given its compensation with the second row.
+ */
 static size_t columns(enum aggr_op kind)
 {
 	switch (kind) {
-	case AGG_SUM: return 2;
 	case AGG_AVG:
 	case AGG_STDDEV:
 	case AGG_STDVAR: return 3;
@@ -182,19 +185,36 @@ static struct group *group_of(struct op_reduce *r, struct exec *x, struct labels
 	return at < r->n_group ? r->group[at] : new_group(r, x, e);
 }
 
+static int want_compensation(struct op_reduce *r, struct exec *x, struct group *g,
+			     struct err *e)
+{
+	size_t bytes = r->op.grid.n * sizeof(*g->c);
+	if (!(g->c = arena_try(r->groups.arena, x->ctx, bytes, e)))
+		return -1;
+	memset(g->c, 0, bytes);
+	return 0;
+}
+
 static bool by_words(enum aggr_op kind)
 {
 	return kind == AGG_SUM || kind == AGG_MIN || kind == AGG_MAX;
+}
+
+/* of -0: 0 */
+static void first_word(const double *v, double *sum)
+{
+	for (int i = 0; i < 64; i += LANES)
+		lanes_store(sum + i, lanes_load(v + i) + (lanes){ 0 });
 }
 
 /* 64 steps that are all present, in the row and in the group (not first). */
 static void fold_word(enum aggr_op kind, struct group *g, const double *v, uint32_t at,
 		      bool first)
 {
-	if (first) {
+	if (first && kind == AGG_SUM) {
+		first_word(v, g->v + at);
+	} else if (first) {
 		memcpy(g->v + at, v, 64 * sizeof(*v));
-		if (kind == AGG_SUM)
-			memset(g->c + at, 0, 64 * sizeof(*v));
 	} else if (kind == AGG_SUM) {
 		lanes_kahan_add(v, g->v + at, g->c + at, 64);
 	} else {
@@ -248,6 +268,9 @@ static int fold_row(struct op_reduce *r, struct exec *x, const struct row *row,
 	if (!g)
 		return -1;
 	enum aggr_op kind = r->kind;
+	if (kind == AGG_SUM && g->any && !g->c && want_compensation(r, x, g, e) < 0)
+		return -1;
+	g->any = true;
 	drop_mark_row(&g->drop, row, r->op.grid.n);
 	if (by_words(kind) && !row->h && !g->hist) {
 		words_row(kind, g, row, r->op.grid.n);
@@ -298,7 +321,6 @@ static int read_rows(struct op_reduce *first, struct exec *x, struct err *e)
 	return rc;
 }
 
-/* A sum that is infinite has a compensation of 0. */
 static void end_word(const double *c, double *v)
 {
 	for (int i = 0; i < 64; i += LANES)
@@ -308,7 +330,7 @@ static void end_word(const double *c, double *v)
 /* What was folded becomes the result, in place. */
 static void end_group(enum aggr_op kind, struct group *g, uint32_t n)
 {
-	for (uint32_t at = 0; columns(kind) > 1 && at < n; at += 64) {
+	for (uint32_t at = 0; g->c && at < n; at += 64) {
 		uint64_t bits = g->bits[at / 64];
 		if (kind == AGG_SUM && bits == UINT64_MAX) {
 			end_word(g->c + at, g->v + at);
