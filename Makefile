@@ -217,7 +217,7 @@ $(BENCH_TEXTS): $(BUILD)/release/test/%: $(BUILD)/release/test/bench/%.c.o
 	@$(CC) $(FLAGS) -o $@ $^
 bench: $(BUILD)/thanosc $(BENCH_PROGRAMS) $(BENCH_TEXTS) tools
 	@third_party/install s3 test
-	@test/bench/bench_query $(BENCH_PROGRAMS)
+	@test/bench/bench_query $(filter-out %/bench_rpc %/bench_s3,$(BENCH_PROGRAMS)) # those are bench_network's
 	@PROMETHEUS="$(PROMETHEUS)" test/bench/bench_promql
 	@test/bench/bench_sidecar
 	@test/bench/bench_network
