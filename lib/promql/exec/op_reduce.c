@@ -520,8 +520,8 @@ bool op_reduce_outgrown(const struct op *op)
 	return ((const struct op_reduce *)op)->outgrown;
 }
 
-int op_reduce_slice(struct op *op, struct grid g, uint32_t from, size_t most,
-		    struct err *e)
+int op_reduce_slice(struct op *op, struct exec *x, struct grid g, uint32_t from,
+		    bool whole, struct err *e)
 {
 	struct op_reduce *r = (struct op_reduce *)op;
 	if (r->outgrown)
@@ -532,10 +532,10 @@ int op_reduce_slice(struct op *op, struct grid g, uint32_t from, size_t most,
 	r->groups.arena = &r->slice;
 	r->n_group = r->n_rows = r->at = 0;
 	r->done = r->read = r->outgrown = false;
-	r->most = most;
+	r->most = whole ? 0 : slices_most(x); /* now that the last ones are gone */
 	op_select_slice(op->in[0], g, from);
 	op->part = op->in[0]->part;
 	op->from = from;
 	op->grid = g;
-	return most ? op_select_mark(op->in[0], &r->mark, e) : 0;
+	return r->most ? op_select_mark(op->in[0], &r->mark, e) : 0;
 }

@@ -14,7 +14,7 @@ static uint32_t least(const struct exec *x)
 }
 
 /* Of groups; they leave as much of the query's memory to what is read, and to the operator above. */
-static size_t most(const struct exec *x)
+size_t slices_most(const struct exec *x)
 {
 	const struct budget *b = x->ctx->budget;
 	size_t n = x->q->slice_bytes ? x->q->slice_bytes : SLICE_BYTES;
@@ -46,7 +46,7 @@ int slices_next(struct slices *s, struct exec *x, struct err *e)
 		return 0;
 	s->n = MIN(s->n, s->grid.n - s->from);
 	struct grid g = { grid_at(s->grid, s->from), s->grid.step_ms, s->n };
-	if (op_reduce_slice(s->in, g, s->from, s->n > least(x) ? most(x) : 0, e) < 0)
+	if (op_reduce_slice(s->in, x, g, s->from, s->n <= least(x), e) < 0)
 		return -1;
 	return 1;
 }

@@ -44,10 +44,11 @@ struct select_mark;
 MUST_CHECK int op_select_mark(struct op *op, struct select_mark **out, struct err *e);
 void op_select_back(struct op *op, const struct select_mark *mark);
 
-/* op_reduce.c: at most so many bytes of groups, 0: any. Then there are no rows, but it is outgrown. */
+/* op_reduce.c: groups may take slices_most() bytes, or (whole) any. If they outgrow that there are no rows. */
+size_t slices_most(const struct exec *x);
 bool op_reduce_can_slice(const struct op *op);
-MUST_CHECK int op_reduce_slice(struct op *op, struct grid g, uint32_t from, size_t most,
-			       struct err *e);
+MUST_CHECK int op_reduce_slice(struct op *op, struct exec *x, struct grid g,
+			       uint32_t from, bool whole, struct err *e);
 bool op_reduce_outgrown(const struct op *op);
 
 #endif
