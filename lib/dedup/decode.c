@@ -1,8 +1,8 @@
 /*
  * dedup/decode.c - all samples of one series into arrays: what selectors read.
  *
- * Plain path: chunks that do not overlap and hold raw floats are decoded straight into the output, one
- * call a chunk, no work a sample beside that; start timestamps are a column that exists from the first chunk on
+ * Plain path: chunks that do not overlap and hold raw floats are decoded straight into the output, four to
+ * sixteen of them at once or one a call, no work a sample beside that; start timestamps are a column that exists from the first chunk on
  * that has any. Chunks outside the range are not looked at; of the first
  * and last one the samples outside are cut off. Everything else (histograms, downsampled chunks) comes
  * through decoders that show columns.
