@@ -146,6 +146,11 @@ def near(a, b):
         return False
 
 
+def merge_near(x, y):
+    """Each of x is also in y, or near one there: with a last digit less two labels may have become one."""
+    return all(m in y or any(near(m, n) for n in y) for m in x)
+
+
 def differs(request, mine, theirs, annotations):
     """What differs, as (kind, text), or None."""
     start, _, step, query = request
@@ -158,7 +163,7 @@ def differs(request, mine, theirs, annotations):
         if a["resultType"] in ("vector", "matrix"):
             x, y = ([s["metric"] for s in d["result"]] for d in (a, b))
             if sorted(map(key, x)) != sorted(map(key, y)):
-                if near(sorted(x, key=key), sorted(y, key=key)):
+                if near(sorted(x, key=key), sorted(y, key=key)) or (merge_near(x, y) and merge_near(y, x)):
                     return "rounding", f"labels: {x[:4]} | {y[:4]}"
                 only = [m for m in x if m not in y][:2], [m for m in y if m not in x][:2]
                 return "series", f"{len(x)} | {len(y)} series, only in one: {only}"
