@@ -25,8 +25,8 @@ struct groups {
 		names; /* by: the labels kept; without: those dropped, __name__ added; sorted */
 	size_t n_names;
 	bool without;
-	struct arena
-		*arena; /* of the keys; the request's unless somebody says otherwise */
+	/* Of the keys; the request's unless somebody says otherwise. */
+	struct arena *arena;
 	struct map64 index; /* hash -> ordinal + 1 */
 	struct group_key *key;
 	size_t n, cap;
@@ -37,8 +37,8 @@ void groups_init(struct groups *g, struct exec *x, const struct expr *e);
 void groups_init_apart(struct groups *g, struct exec *x, const struct expr *e,
 		       struct str apart);
 void groups_deinit(struct groups *g);
-void groups_clear(
-	struct groups *g); /* none has appeared yet; the keys' memory is the caller's */
+/* None has appeared yet; the keys' memory is the caller's. */
+void groups_clear(struct groups *g);
 /* The ordinal of the group that `ls` belongs to; made if it is new. */
 MUST_CHECK int groups_of(struct groups *g, struct exec *x, struct labels ls,
 			 uint32_t *ordinal, struct err *e);

@@ -14,10 +14,9 @@
 
 #include "promql/exec/exec_int.h"
 
-#define SLICE_BYTES                                                                      \
-	((size_t)64                                                                      \
-	 << 20) /* of groups, before steps are divided; less if the query's memory ends before */
-#define SLICE_STEPS 64u /* not divided any more */
+/* Groups that take more are divided (less, if the query's memory ends before), but not fewer steps than these. */
+#define SLICE_BYTES ((size_t)64 << 20)
+#define SLICE_STEPS 64u
 
 struct slices {
 	struct op *in;
